@@ -1,0 +1,185 @@
+"""Which models measure the indicators: the lists in `conf/models`, folders and fingerprints."""
+
+import hashlib
+import importlib.resources
+import importlib.util
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from instructmining.errors import UserError
+
+Kind = Literal[
+    "causal_lm", "gpt_neox_reward", "python", "quality_heads", "sentence_encoder",
+    "sequence_classifier", "mtld", "unieval",
+]  # fmt: skip
+
+# Raised when the arithmetic behind a kind changes: the same weights then mean another number.
+FORMULA_VERSIONS: dict[str, int] = {
+    "causal_lm": 1, "gpt_neox_reward": 1, "python": 1, "quality_heads": 1, "sentence_encoder": 1,
+    "sequence_classifier": 1, "mtld": 1, "unieval": 1,
+}  # fmt: skip
+
+# Keys of a config.json that say how a file was written, not what the model computes.
+_PROVENANCE_KEYS = {"_name_or_path", "dtype", "torch_dtype", "transformers_version"}
+_DEFINING_FILES = (
+    "*.safetensors", "tokenizer.json", "vocab.*", "merges.txt", "*.model", "*.py",
+    "special_tokens_map.json", "added_tokens.json",
+)  # fmt: skip
+
+
+class ModelSpec(BaseModel):
+    """One entry of a model list: what is loaded, and how its numbers are defined."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Kind
+    source: str = ""  # embedded:NAME, package:NAME, a folder, a hub id, or an MLflow URI
+    base: str | None = None  # quality_heads: the encoder whose lower part it shares
+    revision: str | None = None
+    template: str = "plain"  # a name of udfs/templates.py, or `chat`: the tokenizer's own
+    max_length: int = Field(default=512, ge=8)
+    pooling: Literal["cls", "last", "mean"] = "mean"
+    indicators: tuple[str, ...]
+    label: str | None = None  # sequence_classifier: probability of this label; None: the raw logit
+    function: str | None = None  # python: "module:function", conversations -> list of numbers
+    version: str = "1"  # python: raise it when the function changes
+    trust_remote_code: bool = False
+    about: str = ""
+
+
+class ModelList(BaseModel):
+    """The models of a run, by stage."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    reward: ModelSpec | None = None
+    perplexity: ModelSpec | None = None
+    embed: ModelSpec | None = None
+    mtld: ModelSpec | None = None
+    unieval: ModelSpec | None = None
+    classifiers: dict[str, ModelSpec] = Field(default_factory=dict)
+    notes: tuple[str, ...] = ()  # sentences for the summary: what these models cannot tell
+
+    @cached_property
+    def stages(self) -> dict[str, ModelSpec]:
+        """Stage name to model, in the order in which stages run; absent models left out."""
+        named = {s: getattr(self, s) for s in ("reward", "perplexity", "embed", "mtld", "unieval")}
+        return {s: spec for s, spec in (named | dict(self.classifiers)).items() if spec is not None}
+
+
+class ResolvedModel(BaseModel):
+    """A spec whose files are at hand on the driver."""
+
+    model_config = ConfigDict(frozen=True)
+
+    spec: ModelSpec
+    folder: str  # empty for kinds without weights
+    base_folder: str | None = None
+    fingerprint: str  # 32 hex digits; equal fingerprints give equal numbers
+    definition: dict[str, Any]  # what the fingerprint hashes
+
+
+def load_model_list(name: str) -> ModelList:
+    """Read `conf/models/NAME.yml`, or the YAML file at the path NAME."""
+    path = Path(name) if name.endswith((".yml", ".yaml")) else _conf("models") / f"{name}.yml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in _conf("models").glob("*.yml")))
+        raise UserError(f"no model list {name!r}: name one of {known}, or a YAML file")
+    try:
+        return ModelList(**yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (ValidationError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: {error}") from error
+
+
+def resolve(spec: ModelSpec) -> ResolvedModel:
+    """Find the model's files on the driver (downloading a hub id) and fingerprint them."""
+    folder = locate(spec.source, spec.revision) if spec.source else None
+    base = locate(spec.base) if spec.base else None
+    definition = _definition(spec, folder, base)
+    text = json.dumps(definition, sort_keys=True, ensure_ascii=False)
+    return ResolvedModel(
+        spec=spec,
+        folder=str(folder or ""),
+        base_folder=str(base) if base else None,
+        fingerprint=hashlib.sha256(text.encode()).hexdigest()[:32],
+        definition=definition,
+    )
+
+
+def locate(source: str, revision: str | None = None) -> Path:
+    """The folder that holds a model: `embedded:lm`, `package:NAME`, a path, a hub id, `models:/…`.
+
+    Raises:
+        UserError: the folder does not exist, or the download failed; names the remedy.
+    """
+    scheme, _, name = source.partition(":")
+    if scheme == "embedded":
+        return _existing(_conf("models") / "embedded" / name, source)
+    if scheme == "package":
+        found = importlib.util.find_spec(name)
+        if found is None or found.origin is None:
+            raise UserError(f"model {source}: the Python package {name} is not installed here")
+        return _existing(Path(found.origin).parent / "model", source)
+    if scheme in ("models", "runs", "mlflow-artifacts"):
+        import mlflow
+
+        return Path(mlflow.artifacts.download_artifacts(source))
+    if Path(source).exists() or source.startswith((".", "/", "~")):
+        return _existing(Path(source).expanduser(), source)
+    return _from_hub(source, revision)
+
+
+def _from_hub(source: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(
+            snapshot_download(source, revision=revision, ignore_patterns=["*.bin", "*.pt", "*.h5"])
+        )
+    except Exception as error:  # every kind of network and lookup failure has the same remedy
+        raise UserError(
+            f"model {source}: not a folder here, and the model hub did not give it "
+            f"({type(error).__name__}); run `instructmining models fetch` where there is a "
+            "network, or name a local folder"
+        ) from error
+
+
+def _existing(path: Path, source: str) -> Path:
+    if not path.is_dir():
+        raise UserError(f"model {source}: there is no folder {path}")
+    return path
+
+
+def _definition(spec: ModelSpec, folder: Path | None, base: Path | None) -> dict[str, Any]:
+    about = spec.model_dump(exclude={"source", "base", "revision", "trust_remote_code", "about"})
+    files = {f"{role}/{name}": digest for role, path in (("model", folder), ("base", base)) if path
+             for name, digest in _digests(path).items()}  # fmt: skip
+    return {**about, "formula": FORMULA_VERSIONS[spec.kind], "files": files}
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    found = {p for pattern in _DEFINING_FILES for p in folder.glob(pattern)}
+    digests = {p.name: _sha256(p) for p in found}
+    config = folder / "config.json"
+    if config.is_file():
+        kept = {k: v for k, v in json.loads(config.read_text(encoding="utf-8")).items()
+                if k not in _PROVENANCE_KEYS}  # fmt: skip
+        digests["config.json"] = hashlib.sha256(
+            json.dumps(kept, sort_keys=True).encode()
+        ).hexdigest()
+    return digests
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _conf(folder: str) -> Path:
+    return Path(str(importlib.resources.files("conf"))) / folder

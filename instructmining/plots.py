@@ -1,0 +1,32 @@
+"""Pictures for MLflow and the report, drawn from counts: never from rows."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def histogram(
+    name: str, edges: NDArray[np.float64], counts: NDArray[np.int64], missing: int = 0
+) -> "Figure":
+    """One indicator's distribution over the examples.
+
+    Args:
+        name: the indicator, as it is called in the tables.
+        edges: n + 1 ascending bin edges, in the indicator's unit.
+        counts: n counts of examples.
+        missing: examples without a value; they are named, not drawn.
+    """
+    # Figure without pyplot: no window system and no figures kept alive behind our back.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 3.2), layout="constrained")
+    axes = figure.subplots()
+    axes.stairs(counts, edges, fill=True)
+    axes.set(xlabel=name, ylabel="examples", ylim=(0, None))
+    absent = f", {missing:,} without a value" if missing else ""
+    axes.set_title(f"{name}: {int(np.sum(counts)):,} examples{absent}", fontsize="medium")
+    return figure

@@ -1,0 +1,264 @@
+"""Rules as versions of one registered MLflow model; the JSON artifact is the truth.
+
+`models:/NAME@ALIAS` is resolved once to a version number, and the number is what is recorded:
+an alias may move while a job runs.
+"""
+
+import importlib.resources
+import re
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from instructmining.errors import UserError
+from instructmining.rule import LinearRule, read_rule
+from instructmining.settings import Tracking
+from instructmining.tracking import connection, experiment_id, registry_uri
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+CHAMPION = "champion"
+_DEFAULT = "paper-v1"
+_URI = re.compile(r"models:/(?P<name>[^@]+?)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
+_ARTIFACT = "artifacts/rule.json"
+
+
+class RegisteredRule(NamedTuple):
+    """A version of a registered model, as the registry lists it."""
+
+    name: str
+    version: int
+    run_id: str
+    rule: str  # the name the rule had when it was published
+    fingerprint: str
+    aliases: tuple[str, ...]
+    created: int  # milliseconds since 1970, UTC
+
+    @property
+    def uri(self) -> str:
+        """What `--rule` takes."""
+        return f"models:/{self.name}/{self.version}"
+
+
+def list_rules(settings: Tracking) -> list[RegisteredRule]:
+    """The registered versions, newest first; none where nothing was ever published."""
+    with connection(settings) as client:
+        return list(_versions(client, settings.registry_model))
+
+
+def publish_rule(
+    rule: LinearRule, settings: Tracking, alias: str | None = None
+) -> tuple[RegisteredRule, bool]:
+    """Register the rule, once: an equal rule keeps its version, whatever it is called.
+
+    Returns:
+        The version that holds the rule, and whether this call made it.
+    """
+    _require(settings, "publish a rule")
+    if _catalog_missing(settings):
+        raise UserError(f"Unity Catalog has no model {settings.registry_model!r}: "
+                        "--set tracking.registry_model=CATALOG.SCHEMA.NAME")  # fmt: skip
+    name = settings.registry_model
+    with connection(settings) as client:
+        found = _find(client, name, rule.fingerprint)
+        made = found is None
+        if found is None:
+            _create(client, settings, rule)
+            found = _find(client, name, rule.fingerprint)
+        assert found is not None  # noqa: S101 — the version was made two lines above
+        if alias and alias not in found.aliases:
+            client.set_registered_model_alias(name, alias, str(found.version))
+        return found._replace(
+            aliases=tuple(sorted({*found.aliases, *([alias] if alias else [])}))
+        ), made
+
+
+def promote(version: str, settings: Tracking, alias: str = CHAMPION) -> tuple[str, int, int | None]:
+    """Move an alias to a version: a number of the configured model, or any `models:/…` URI.
+
+    Returns:
+        The model's name, the version, and the version that had the alias before, if any.
+    """
+    _require(settings, "promote a rule")
+    uri = f"models:/{settings.registry_model}/{version}" if version.isdigit() else version
+    name, number = resolve_rule_uri(uri, settings)
+    with connection(settings) as client:
+        client.get_model_version(name, str(number))  # refuses a version that does not exist
+        before = _aliases(client, name).get(alias)
+        client.set_registered_model_alias(name, alias, str(number))
+    return name, number, before
+
+
+def resolve_rule_uri(uri: str, settings: Tracking) -> tuple[str, int]:
+    """The registered model's name and version behind `models:/NAME@ALIAS` or `models:/NAME/7`."""
+    parts = _URI.fullmatch(uri)
+    if parts is None:
+        raise UserError(f"{uri}: write it as models:/NAME@ALIAS or models:/NAME/VERSION")
+    if parts["version"]:
+        return parts["name"], int(parts["version"])
+    _require(settings, f"read {uri}")
+    with connection(settings) as client:
+        found = client.get_model_version_by_alias(parts["name"], parts["alias"])
+    return parts["name"], int(found.version)
+
+
+def load_rule(source: str, settings: Tracking) -> LinearRule:
+    """A built-in rule, a JSON file, or a registered version.
+
+    A registered rule takes the registry's name and version as its own, so that what a scored row
+    is marked with can be looked up; the name it was published under stays in the provenance.
+    """
+    if not source.startswith("models:"):
+        return read_rule(source)
+    _require(settings, f"read {source}")
+    name, version = resolve_rule_uri(source, settings)
+    rule = LinearRule.from_json(_artifact(name, version, settings), f"models:/{name}/{version}")
+    provenance = {**rule.provenance, "published_as": f"{rule.name} {rule.version}"}
+    return rule.model_copy(update={"name": name, "version": str(version), "provenance": provenance})
+
+
+def choose_rule(
+    source: str, fingerprints: Mapping[str, str], settings: Tracking
+) -> tuple[LinearRule, str]:
+    """The rule a run predicts with, and one sentence why it is this one.
+
+    Args:
+        source: `auto`, or what `load_rule` takes. `auto` is the champion where it was fitted on
+            exactly the models that measure now, else the first published rule.
+        fingerprints: by indicator, of the models that measure now.
+    """
+    if source != "auto":
+        return load_rule(source, settings), f"the settings name {source}"
+    champion, why = champion_for(fingerprints, settings)
+    return champion or read_rule(_DEFAULT), why
+
+
+def champion_for(
+    fingerprints: Mapping[str, str], settings: Tracking
+) -> tuple[LinearRule | None, str]:
+    """The rule aliased `champion` if it was fitted on exactly these models, and why or why not."""
+    if settings.uri == "none":
+        return None, f"{_DEFAULT}, since without tracking there is no champion"
+    if _catalog_missing(settings):
+        return None, f"{_DEFAULT}, since tracking.registry_model names no catalog and schema"
+    with connection(settings) as client:
+        version = _aliases(client, settings.registry_model).get(CHAMPION)
+    if version is None:
+        return None, f"{_DEFAULT}, since no rule fitted for these models is promoted yet"
+    rule = load_rule(f"models:/{settings.registry_model}/{version}", settings)
+    others = [name for name in rule.coefficients if name not in rule.models
+              or rule.models[name].fingerprint is None
+              or rule.models[name].fingerprint != fingerprints.get(name)]  # fmt: skip
+    if others:
+        return None, (f"{_DEFAULT}, since the champion ({rule.name} {version}) was fitted on "
+                      f"other models: {', '.join(others)}")  # fmt: skip
+    return rule, f"the champion, fitted on the models that measure here ({rule.name} {version})"
+
+
+def _require(settings: Tracking, what: str) -> None:
+    if settings.uri == "none":
+        raise UserError(f"cannot {what} with tracking.uri=none: name an MLflow store")
+
+
+def _catalog_missing(settings: Tracking) -> bool:
+    """Unity Catalog knows models by three names only."""
+    return (
+        registry_uri(settings).startswith("databricks-uc")
+        and settings.registry_model.count(".") != 2
+    )
+
+
+def _create(client: "MlflowClient", settings: Tracking, rule: LinearRule) -> None:
+    """A run with the rule's numbers, the served model below it, and the version on top."""
+    from mlflow.exceptions import MlflowException
+
+    name = settings.registry_model
+    run_id = client.create_run(
+        experiment_id(client, settings), run_name=f"publish {rule.name}"
+    ).info.run_id
+    client.log_metric(run_id, "intercept", rule.intercept)
+    for indicator, factor in rule.coefficients.items():
+        client.log_metric(run_id, f"coefficient_{indicator}", factor)
+    with tempfile.TemporaryDirectory() as folder:
+        model = Path(folder) / "model"
+        _save(rule, Path(folder) / "rule.json", model)
+        client.log_artifacts(run_id, str(model), "rule")
+    client.set_terminated(run_id)
+    try:
+        client.create_registered_model(name, description="Predicts log loss from indicators")
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    client.create_model_version(
+        name, f"runs:/{run_id}/rule", run_id, description=rule.to_sql(),
+        tags={"rule": rule.name, "rule_version": rule.version, "fingerprint": rule.fingerprint},
+    )  # fmt: skip
+
+
+def _save(rule: LinearRule, record: Path, model: Path) -> None:
+    import mlflow
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    record.write_text(rule.to_json(), encoding="utf-8")
+    outputs = ["predicted_log_loss", *(f"contribution_{name}" for name in rule.coefficients)]
+    columns = [Schema([ColSpec("double", name) for name in names])
+               for names in (rule.coefficients, outputs)]  # fmt: skip
+    served = importlib.resources.files("instructmining") / "served_rule.py"
+    # as_file: a real file also where we run from a zip.
+    with importlib.resources.as_file(served) as code, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # no input example: the signature is given
+        mlflow.pyfunc.save_model(
+            model,
+            python_model=str(code),
+            artifacts={"rule": str(record)},
+            signature=ModelSignature(*columns),
+            pip_requirements=["mlflow", "pandas"],  # inferring them would load the model: 9 s
+        )
+
+
+def _artifact(name: str, version: int, settings: Tracking) -> str:
+    registry = registry_uri(settings)
+    with connection(settings) as client, tempfile.TemporaryDirectory() as folder:
+        from mlflow.artifacts import download_artifacts
+
+        # MLflow reads models:/ from its global registry, except where Databricks lends the keys.
+        root = (f"models:/{name}/{version}" if registry.startswith("databricks")
+                else client.get_model_version_download_uri(name, str(version)))  # fmt: skip
+        path = download_artifacts(artifact_uri=f"{root}/{_ARTIFACT}", dst_path=folder,
+                                  tracking_uri=settings.uri, registry_uri=registry)  # fmt: skip
+        return Path(path).read_text(encoding="utf-8")
+
+
+def _find(client: "MlflowClient", name: str, fingerprint: str) -> RegisteredRule | None:
+    equal = (found for found in _versions(client, name) if found.fingerprint == fingerprint)
+    return next(equal, None)
+
+
+def _versions(client: "MlflowClient", name: str) -> Iterator[RegisteredRule]:
+    aliases = _aliases(client, name)
+    numbers = [int(found.version) for found in client.search_model_versions(f"name='{name}'")]
+    for number in sorted(numbers, reverse=True):
+        # A search in Unity Catalog leaves the tags out: each version is asked for its own.
+        found = client.get_model_version(name, str(number))
+        tags: dict[str, Any] = found.tags
+        yield RegisteredRule(
+            name, number, found.run_id or "", tags.get("rule", ""), tags.get("fingerprint", ""),
+            tuple(sorted(a for a, v in aliases.items() if v == number)),
+            found.creation_timestamp,
+        )  # fmt: skip
+
+
+def _aliases(client: "MlflowClient", name: str) -> dict[str, int]:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        aliases = client.get_registered_model(name).aliases
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return {}
+        raise
+    return {alias: int(version) for alias, version in aliases.items()}

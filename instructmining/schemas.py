@@ -1,0 +1,179 @@
+"""The data contract: every table, column, comment and constraint in one place."""
+
+from dataclasses import dataclass
+
+MESSAGES = "ARRAY<STRUCT<role: STRING, content: STRING>>"
+INDICATORS = {
+    "input_length": "tokens of the prompt, without template",
+    "output_length": "tokens of the response, without template",
+    "reward": "reward model's score of the response given the prompt; higher is better",
+    "perplexity": "exp of the mean negative log-likelihood of the response given the prompt",
+    "perplexity_alone": "the same without the prompt",
+    "ifd": "perplexity / perplexity_alone; below 1 the prompt helps",
+    "mtld": "lexical diversity of the response (McCarthy & Jarvis, 0.72, both directions)",
+    "naturalness": "probability that the response is natural, 0 to 1",
+    "coherence": "probability that the response continues the dialogue, 0 to 1",
+    "understandability": "probability that the response is understandable, 0 to 1",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: name, Spark SQL type, comment; `required` refuses null."""
+
+    name: str
+    type: str
+    comment: str
+    required: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of the store."""
+
+    comment: str
+    columns: tuple[Column, ...]
+    cluster_by: tuple[str, ...] = ()
+    constraints: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """Column names in order."""
+        return [column.name for column in self.columns]
+
+
+_ID = Column("example_id", "STRING", "first 128 bits of SHA-256 of the conversation, hex", True)
+_BUCKET = Column("bucket", "INT", "first three hex digits of example_id, 0 to 4095", True)
+_POOL = Column("pool", "STRING", "named set of examples", True)
+_SOURCE = Column("source", "STRING", "file or table the record came from", True)
+_POSITION = Column(
+    "position",
+    "BIGINT",
+    "line, element or row number, from 1; of a table a row hash",
+    True,
+)
+_FINGERPRINT = Column("fingerprint", "STRING", "what was measured with: see fingerprints", True)
+_RUN = Column("run_id", "STRING", "run that wrote the row", True)
+_MEASURED = (
+    Column("tokens", "BIGINT", "tokens the model was asked to read"),
+    Column("truncated_tokens", "BIGINT", "tokens cut away to fit its window"),
+    Column("status", "STRING", "ok, or failed: see reason", True),
+    Column("reason", "STRING", "why values are absent; null where none is"),
+    _RUN,
+)
+
+TABLES: dict[str, Table] = {
+    "examples": Table(
+        "One row per distinct example, immutable; text lives only here",
+        (
+            _ID,
+            _BUCKET,
+            Column("messages", MESSAGES, "the conversation, roles system, user, assistant, tool"),
+            Column("prompt", "STRING", "instruction and input, or everything before the response"),
+            Column("response", "STRING", "last assistant turn"),
+            Column("format", "STRING", "layout it was read from"),
+            Column("raw", "STRING", "the source record: exact for JSON, by value for tables"),
+            _RUN,
+        ),
+        cluster_by=("example_id",),
+    ),
+    "occurrences": Table(
+        "One row per usable input record: copies, sources and quotas are aggregates of it",
+        (
+            _POOL,
+            _ID,
+            _SOURCE,
+            _POSITION,
+            Column("source_key", "STRING", "the user's own key (--id)"),
+            Column("kept", "MAP<STRING, STRING>", "the user's own columns (--keep)"),
+            _RUN,
+        ),
+        cluster_by=("pool", "example_id"),
+    ),
+    "quarantine": Table(
+        "One row per unusable input record",
+        (
+            _SOURCE,
+            _POSITION,
+            Column("content_hash", "STRING", "SHA-256 of the record, first 32 digits", True),
+            Column("raw", "STRING", "the record, cut at 4096 characters"),
+            Column("reason", "STRING", "why it cannot be used, one code", True),
+            Column("detail", "STRING", "the same in words"),
+            _RUN,
+        ),
+    ),
+    "stage_values": Table(
+        "What one model stage measured on one example",
+        (
+            _ID,
+            _BUCKET,
+            Column("stage", "STRING", "stage name", True),
+            _FINGERPRINT,
+            Column("values", "MAP<STRING, DOUBLE>", "indicator to value; absent where unmeasured"),
+            *_MEASURED,
+        ),
+        cluster_by=("fingerprint", "bucket"),
+        constraints=(("known_status", "status IN ('ok', 'failed')"),),
+    ),
+    "embeddings": Table(
+        "One sentence vector per example and encoder",
+        (
+            _ID,
+            _BUCKET,
+            _FINGERPRINT,
+            Column("vector", "ARRAY<FLOAT>", "unit length; null where it could not be measured"),
+            *_MEASURED,
+        ),
+        cluster_by=("fingerprint", "bucket"),
+        constraints=(("known_status", "status IN ('ok', 'failed')"),),
+    ),
+    "fingerprints": Table(
+        "What a fingerprint stands for",
+        (
+            _FINGERPRINT,
+            Column("stage", "STRING", "stage it measures", True),
+            Column("source", "STRING", "where the model came from"),
+            Column("definition", "STRING", "JSON of everything the fingerprint hashes"),
+            Column("provenance", "STRING", "JSON of dtype, device and library versions"),
+            _RUN,
+        ),
+    ),
+    "pool_knn": Table(
+        "Distances to the neighbours of each example within its pool",
+        (
+            _POOL,
+            Column("pool_version", "STRING", "hash of the pool's members and vectors", True),
+            _ID,
+            Column("distances", "ARRAY<DOUBLE>", "euclidean, neighbours 1 to k, itself excluded"),
+            Column("method", "STRING", "exact or ivf, with its recall"),
+            _RUN,
+        ),
+        cluster_by=("pool",),
+    ),
+    "scores": Table(
+        "Predicted log loss of every example of a pool under one rule: lower is better",
+        (
+            _POOL,
+            _ID,
+            Column("rule_name", "STRING", "rule that predicted", True),
+            Column("rule_version", "STRING", "its version", True),
+            *(Column(name, "DOUBLE", comment) for name, comment in INDICATORS.items()),
+            Column("knn_6", "DOUBLE", "distance to the 6th neighbour in the pool"),
+            Column("predicted_log_loss", "DOUBLE", "lower is better; null if an indicator is"),
+            Column("predicted_log_loss_se", "DOUBLE", "its standard error, of a fitted rule"),
+            Column("percentile", "DOUBLE", "percent of the pool with a lower predicted log loss"),
+            Column("missing_reason", "STRING", "which indicators are absent and why"),
+            Column(
+                "out_of_range", "BOOLEAN", "an indicator is outside what the rule was fitted on"
+            ),
+            Column("rule_models_match", "BOOLEAN", "measured with the models the rule knows"),
+            Column("inputs_version", "STRING", "hash of everything the scores were computed from"),
+            _RUN,
+        ),
+        cluster_by=("pool", "rule_name", "rule_version"),
+        constraints=(
+            ("finite_prediction", "predicted_log_loss IS NULL OR abs(predicted_log_loss) < 1e300"),
+            ("percentile_in_range", "percentile IS NULL OR percentile BETWEEN 0 AND 100"),
+        ),
+    ),
+}

@@ -1,0 +1,196 @@
+"""The store: Delta tables in a folder or a schema, created on first use, appended exactly once."""
+
+import json
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from instructmining.errors import UserError
+from instructmining.schemas import TABLES, Column, Table
+
+_ATTEMPTS = 5
+# In delta-spark's Python these are siblings, so each is named: catching one base misses the rest.
+_CONFLICTS = (
+    "ConcurrentAppendException", "ConcurrentDeleteDeleteException",
+    "ConcurrentDeleteReadException", "ConcurrentTransactionException",
+    "ConcurrentWriteException", "MetadataChangedException", "ProtocolChangedException",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Store:
+    """Where the tables are.
+
+    Attributes:
+        target: a folder or URI (it has a slash, or is one word that is no known schema), or
+            `catalog.schema` / `schema`.
+        is_folder: path-based tables; nothing but Delta is needed to read them.
+    """
+
+    spark: SparkSession
+    target: str
+    is_folder: bool
+
+    @classmethod
+    def open(cls, spark: SparkSession, target: str) -> "Store":
+        """Decide what `target` names, and fail early where it cannot be."""
+        if "/" in target or "\\" in target or target.startswith("."):
+            return cls(spark, target.rstrip("/"), True)
+        if "." not in target and not spark.catalog.databaseExists(target):
+            return cls(spark, target, True)
+        if not spark.catalog.databaseExists(target):
+            raise UserError(
+                f"--store {target}: there is no such schema; create it with "
+                f"CREATE SCHEMA {target}, or name a folder (with a slash)"
+            )
+        return cls(spark, target, False)
+
+    def sql_name(self, table: str) -> str:
+        """The table as it is written in SQL, quoted."""
+        if self.is_folder:
+            return f"delta.`{self.location(table).replace('`', '``')}`"
+        parts = [*self.target.split("."), table]
+        return ".".join(f"`{part.replace('`', '``')}`" for part in parts)
+
+    def location(self, table: str) -> str:
+        """The table's folder, absolute for local paths, or its name in the catalog."""
+        if not self.is_folder:
+            return f"{self.target}.{table}"
+        return f"{absolute(self.target)}/{table}"
+
+    def exists(self, table: str) -> bool:
+        """Whether the table has been created."""
+        if self.is_folder:
+            from delta.tables import DeltaTable
+
+            return bool(DeltaTable.isDeltaTable(self.spark, self.location(table)))
+        return bool(self.spark.catalog.tableExists(f"{self.target}.{table}"))
+
+    def read(self, table: str) -> DataFrame:
+        """The table; an empty frame of its schema where it does not exist yet."""
+        if not self.exists(table):
+            return self.spark.createDataFrame([], _struct(TABLES[table]))
+        if self.is_folder:
+            return self.spark.read.format("delta").load(self.location(table))
+        return self.spark.read.table(f"{self.target}.{table}")
+
+    def create(self, table: str) -> None:
+        """Create the table with its comments, constraints and clustering, if it is not there."""
+        if self.exists(table):
+            return
+        definition = TABLES[table]
+        clustering = f"CLUSTER BY ({', '.join(definition.cluster_by)})"
+        self.spark.sql(
+            f"CREATE TABLE IF NOT EXISTS {self.sql_name(table)} ("
+            + ", ".join(_column_sql(column) for column in definition.columns)
+            + f") USING delta {clustering if definition.cluster_by else ''} "
+            f"COMMENT '{definition.comment}' TBLPROPERTIES ("
+            # Other readers (DuckDB, delta-rs) must be able to open what we write.
+            "'delta.enableDeletionVectors' = 'false', 'instructmining.contract' = '1')"
+        )
+        for name, condition in definition.constraints:
+            self.spark.sql(
+                f"ALTER TABLE {self.sql_name(table)} ADD CONSTRAINT {name} CHECK ({condition})"
+            )
+
+    def append(
+        self, rows: DataFrame, table: str, transaction: str, about: Mapping[str, Any]
+    ) -> None:
+        """Append once: a replay of the same transaction name writes nothing.
+
+        Args:
+            rows: columns are taken by name.
+            table: a name of the data contract.
+            transaction: unique per commit; its Delta transaction version is always 0, so commits
+                of different chunks may land in any order.
+            about: goes into the commit's metadata as JSON.
+        """
+        self.create(table)
+        writer = (
+            rows.select(*TABLES[table].names)
+            .write.format("delta")
+            .mode("append")
+            .option("txnAppId", transaction)
+            .option("txnVersion", 0)
+            .option("userMetadata", json.dumps(dict(about), sort_keys=True))
+        )
+        _with_retries(lambda: self._save(writer, table))
+
+    def replace(
+        self, rows: DataFrame, table: str, where: Mapping[str, str], about: Mapping[str, Any]
+    ) -> None:
+        """Replace, atomically, the rows whose columns equal `where`; new columns are added."""
+        self.create(table)
+        condition = " AND ".join(f"`{key}` = {sql_text(value)}" for key, value in where.items())
+        writer = (
+            rows.write.format("delta")
+            .mode("overwrite")
+            .option("replaceWhere", condition)
+            .option("mergeSchema", "true")
+            .option("userMetadata", json.dumps(dict(about), sort_keys=True))
+        )
+        _with_retries(lambda: self._save(writer, table))
+
+    def delete(self, table: str, where: Mapping[str, str]) -> None:
+        """Delete the rows whose columns equal `where`."""
+        if self.exists(table):
+            condition = " AND ".join(f"`{key}` = {sql_text(value)}" for key, value in where.items())
+            delete = f"DELETE FROM {self.sql_name(table)} WHERE {condition}"  # noqa: S608 - quoted
+            _with_retries(lambda: self.spark.sql(delete))
+
+    def version(self, table: str) -> int:
+        """The latest version of the table, −1 where it does not exist."""
+        if not self.exists(table):
+            return -1
+        history = self.spark.sql(f"DESCRIBE HISTORY {self.sql_name(table)} LIMIT 1")
+        return int(history.select(F.max("version")).first()[0])
+
+    def _save(self, writer: Any, table: str) -> None:
+        if self.is_folder:
+            writer.save(self.location(table))
+        else:
+            writer.saveAsTable(f"{self.target}.{table}")
+
+
+def sql_text(value: str) -> str:
+    """A string as an SQL literal."""
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def absolute(path: str) -> str:
+    """A local path made absolute; a URI as it is."""
+    from pathlib import Path
+
+    return (
+        path
+        if "://" in path or path.startswith("dbfs:")
+        else str(Path(path).expanduser().absolute())
+    )
+
+
+def _column_sql(column: Column) -> str:
+    required = " NOT NULL" if column.required else ""
+    comment = column.comment.replace("'", "\\'")
+    return f"`{column.name}` {column.type}{required} COMMENT '{comment}'"
+
+
+def _struct(table: Table) -> str:
+    return ", ".join(f"`{column.name}` {column.type}" for column in table.columns)
+
+
+def _with_retries(write: Callable[[], Any]) -> None:
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            write()
+            return
+        except Exception as error:
+            if type(error).__name__ not in _CONFLICTS or attempt == _ATTEMPTS:
+                raise
+            time.sleep(attempt * random.uniform(0.2, 1.0))  # noqa: S311 - jitter, not a secret

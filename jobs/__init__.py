@@ -1,0 +1,1 @@
+"""Programs: each has `main(argv)` (parse, settings, session) and `run(spark, settings)`."""

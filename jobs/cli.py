@@ -1,0 +1,119 @@
+"""The command line: `instructmining COMMAND`; exit codes 0 done, 1 failed, 2 a user's mistake."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from instructmining import __version__
+from instructmining.errors import FailedRowsError, UserError
+from instructmining.settings import STAGES, Settings, load_settings
+from jobs.options import common, flag
+from jobs.rules import rules
+
+_COMMA = "comma-separated"
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__)
+def commands() -> None:
+    """Score LLM instruction data on Spark, select the best subset, and prove the pick."""
+
+
+@commands.command(context_settings={"ignore_unknown_options": False})
+@click.argument("more_input", nargs=-1)
+@click.option("--input", "given_input", multiple=True, metavar="DATA",
+              help="Files, folders, globs or tables; `table:`/`path:` force the kind.")  # fmt: skip
+@click.option("--store", "--output", "store", help="Folder, or catalog.schema.")
+@click.option("--files", help="Where the store is a schema: a folder for what is not a table.")
+@click.option("--pool", help="Named set of examples that the data are added to.")
+@flag("--replace-pool", "Start the pool anew.")
+@click.option("--models", help="A list in conf/models, or a YAML file.")
+@click.option("--rule", help="auto, paper-v1, paper-v2, FILE.json or models:/NAME@ALIAS.")
+@flag("--strict-rule", "Refuse a rule that was fitted with other models.")
+@click.option("--stages", help=f"Stages to run, {_COMMA}: {','.join(STAGES)}.")
+@click.option("--format", "format_name", help="Force one layout instead of detecting it.")
+@click.option("--columns", help="Your own field names: prompt=q,response=a[,input=…,system=…].")
+@click.option("--id", "id_column", help="Your own key, stored with every occurrence.")
+@click.option("--keep", help=f"Your own columns to carry through, {_COMMA}.")
+@click.option("--device", help="auto, cpu or cuda.")
+@click.option("--dtype", help="auto, bfloat16 or float32.")
+@click.option("--max-failed-fraction", type=float, help="More failed rows than this fail the run.")
+@flag("--retry-failed", "Measure failed rows again.")
+@flag("--dry-run", "Measure a small sample; print what a run would cost.")
+@common
+def score(**given: Any) -> None:
+    """Measure indicators, apply the rule, write scored Delta tables."""
+    settings = score_settings(given)
+    if settings.dry_run:
+        from jobs.dry_run import run_with_session
+    else:
+        from jobs.score import run_with_session
+    run_with_session(settings)
+
+
+commands.add_command(rules)
+
+
+def score_settings(given: dict[str, Any]) -> Settings:
+    """Options of `score` as settings."""
+    options = {
+        "input": (*given["given_input"], *given["more_input"]) or None,
+        **{key: given[key] for key in ("store", "files", "pool", "replace_pool", "models",
+                                       "dry_run")},
+        "stages": _listed(given["stages"]),
+        "read": {"format": given["format_name"], "columns": _pairs(given["columns"]),
+                 "id": given["id_column"], "keep": _listed(given["keep"])},
+        "measure": {key: given[key] for key in ("device", "dtype", "max_failed_fraction",
+                                                "retry_failed")},
+        "rule": {"source": given["rule"], "strict": given["strict_rule"]},
+        "tracking": {"uri": given["tracking_uri"]},
+    }  # fmt: skip
+    return load_settings(given["settings_file"], given["sets"], options)
+
+
+def console(argv: Sequence[str] | None = None) -> None:
+    """Run a command and exit: errors become one sentence and a code."""
+    try:
+        main(argv)
+    except UserError as error:
+        _fail(str(error), 2)
+    except FailedRowsError as error:
+        _fail(str(error), 1)
+    except KeyboardInterrupt:
+        _fail("interrupted: what was committed stays, run again to go on", 130)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run a command; returns None and raises, as entry points of a platform want it.
+
+    Raises:
+        UserError: a mistake that one sentence explains.
+    """
+    try:
+        commands.main(args=list(sys.argv[1:] if argv is None else argv), prog_name="instructmining",
+                      standalone_mode=False)  # fmt: skip
+    except click.UsageError as error:
+        hint = f" (see instructmining {error.ctx.info_name} --help)" if error.ctx else ""
+        raise UserError(error.format_message() + hint) from None
+    except click.exceptions.Abort:
+        raise KeyboardInterrupt from None
+
+
+def _listed(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _pairs(text: str | None) -> dict[str, str] | None:
+    if text is None:
+        return None
+    pairs = dict(part.partition("=")[::2] for part in text.split(","))
+    if not {"prompt", "response"} <= set(pairs) or not all(pairs.values()):
+        raise UserError("--columns needs prompt=FIELD,response=FIELD")
+    return pairs
+
+
+def _fail(message: str, code: int) -> None:
+    print(f"instructmining: {message}", file=sys.stderr)
+    raise SystemExit(code)

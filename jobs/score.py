@@ -1,0 +1,164 @@
+"""Score instruction data: read → measure what is missing → neighbours → rule → Delta tables."""
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import Any, TypeVar
+
+from pyspark.sql import SparkSession
+
+from instructmining.errors import FailedRowsError, UserError
+from instructmining.ingest import ingest
+from instructmining.models import ModelList, ResolvedModel, load_model_list, resolve
+from instructmining.planning import members, pool_examples
+from instructmining.registry import choose_rule
+from instructmining.scoring import Measured, score_pool, scores_of
+from instructmining.session import get_session
+from instructmining.settings import STAGES, Settings
+from instructmining.summary import Summary
+from instructmining.tables import Store
+from instructmining.tracking import Run, log_run
+from jobs.record import record_run
+from jobs.stages import Pool, StageResult, run_knn, run_model_stage
+
+T = TypeVar("T")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """`instructmining score`, also under spark-submit and as a Databricks wheel task."""
+    from jobs.cli import console
+
+    console(["score", *(sys.argv[1:] if argv is None else argv)])
+
+
+def run(spark: SparkSession, settings: Settings) -> Summary:
+    """Score, print the summary and return it.
+
+    Raises:
+        UserError: a mistake in the settings or the data, before or while they are read.
+        FailedRowsError: more rows failed than `measure.max_failed_fraction` allows; everything
+            measured is stored and the summary is printed first.
+    """
+    store = Store.open(spark, settings.store)
+    models = load_model_list(settings.models)
+    chosen = chosen_stages(settings, models)
+    resolved = {stage: resolve(spec) for stage, spec in models.stages.items()}
+    with log_run(settings.tracking, f"score {settings.pool}") as tracked, ExitStack() as stack:
+        summary = Summary(store, settings.pool, tracked.id, tracking=settings.tracking.uri)
+        summary.warnings += models.notes
+        if "ingest" in settings.stages:
+            summary.ingested = timed(summary, "ingest", lambda: ingest(store, settings, tracked.id))
+        pool = open_pool(store, settings.pool, stack)
+        results = measure(store, pool, resolved, chosen, settings, tracked, summary)
+        if "rule" in settings.stages:
+            apply_rule(store, pool, models, resolved, settings, tracked, summary)
+        record_run(tracked, summary, settings, resolved, results)
+        print(summary.text())
+    refuse_failures(results, settings)
+    return summary
+
+
+def chosen_stages(settings: Settings, models: ModelList) -> list[str]:
+    """The model stages to run, in order: those asked for that the model list has."""
+    everything = settings.stages == STAGES
+    wanted = {*settings.stages, *(name for name in models.classifiers
+                                  if everything or f"classifier:{name}" in settings.stages)}  # fmt: skip
+    return [stage for stage in models.stages if stage in wanted]
+
+
+def open_pool(store: Store, name: str, stack: ExitStack) -> Pool:
+    """The pool's members, kept at hand until the stack closes.
+
+    Raises:
+        UserError: the pool is empty.
+    """
+    found = members(store, name).persist()
+    stack.callback(found.unpersist)
+    if found.isEmpty():
+        raise UserError(
+            f"pool {name!r} in {store.target} is empty: give --input, or another --pool"
+        )
+    return Pool(name, found, pool_examples(store, found))
+
+
+def measure(
+    store: Store, pool: Pool, resolved: dict[str, ResolvedModel], chosen: list[str],
+    settings: Settings, tracked: Run, summary: Summary,
+) -> list[StageResult]:  # fmt: skip
+    """Run the model stages one after the other, then the neighbours."""
+    results = []
+    for stage in chosen:
+        model = resolved[stage]
+        result = timed(summary, stage, lambda stage=stage, model=model: run_model_stage(  # type: ignore[misc]
+            store, stage, model, pool, settings, tracked.id))  # fmt: skip
+        results.append(result)
+        summary.measured_rows += result.rows
+    if "knn" in settings.stages and "embed" in resolved:
+        results.append(timed(summary, "knn", lambda: run_knn(
+            store, resolved["embed"], pool, settings, tracked.id)))  # fmt: skip
+    summary.stages |= {result.stage: result.words() for result in results}
+    return results
+
+
+def apply_rule(
+    store: Store, pool: Pool, models: ModelList, resolved: dict[str, ResolvedModel],
+    settings: Settings, tracked: Run, summary: Summary,
+) -> None:  # fmt: skip
+    """Choose the rule, say where its models differ, and write the scores."""
+    measured = Measured(models, {s: m.fingerprint for s, m in resolved.items()}, settings.knn)
+    by_indicator = {name: resolved[stage] for name, stage in measured.stage_of.items()}
+    if "embed" in resolved:
+        by_indicator |= {f"knn_{i}": resolved["embed"] for i in range(1, 65)}
+    fingerprints = {name: model.fingerprint for name, model in by_indicator.items()}
+    sources = {name: model.spec.source for name, model in by_indicator.items()}
+    rule, why = choose_rule(settings.rule.source, fingerprints, settings.tracking)
+    mismatches = rule.mismatches(fingerprints, sources)
+    if mismatches and settings.rule.strict:
+        raise UserError(f"rule {rule.name} does not fit these models: {'; '.join(mismatches)}; "
+                        "fit a rule for them, or drop --strict-rule")  # fmt: skip
+    timed(summary, "rule", lambda: score_pool(
+        store, pool.members, pool.name, rule, measured, not mismatches, tracked.id))  # fmt: skip
+    summary.rule, summary.rule_why = rule, why
+    summary.scores = scores_of(store, pool.name, rule)
+    summary.warnings += [f"{each}: its coefficient does not carry over" for each in mismatches]
+    tracked.log_rule(rule, why, mismatches)
+
+
+def refuse_failures(results: Sequence[StageResult], settings: Settings) -> None:
+    """Fail the run where too many rows of a stage failed.
+
+    Raises:
+        FailedRowsError: names the stage, the share and the remedy.
+    """
+    limit = settings.measure.max_failed_fraction
+    for result in results:
+        if result.rows and result.failed > limit * result.rows:
+            raise FailedRowsError(
+                f"stage {result.stage}: {result.failed:,} of {result.rows:,} rows failed, more "
+                f"than --max-failed-fraction {limit:g}; see the reasons in stage_values, mend the cause "
+                "and run again with --retry-failed"
+            )
+
+
+def timed(summary: Summary, stage: str, work: Callable[[], T]) -> T:
+    """Do the work and note its seconds in the summary."""
+    started = time.monotonic()
+    try:
+        return work()
+    finally:
+        summary.seconds[stage] = time.monotonic() - started
+
+
+def run_with_session(settings: Settings) -> Any:
+    """Run on the active session or a local one, which is stopped again."""
+    spark, ours = get_session()
+    try:
+        return run(spark, settings)
+    finally:
+        if ours:
+            spark.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,192 @@
+"""Run the model stages: only what is missing, chunk by chunk, each committed as it finishes."""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from instructmining.models import ResolvedModel
+from instructmining.planning import pending, plan, pool_version
+from instructmining.progress import StageProgress
+from instructmining.settings import Knn, Settings
+from instructmining.tables import Store
+from udfs.indicator import with_measurements
+from udfs.neighbors import neighbors_of_pool
+from udfs.placement import gpu_profile, model_slots, ship
+
+_COLLECT_ROWS = 100_000  # vectors brought to the driver at a time
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """What one stage did."""
+
+    stage: str
+    rows: int  # measured in this run
+    failed: int  # of these
+    truncated: int  # of these, rows that were cut
+    seconds: float
+    note: str = ""
+
+    def words(self) -> str:
+        """What it did, for the summary."""
+        if self.note:
+            return f"{self.rows:,} rows, {self.note}" if self.rows else self.note
+        if not self.rows:
+            return "0 rows measured, nothing was missing"
+        parts = [f"{self.rows:,} rows measured, {self.rows / max(self.seconds, 1e-9):,.0f} rows/s"]
+        parts += [f"{self.failed:,} failed"] if self.failed else []
+        parts += [f"{self.truncated:,} cut to the model's window"] if self.truncated else []
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The pool a run works on."""
+
+    name: str
+    members: DataFrame  # example_id, copies
+    examples: DataFrame  # the rows of `examples` in it
+
+
+def table_of(model: ResolvedModel) -> str:
+    """Where a model's measurements are stored."""
+    return "embeddings" if model.spec.kind == "sentence_encoder" else "stage_values"
+
+
+def run_model_stage(
+    store: Store, stage: str, model: ResolvedModel, pool: Pool, settings: Settings, run_id: str
+) -> StageResult:
+    """Measure what the pool's examples lack for this model."""
+    started = time.monotonic()
+    table, measure = table_of(model), settings.measure
+    todo = pending(store, pool.examples, table, model.fingerprint, measure.retry_failed)
+    slots = model_slots(store.spark, measure)
+    chunks = plan(pool.examples, todo, measure.chunk_rows * slots)
+    if not chunks:
+        return StageResult(stage, 0, 0, 0, time.monotonic() - started)
+    record_fingerprint(store, stage, model, run_id)
+    store.create(table)
+    shipped, profile = ship(store.spark, model), gpu_profile(store.spark, measure)
+    total = sum(chunk.rows for chunk in chunks)
+    about = {"run_id": run_id, "stage": stage, "fingerprint": model.fingerprint}
+    with StageProgress(stage, total) as progress:
+        for chunk in chunks:
+            rows = todo.where(F.col("bucket").between(chunk.low, chunk.high - 1))
+            # A fixed assignment and order: a chunk that is repeated gives the same numbers.
+            rows = rows.repartition(slots, "example_id").sortWithinPartitions("example_id")
+            measured = with_measurements(rows, shipped, measure, profile).select(
+                "*", F.lit(stage).alias("stage"), F.lit(model.fingerprint).alias("fingerprint"),
+                F.lit(run_id).alias("run_id"),
+            )  # fmt: skip
+            store.append(measured, table, f"{run_id}/{stage}/{chunk.name}", about)
+            progress.advance(chunk.rows)
+    return _result(store, stage, table, model, run_id, total, started)
+
+
+def run_knn(
+    store: Store, model: ResolvedModel, pool: Pool, settings: Settings, run_id: str
+) -> StageResult:
+    """Distances to the neighbours within the pool, anew when its members or vectors changed."""
+    started, knn = time.monotonic(), settings.knn
+    vectors = store.read("embeddings").where(
+        (F.col("fingerprint") == model.fingerprint) & F.col("vector").isNotNull()
+    )
+    rows = pool.members.join(vectors.dropDuplicates(["example_id"]), "example_id")
+    version = knn_version(rows, model, knn)
+    if _knn_is_current(store, pool.name, version):
+        return StageResult("knn", 0, 0, 0, time.monotonic() - started, "unchanged")
+    ids, matrix, copies = _collect_vectors(rows)
+    if not len(ids):
+        return StageResult("knn", 0, 0, 0, time.monotonic() - started, "no embeddings yet")
+    distances, method = neighbors_of_pool(
+        store.spark, ids, matrix, copies if knn.count_copies else None, knn, version
+    )
+    table = distances.select(
+        "example_id", "distances", F.lit(pool.name).alias("pool"),
+        F.lit(version).alias("pool_version"), F.lit(method).alias("method"),
+        F.lit(run_id).alias("run_id"),
+    )  # fmt: skip
+    store.replace(table, "pool_knn", {"pool": pool.name}, {"run_id": run_id, "version": version})
+    return StageResult("knn", len(ids), 0, 0, time.monotonic() - started, method)
+
+
+def knn_version(rows: DataFrame, model: ResolvedModel, knn: Knn) -> str:
+    """What decides the distances: members (with copies if they count), encoder and search."""
+    exact = {"neighbors": knn.neighbors, "exact_up_to": knn.exact_up_to, "probes": knn.probes,
+             "candidates": knn.candidates, "copies": knn.count_copies}  # fmt: skip
+    search = "-".join(str(int(value)) for value in exact.values())
+    return f"{pool_version(rows, knn.count_copies)}-{model.fingerprint[:12]}-{search}"
+
+
+def record_fingerprint(store: Store, stage: str, model: ResolvedModel, run_id: str) -> None:
+    """Say in `fingerprints` what a fingerprint stands for, once."""
+    known = store.read("fingerprints").where(F.col("fingerprint") == model.fingerprint)
+    if not known.isEmpty():
+        return
+    row = {
+        "fingerprint": model.fingerprint,
+        "stage": stage,
+        "source": model.spec.source or model.spec.kind,
+        "definition": json.dumps(model.definition, sort_keys=True, ensure_ascii=False),
+        "provenance": json.dumps(library_versions(), sort_keys=True),
+        "run_id": run_id,
+    }
+    frame = store.spark.createDataFrame([row], ", ".join(f"{name} STRING" for name in row))
+    transaction = f"{run_id}/fingerprints/{model.fingerprint}"
+    store.append(frame, "fingerprints", transaction, {"run_id": run_id})
+
+
+def library_versions() -> Mapping[str, Any]:
+    """Versions of what computes the numbers, as far as installed on the driver."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for name in ("faiss-cpu", "lexicalrichness", "pyspark", "tokenizers", "torch", "transformers"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _result(
+    store: Store, stage: str, table: str, model: ResolvedModel, run_id: str, rows: int,
+    started: float,
+) -> StageResult:  # fmt: skip
+    mine = store.read(table).where(
+        (F.col("fingerprint") == model.fingerprint) & (F.col("run_id") == run_id)
+    )
+    counts = mine.agg(
+        F.count_if(F.col("status") == "failed").alias("failed"),
+        F.count_if(F.col("truncated_tokens") > 0).alias("truncated"),
+    ).first()
+    assert counts is not None  # noqa: S101 - an aggregate without grouping has one row
+    seconds = time.monotonic() - started
+    return StageResult(stage, rows, counts.failed, counts.truncated, seconds)
+
+
+def _knn_is_current(store: Store, pool: str, version: str) -> bool:
+    stored = store.read("pool_knn").where(F.col("pool") == pool).select("pool_version").first()
+    return stored is not None and stored.pool_version == version
+
+
+def _collect_vectors(rows: DataFrame) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Ids in order, float32[n, d] and copies int64[n], fetched in parts to bound each result."""
+    count = rows.count()
+    parts = max(1, -(-count // _COLLECT_ROWS))
+    tables = []
+    for part in range(parts):
+        chosen = rows.where(F.col("bucket") % parts == part) if parts > 1 else rows
+        tables.append(chosen.select("example_id", "vector", "copies").toArrow())
+    table = pa.concat_tables(tables).sort_by("example_id").combine_chunks()
+    flat = table["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    ids = table["example_id"].to_pylist()
+    matrix = flat.reshape(len(ids), -1).astype(np.float32) if ids else np.empty((0, 0), np.float32)
+    return ids, matrix, table["copies"].to_numpy()

@@ -1,0 +1,43 @@
+"""The parts of a conversation that indicators read."""
+
+from collections.abc import Sequence
+
+from udfs.measurement import Conversation, Message
+
+
+def defects(conversations: Sequence[Conversation]) -> list[str | None]:
+    """Per conversation why no response of it can be measured, else None."""
+    return [_defect(conversation) for conversation in conversations]
+
+
+def _defect(conversation: Conversation) -> str | None:
+    if not conversation:
+        return "no messages"
+    if not all(isinstance(m.get("content"), str) and m.get("role") for m in conversation):
+        return "a message without role or text"
+    answers = [m["content"] for m in conversation if m["role"] == "assistant"]
+    if not answers:
+        return "no assistant turn"
+    return None if any(text.strip() for text in answers) else "every assistant turn is blank"
+
+
+def up_to_last_reply(conversation: Conversation) -> list[Message]:
+    """The conversation up to and including its last assistant turn."""
+    last = max(i for i, m in enumerate(conversation) if m["role"] == "assistant")
+    return list(conversation[: last + 1])
+
+
+def last_reply(conversation: Conversation) -> tuple[str, str]:
+    """History (contents of all earlier messages, one per line) and last assistant turn."""
+    *history, reply = up_to_last_reply(conversation)
+    return joined(history), reply["content"]
+
+
+def assistant_text(conversation: Conversation) -> str:
+    """All assistant turns, joined by a space."""
+    return " ".join(m["content"] for m in conversation if m["role"] == "assistant")
+
+
+def joined(conversation: Conversation) -> str:
+    """The contents of all messages, one after another, separated by a line break."""
+    return "\n".join(m["content"] for m in conversation)

@@ -1,0 +1,200 @@
+"""Perplexity of the responses under a causal language model, with and without their prompts.
+
+    nll        = -mean log p(token | all that came before),  nats per token
+    perplexity = exp(nll)                                     lower: the model expects the text
+    nll_alone, perplexity_alone: the same tokens behind nothing but the start token
+    ifd        = perplexity / perplexity_alone                lower: the prompt explains more
+
+The mean is over the tokens of every assistant turn plus the end of turn that closes it. Both
+forms count exactly the same tokens, so `ifd` compares like with like. `input_length` and
+`output_length` are the tokens of the other contents and of the assistant contents, without
+template or special tokens, before any cut.
+
+IFD: Li et al. 2024, arXiv 2308.12032. A text over `max_length` is cut by `rendering.cut`.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import AutoModelForCausalLM
+
+from instructmining.errors import UserError
+from instructmining.models import ModelSpec
+from udfs.batching import for_each_batch, pad
+from udfs.conversations import defects
+from udfs.measurement import Conversation, Measurement
+from udfs.rendering import Rendered, cut, record_lengths, render
+from udfs.templates import Template, start_token
+from udfs.weights import load_model, load_tokenizer, position_limit, to_device
+
+INDICATORS = (
+    "input_length", "output_length", "perplexity", "perplexity_alone", "ifd", "nll", "nll_alone",
+)  # fmt: skip
+_NEED_ALONE = {"perplexity_alone", "ifd", "nll_alone"}
+
+# Logits held at once, as float32: enough rows for a matrix product at full speed, while a whole
+# batch of them (16,384 tokens x 150,000 words) would be 10 GB.
+_LOGITS_AT_ONCE = {"cpu": 2**22, "cuda": 2**28}
+
+
+class PerplexityScorer:
+    """Kind `causal_lm`: any model of transformers' AutoModelForCausalLM."""
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        folder: str,
+        base_folder: str | None,
+        device: str,
+        dtype: str,
+        token_budget: int,
+    ):
+        unknown = set(spec.indicators) - set(INDICATORS)
+        if unknown:
+            raise UserError(f"a causal_lm measures {', '.join(INDICATORS)}, not {unknown.pop()!r}")
+        self.indicators = spec.indicators
+        self.tokenizer = load_tokenizer(folder, spec)
+        self.template = Template(spec.template, self.tokenizer)
+        self.start = start_token(self.tokenizer)
+        model = load_model(AutoModelForCausalLM, folder, spec, device, dtype)
+        self.max_length = min(spec.max_length, position_limit(model))
+        self.log_loss = TokenLogLoss(model, device)
+        self.token_budget = token_budget
+
+    def measure(self, conversations: Sequence[Conversation]) -> Measurement:
+        """Measure every conversation; see the module for what the numbers mean."""
+        found = Measurement.empty(self.indicators, len(conversations))
+        found.reasons = defects(conversations)
+        full = render(self.template, conversations, found.reasons)
+        kept = [cut(each, self.max_length, keep_end=False) for each in full]
+        record_lengths(found, [len(each.ids) for each in full], [len(each.ids) for each in kept])
+        for row, each in enumerate(full):
+            if not found.reasons[row] and not each.response_tokens:
+                found.reasons[row] = "no response tokens"
+        prompts = [each.prompt_tokens for each in full]
+        responses = [each.response_tokens for each in full]
+        read = np.array([reason is None for reason in found.reasons])
+        nll, alone = self._nll(kept, found.reasons)
+        values = {
+            "input_length": np.where(read, prompts, np.nan),
+            "output_length": np.where(read, responses, np.nan),
+            "nll": nll,
+            "nll_alone": alone,
+            "perplexity": np.exp(nll),
+            "perplexity_alone": np.exp(alone),
+            "ifd": np.exp(nll - alone),
+        }
+        found.values = {name: values[name] for name in self.indicators}
+        return found.explained()
+
+    def _nll(
+        self, kept: list[Rendered], reasons: list[str | None]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Mean NLL behind the prompt and alone; both forms of a text share the batches."""
+        rows = [row for row, reason in enumerate(reasons) if reason is None]
+        texts = [self._behind_prompt(kept[row]) for row in rows]
+        if _NEED_ALONE & set(self.indicators):
+            texts += [self._alone(kept[row]) for row in rows]
+        failures: list[str | None] = [None] * len(texts)
+        means = np.full(len(texts), np.nan)
+
+        def compute(batch: NDArray[np.int64]) -> None:
+            means[batch] = self.log_loss.means([texts[i] for i in batch])
+
+        for_each_batch([len(t.ids) for t in texts], self.token_budget, compute, failures)
+        for i, failure in enumerate(failures):
+            row = rows[i % len(rows)]
+            reasons[row] = reasons[row] or failure
+        found = np.full((2, len(kept)), np.nan)
+        found[0, rows] = means[: len(rows)]
+        if len(texts) > len(rows):
+            found[1, rows] = means[len(rows) :]
+        return found[0], found[1]
+
+    def _behind_prompt(self, text: Rendered) -> "Counted":
+        """The text up to its last counted token; a start token if the first one is counted."""
+        ids, counted = text.ids, text.counted
+        if counted[0]:
+            ids, counted = [self.start, *ids], [False, *counted]
+        last = len(counted) - counted[::-1].index(True)
+        return Counted(ids[:last], counted[:last])
+
+    def _alone(self, text: Rendered) -> "Counted":
+        ids = [i for i, flag in zip(text.ids, text.counted, strict=True) if flag]
+        return Counted([self.start, *ids], [False] + [True] * len(ids))
+
+
+class Counted(NamedTuple):
+    """Token ids, and which of them are scored; the first never is."""
+
+    ids: list[int]
+    counted: list[bool]
+
+
+class TokenLogLoss:
+    """Mean NLL of the counted tokens without the logits of all the others.
+
+    The body of the model runs on right-padded ids without a mask: under causal attention no real
+    token sees the padding. Only the hidden states in front of counted tokens go through the head,
+    a few rows at a time, and into float32.
+    """
+
+    def __init__(self, model: Any, device: str):
+        self.body, self.head = model.get_decoder(), model.get_output_embeddings()
+        if self.head is None or self.body is model:
+            raise UserError(f"{type(model).__name__} is not a body with an output head on top")
+        self.device = device
+        config = model.config.get_text_config()
+        self.vocabulary = int(self.head.weight.shape[0])
+        self.scale = float(getattr(config, "logit_scale", None) or 1.0)  # Cohere
+        self.scale /= float(getattr(config, "logits_scaling", None) or 1.0)  # Granite
+        self.soft_cap = getattr(config, "final_logit_softcapping", None)  # Gemma
+        self._check(model)
+
+    def means(self, texts: Sequence[Counted]) -> NDArray[np.float64]:
+        """Mean NLL per text in nats, float64[n]; every text counts at least one token."""
+        ids, _ = pad([text.ids for text in texts], 0)
+        counted, _ = pad([text.counted for text in texts], 0)
+        rows, columns = np.nonzero(counted)
+        where = to_device(rows * (ids.shape[1] - 1) + columns - 1, self.device)
+        targets = to_device(ids[rows, columns], self.device)
+        with torch.inference_mode():
+            hidden = self._hidden(to_device(ids[:, :-1], self.device))
+            nll = self._nll(hidden.flatten(0, 1)[where], targets).cpu().numpy()
+        return np.bincount(rows, nll, minlength=len(texts)) / np.bincount(rows)
+
+    def _hidden(self, ids: torch.Tensor) -> torch.Tensor:
+        hidden: torch.Tensor = self.body(input_ids=ids, use_cache=False).last_hidden_state
+        return hidden
+
+    def _nll(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        at_once = max(1, _LOGITS_AT_ONCE[self.device.partition(":")[0]] // self.vocabulary)
+        parts = zip(hidden.split(at_once), targets.split(at_once), strict=True)
+        return torch.cat([
+            torch.nn.functional.cross_entropy(self._logits(h), t, reduction="none")
+            for h, t in parts
+        ])  # fmt: skip
+
+    def _logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.head(hidden).float()
+        if self.scale != 1.0:
+            logits = logits * self.scale
+        if self.soft_cap:
+            logits = torch.tanh(logits / self.soft_cap) * self.soft_cap
+        return logits
+
+    def _check(self, model: Any) -> None:
+        """Refuse a model whose logits are more than its head, scaled or capped, says."""
+        ids = torch.arange(1, 17, device=self.device).remainder(self.vocabulary)[None]
+        with torch.inference_mode():
+            theirs = model(input_ids=ids, use_cache=False).logits.float().log_softmax(-1)
+            ours = self._logits(self._hidden(ids)).log_softmax(-1)
+        tolerance = 1e-3 if self.head.weight.dtype == torch.float32 else 0.25
+        if not torch.allclose(theirs, ours, rtol=1e-3, atol=tolerance):
+            raise UserError(
+                f"{type(model).__name__} makes its logits in a way that perplexity does not "
+                "know; choose another causal LM"
+            )

@@ -1,0 +1,103 @@
+"""Where model stages run on the cluster, and how weights and indexes get there."""
+
+import hashlib
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from instructmining.models import ResolvedModel
+from instructmining.settings import Measure
+
+_ARCHIVE = "archive:"
+
+
+def ship(spark: SparkSession, model: ResolvedModel) -> ResolvedModel:
+    """The model with a folder that its executors can read.
+
+    In local mode that is the driver's own folder. On a cluster the folder is sent once as an
+    archive that every node unpacks into a real folder; it never travels inside a closure.
+    """
+    if _is_local(spark) or not model.folder:
+        return model
+    shipped = {"folder": _send(spark, model.folder)}
+    if model.base_folder:
+        shipped["base_folder"] = _send(spark, model.base_folder)
+    return model.model_copy(update=shipped)
+
+
+def model_slots(spark: SparkSession, measure: Measure) -> int:
+    """How many tasks of a model stage run at a time.
+
+    On a machine with GPUs but without Spark's GPU scheduling, one per GPU; else one per core
+    (the cluster's scheduler holds back tasks that have no GPU yet).
+    """
+    if _is_local(spark) and measure.device != "cpu":
+        devices = _local_devices()
+        if devices:
+            return devices
+    return max(1, int(spark.sparkContext.defaultParallelism))
+
+
+def gpu_profile(spark: SparkSession, measure: Measure) -> Any:
+    """A task-only resource profile asking for a share of a GPU, or None where it may not be used.
+
+    Local masters refuse profiles; where the operator set `spark.task.resource.gpu.amount`, that
+    stands; without executors that own GPUs a profile would end the Spark context.
+    """
+    executor, task = (_conf(spark, f"spark.{who}.resource.gpu.amount") for who in
+                      ("executor", "task"))  # fmt: skip
+    amount = measure.gpu_amount
+    if not amount or measure.device == "cpu" or executor is None or _is_local(spark):
+        return None
+    if task is not None and float(task) >= amount:
+        return None
+    from pyspark.resource import ResourceProfileBuilder, TaskResourceRequests
+
+    cpus = int(_conf(spark, "spark.task.cpus") or 1)
+    requests = TaskResourceRequests().cpus(cpus).resource("gpu", amount)
+    return ResourceProfileBuilder().require(requests).build
+
+
+def _local_devices() -> int:
+    try:
+        import torch
+    except ModuleNotFoundError:
+        return 0
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def _send(spark: SparkSession, folder: str) -> str:
+    name = f"{Path(folder).name}-{hashlib.sha256(folder.encode()).hexdigest()[:8]}"
+    if name not in _SENT:
+        archive = shutil.make_archive(str(Path(tempfile.mkdtemp()) / name), "zip", folder)
+        spark.sparkContext.addArchive(f"{archive}#{name}")
+        _SENT.add(name)
+    return _ARCHIVE + name
+
+
+_SENT: set[str] = set()
+
+
+def received(folder: str) -> str:
+    """The folder on this executor: as it stands, or where the archive was unpacked."""
+    if not folder.startswith(_ARCHIVE):
+        return folder
+    from pyspark import SparkFiles
+
+    return str(SparkFiles.get(folder.removeprefix(_ARCHIVE)))
+
+
+def _is_local(spark: SparkSession) -> bool:
+    master = _conf(spark, "spark.master") or ""
+    return master == "local" or master.startswith("local[")
+
+
+def _conf(spark: SparkSession, key: str) -> str | None:
+    try:
+        value: str | None = spark.conf.get(key, None)
+        return value
+    except Exception:  # Spark Connect may not show static settings: then there is no opinion
+        return None

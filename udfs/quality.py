@@ -1,0 +1,85 @@
+"""Reward, naturalness, coherence and understandability from one pass of a small encoder.
+
+The model reads the history and the last assistant turn. `reward` is a logit scaled to mean 0 and
+standard deviation 1 on Dolly, higher is better; the other three are the probability of "yes", as
+in UniEval. What the shipped model can and cannot tell apart: `conf/models/embedded/quality`.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from instructmining.errors import UserError
+from instructmining.models import ModelSpec
+from udfs.batching import for_each_batch, pad
+from udfs.conversations import defects, last_reply
+from udfs.measurement import Conversation, Measurement
+from udfs.quality_model import HEADS, load_quality_model, pair
+from udfs.rendering import record_lengths, tokenize
+from udfs.weights import load_tokenizer, to_device
+
+
+class QualityScorer:
+    """Kind `quality_heads`: the embedded quality model."""
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        folder: str,
+        base_folder: str | None,
+        device: str = "cpu",
+        dtype: str = "float32",
+        token_budget: int = 4096,
+    ):
+        unknown = set(spec.indicators) - set(HEADS)
+        if unknown:
+            raise UserError(f"quality_heads measures {', '.join(HEADS)}, not {unknown.pop()!r}")
+        self.indicators = spec.indicators
+        self.model, self.config = load_quality_model(spec, folder, base_folder, device, dtype)
+        self.tokenizer = load_tokenizer(str(base_folder), spec)
+        self.device = device
+        self.token_budget = token_budget
+
+    def measure(self, conversations: Sequence[Conversation]) -> Measurement:
+        """Score the last assistant turn of every conversation behind its history."""
+        found = Measurement.empty(self.indicators, len(conversations))
+        found.reasons = [
+            reason or _blank(conversation)
+            for reason, conversation in zip(defects(conversations), conversations, strict=True)
+        ]
+        texts = [[] if reason else list(last_reply(conversation))
+                 for reason, conversation in zip(found.reasons, conversations, strict=True)]  # fmt: skip
+        ids = tokenize(self.tokenizer, texts, found.reasons)
+        rows = [row for row, reason in enumerate(found.reasons) if reason is None]
+        pairs = {row: pair(ids[row][0], ids[row][1], self.config) for row in rows}
+        full = [sum(map(len, parts)) for parts in ids]
+        read = [len(pairs[row][0]) if row in pairs else 0 for row in range(len(ids))]
+        record_lengths(found, full, [min(f, max(0, k - 2)) for f, k in zip(full, read, strict=True)])
+        logits = np.full((len(ids), len(HEADS)), np.nan)
+
+        def compute(batch: NDArray[np.int64]) -> None:
+            logits[batch] = self._logits([pairs[row] for row in batch])
+
+        for_each_batch(read, self.token_budget, compute, found.reasons, rows)
+        found.values = {name: self._scaled(name, logits) for name in self.indicators}
+        return found.explained()
+
+    @torch.inference_mode()
+    def _logits(self, pairs: list[tuple[list[int], list[int]]]) -> NDArray[np.float32]:
+        ids, mask = pad([ids for ids, _ in pairs], self.config["pad_id"])
+        types, _ = pad([types for _, types in pairs], 0)
+        on_device = (to_device(array, self.device) for array in (ids, types, mask))
+        logits: NDArray[np.float32] = self.model(*on_device).cpu().numpy()
+        return logits
+
+    def _scaled(self, name: str, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+        column = logits[:, HEADS.index(name)]
+        if name == "reward":
+            return (column - self.config["reward_mean"]) / self.config["reward_std"]
+        return 1 / (1 + np.exp(-column))
+
+
+def _blank(conversation: Conversation) -> str | None:
+    return None if last_reply(conversation)[1].strip() else "the last assistant turn is blank"
