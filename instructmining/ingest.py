@@ -46,6 +46,7 @@ class Ingested:
     new_examples: int
     new_occurrences: int
     inputs: tuple[str, ...]
+    left_out: tuple[str, ...] = ()  # files of folders that are of no known kind
 
 
 def ingest(store: Store, settings: Settings, run_id: str) -> Ingested:
@@ -54,7 +55,7 @@ def ingest(store: Store, settings: Settings, run_id: str) -> Ingested:
     Raises:
         UserError: the input is missing, empty, or holds no usable record.
     """
-    inputs = find_inputs(store.spark, settings.input)
+    inputs, left_out = find_inputs(store.spark, settings.input)
     rows = with_standard_form(read_records(store.spark, inputs), settings.read)
     rows = rows.persist(StorageLevel.DISK_ONLY)
     try:
@@ -78,6 +79,7 @@ def ingest(store: Store, settings: Settings, run_id: str) -> Ingested:
         new_examples=new["examples"],
         new_occurrences=new["occurrences"],
         inputs=tuple(each.path for each in inputs),
+        left_out=tuple(left_out),
     )
 
 

@@ -18,9 +18,10 @@ from instructmining.tables import absolute
 
 RECORDS = "source STRING, position BIGINT, raw BINARY"
 _ARROW = pa.schema([("source", pa.string()), ("position", pa.int64()), ("raw", pa.binary())])
-_COMPRESSIONS = (".gz", ".bz2", ".zst")
-_NOT_DATA = (".md", ".rst", ".txt", "license", "notice")  # beside data in a folder
+_COMPRESSIONS = (".gz", ".bz2")
 _MAX_ARRAY_BYTES = 1 << 30
+_UNKNOWN = "unknown"
+_KINDS = ".json, .jsonl, .ndjson and .csv (each also .gz or .bz2), .parquet, or a Delta folder"
 
 
 @dataclass(frozen=True)
@@ -28,21 +29,25 @@ class Input:
     """One file or table to read and the layout of its container."""
 
     path: str
-    container: str  # lines, array, csv, parquet, delta
+    container: str  # lines, array, csv, parquet, delta, or unknown
 
 
-def find_inputs(spark: SparkSession, names: tuple[str, ...]) -> list[Input]:
+def find_inputs(spark: SparkSession, names: tuple[str, ...]) -> tuple[list[Input], list[str]]:
     """Expand files, globs, folders and tables; decide each one's container.
 
+    Returns:
+        What to read, and the files of folders and globs that are left out as no known kind.
+
     Raises:
-        UserError: nothing is found, or a file's container is not known.
+        UserError: nothing is found, or a file that was named itself is of no known kind.
     """
     if not names:
         raise UserError("--input is missing: name files, folders, globs or tables")
     found = [each for name in names for each in _expand(spark, name)]
-    if not found:
-        raise UserError(f"no readable file in {', '.join(names)}")
-    return found
+    inputs = [each for each in found if each.container != _UNKNOWN]
+    if not inputs:
+        raise UserError(f"no file of a known kind in {', '.join(names)}: {_KINDS}")
+    return inputs, [display_path(each.path) for each in found if each.container == _UNKNOWN]
 
 
 def read_records(spark: SparkSession, inputs: list[Input]) -> DataFrame:
@@ -74,9 +79,10 @@ def _expand(spark: SparkSession, name: str) -> list[Input]:
             hint = "" if "/" in name or "." not in name else f" (for a table write table:{name})"
             raise UserError(f"--input {name}: there is no such file or folder{hint}") from None
         raise
-    # A folder's README is not data; where nothing is, the first file says what is known.
-    files = [row for row in listing if not row.path.lower().endswith(_NOT_DATA)] or listing
-    return [Input(row.path, _container(spark, row.path, row.length)) for row in sorted(files)]
+    found = [Input(row.path, _container(spark, row.path, row.length)) for row in sorted(listing)]
+    if len(found) == 1 and found[0].container == _UNKNOWN:
+        raise UserError(f"{display_path(found[0].path)} is of no known kind: {_KINDS}")
+    return found
 
 
 def _is_delta(spark: SparkSession, path: str) -> bool:
@@ -94,10 +100,7 @@ def _container(spark: SparkSession, path: str, length: int) -> str:
     if name.endswith(".parquet"):
         return "parquet"
     if not name.endswith((".json", ".jsonl", ".ndjson")):
-        raise UserError(
-            f"{display_path(path)}: not a known kind of file "
-            "(.json, .jsonl, .ndjson, .csv, .parquet, each also .gz, or a Delta folder)"
-        )
+        return _UNKNOWN
     if not _starts_with_bracket(spark, path):
         return "lines"
     if length > _MAX_ARRAY_BYTES:

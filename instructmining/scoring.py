@@ -37,7 +37,7 @@ class Measured:
     def stage_of(self) -> dict[str, str]:
         """Indicator to the stage that measures it."""
         return {indicator: stage for stage, spec in self.models.stages.items()
-                for indicator in spec.indicators}  # fmt: skip
+                if stage != "embed" for indicator in spec.indicators}  # fmt: skip
 
     def knn_places(self, rule: LinearRule) -> list[int]:
         """The i of every knn_i to show: the setting's, and those the rule needs."""

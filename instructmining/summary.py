@@ -50,6 +50,7 @@ class Summary:
             )
             lines += [f"  quarantined: {count:,} {reason}"
                       for reason, count in sorted(read.quarantined.items())]  # fmt: skip
+            lines += [f"  left out, not a data file: {path}" for path in read.left_out[:5]]
             lines.append(f"  new in the store: {read.new_examples:,} examples")
         if self.scores is not None:
             row = self.scores.agg(F.count("*").alias("n"),

@@ -166,13 +166,8 @@ def sql_text(value: str) -> str:
 
 def absolute(path: str) -> str:
     """A local path made absolute; a URI as it is."""
-    from pathlib import Path
-
-    return (
-        path
-        if "://" in path or path.startswith("dbfs:")
-        else str(Path(path).expanduser().absolute())
-    )
+    is_uri = "://" in path or path.startswith(("dbfs:", "file:"))
+    return path if is_uri else str(Path(path).expanduser().absolute())
 
 
 def _column_sql(column: Column) -> str:

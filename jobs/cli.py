@@ -10,6 +10,7 @@ from instructmining import __version__
 from instructmining.errors import FailedRowsError, UserError
 from instructmining.settings import STAGES, Settings, load_settings
 from jobs.options import common, flag
+from jobs.models import models
 from jobs.rules import rules
 
 _COMMA = "comma-separated"
@@ -53,6 +54,7 @@ def score(**given: Any) -> None:
     run_with_session(settings)
 
 
+commands.add_command(models)
 commands.add_command(rules)
 
 

@@ -61,9 +61,8 @@ def run(spark: SparkSession, settings: Settings) -> Summary:
 
 def chosen_stages(settings: Settings, models: ModelList) -> list[str]:
     """The model stages to run, in order: those asked for that the model list has."""
-    everything = settings.stages == STAGES
-    wanted = {*settings.stages, *(name for name in models.classifiers
-                                  if everything or f"classifier:{name}" in settings.stages)}  # fmt: skip
+    named = [stage.removeprefix("classifier:") for stage in settings.stages]
+    wanted = [*named, *models.classifiers] if settings.stages == STAGES else named
     return [stage for stage in models.stages if stage in wanted]
 
 
@@ -136,8 +135,8 @@ def refuse_failures(results: Sequence[StageResult], settings: Settings) -> None:
         if result.rows and result.failed > limit * result.rows:
             raise FailedRowsError(
                 f"stage {result.stage}: {result.failed:,} of {result.rows:,} rows failed, more "
-                f"than --max-failed-fraction {limit:g}; see the reasons in stage_values, mend the cause "
-                "and run again with --retry-failed"
+                f"than --max-failed-fraction {limit:g}; see the reasons in stage_values, mend the "
+                "cause and run again with --retry-failed"
             )
 
 

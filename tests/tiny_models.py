@@ -13,6 +13,8 @@ from transformers import (
     BertConfig,
     BertForSequenceClassification,
     BertTokenizer,
+    CohereConfig,
+    CohereForCausalLM,
     DebertaV2Config,
     DebertaV2ForSequenceClassification,
     Gemma2Config,
@@ -98,8 +100,12 @@ def unigram_tokenizer(closing: str = "$A </s>", pair: str = "$A </s> $B </s>"):
     )
 
 
-def llama(folder: Path) -> Path:
-    return _save(folder, lambda c: LlamaForCausalLM(LlamaConfig(**c)), bpe_tokenizer())
+def llama(folder: Path, positions: int = 256) -> Path:
+    return _save(
+        folder,
+        lambda c: LlamaForCausalLM(LlamaConfig(**{**c, "max_position_embeddings": positions})),
+        bpe_tokenizer(),
+    )
 
 
 def gpt2(folder: Path) -> Path:
@@ -149,6 +155,14 @@ def neox_reward(folder: Path, pooling: str = "last") -> Path:
     (folder / "config.json").write_text(json.dumps(written), encoding="utf-8")
     bpe_tokenizer(bos=None).save_pretrained(folder)
     return folder
+
+
+def cohere(folder: Path) -> Path:
+    return _save(
+        folder,
+        lambda c: CohereForCausalLM(CohereConfig(**c, logit_scale=0.25)),
+        bpe_tokenizer(),
+    )
 
 
 def qwen3_reward(folder: Path) -> Path:

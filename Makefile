@@ -1,0 +1,67 @@
+# `make` alone is safe: it prints this help.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INPUT ?= conf/sample
+OUTPUT ?= out
+ARGS ?=
+# The sample carries its own labels; --keep does no harm where a file lacks the columns.
+KEEP ?= quality,topic,language
+DATA ?= $(or $(INSTRUCTMINING_DATA),../shared/data)
+SPARK4_0 := .venv-spark-4.0
+
+.DEFAULT_GOAL := help
+.PHONY: help setup score test test-slow test-gpu test-compat lint typecheck check bench models models-check dist clean
+
+help: ## print this help
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.done ## make .venv and install everything into it
+
+$(VENV)/.done: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed") if sys.version_info < (3, 11) else 0'
+	@java -version >/dev/null 2>&1 || { echo "Java 17 is needed: install a JRE or set JAVA_HOME"; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q uv
+	$(BIN)/uv pip install -q --python $(BIN)/python --compile-bytecode -c constraints.txt -e '.[local,models,tracking,dev]'
+	$(BIN)/python -c 'from instructmining.session import get_session; get_session()[0].stop()'
+	@touch $@
+
+score: setup ## score INPUT (default: the sample) into OUTPUT; more options in ARGS
+	$(BIN)/instructmining rules publish
+	$(BIN)/instructmining score --input "$(INPUT)" --store "$(OUTPUT)" --keep $(KEEP) $(ARGS)
+
+test: setup ## the test suite
+	$(BIN)/python -m pytest -q
+
+test-slow: setup ## clusters, packaging, kill and resume
+	$(BIN)/python -m pytest -q -m slow
+
+test-gpu: setup ## what needs a CUDA device
+	$(BIN)/python -m pytest -q -m gpu
+
+lint: setup ## style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+typecheck: setup ## types
+	$(BIN)/mypy
+
+check: lint typecheck test ## everything a commit must pass
+
+dist: setup ## the wheel, and the same bytes as .zip for --py-files
+	rm -rf dist build
+	$(BIN)/uv build -q --python $(BIN)/python --wheel --out-dir dist
+	cp dist/instructmining-*.whl dist/instructmining.zip
+	@ls -l dist
+
+models: setup ## retrain the embedded models from DATA (about 100 minutes on 2 cores)
+	$(BIN)/python -m training.lm --data "$(DATA)"
+	$(BIN)/python -m training.quality --data "$(DATA)"
+
+models-check: setup ## recompute the model cards' figures; fails where they do not hold
+	$(BIN)/python -m training.check --data "$(DATA)"
+
+clean: ## remove what make made, except .venv
+	rm -rf out dist build *.egg-info mlflow.db mlartifacts spark-warehouse metastore_db derby.log
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -1,0 +1,144 @@
+"""`score --dry-run`: what a run would measure, how long it would take and what it would use."""
+
+import time
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from instructmining.errors import UserError
+from instructmining.ingest import with_standard_form
+from instructmining.models import ResolvedModel, load_model_list, resolve
+from instructmining.planning import pending
+from instructmining.progress import duration
+from instructmining.reading import find_inputs, read_records
+from instructmining.session import get_session
+from instructmining.settings import Settings
+from instructmining.tables import Store
+from jobs.score import chosen_stages
+from jobs.stages import table_of
+from udfs.indicator import with_measurements
+from udfs.placement import gpu_profile, model_slots, ship
+
+_SAMPLE_PER_SLOT = 64
+_STRATA = 4  # by response length: cost follows it
+_SHOWN = (
+    "spark.master", "spark.executor.instances", "spark.executor.resource.gpu.amount",
+    "spark.task.resource.gpu.amount", "spark.task.cpus", "spark.sql.shuffle.partitions",
+    "spark.sql.execution.arrow.maxRecordsPerBatch", "spark.sql.execution.arrow.maxBytesPerBatch",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """One model stage: rows it lacks, and what the sample says they take."""
+
+    stage: str
+    missing: int
+    seconds: float
+    fixed_seconds: float  # start of the workers and loading of the model
+
+    def line(self, gpus: int) -> str:
+        """A row of the printed table."""
+        hours = f"  {self.seconds * gpus / 3600:8.2f} GPU h" if gpus else ""
+        return (
+            f"  {self.stage:<14} {self.missing:>12,} rows missing  "
+            f"{duration(self.seconds + self.fixed_seconds):>14}{hours}"
+        )
+
+
+def run(spark: SparkSession, settings: Settings) -> list[StageCost]:
+    """Read the input, measure a stratified sample of it, print the estimate. Writes nothing."""
+    store = Store.open(spark, settings.store)
+    models = load_model_list(settings.models)
+    inputs, _ = find_inputs(spark, settings.input)
+    rows = with_standard_form(read_records(spark, inputs), settings.read).persist()
+    examples = rows.where(F.col("reason").isNull()).dropDuplicates(["example_id"])
+    counted = rows.agg(F.count("*").alias("all"), F.count("reason").alias("bad"),
+                       F.sum(F.length("raw")).alias("bytes")).first()  # fmt: skip
+    total = examples.count()
+    if counted is None or not total:
+        raise UserError(f"no usable record in {', '.join(settings.input)}")
+    slots = model_slots(spark, settings.measure)
+    sample = stratified(examples, total, _SAMPLE_PER_SLOT * slots)
+    costs = []
+    for stage in chosen_stages(settings, models):
+        model = resolve(models.stages[stage])
+        todo = pending(store, examples, table_of(model), model.fingerprint, False)
+        costs.append(stage_cost(spark, stage, model, todo.count(), sample, settings, slots))
+    rows.unpersist()
+    copies = counted.all - counted.bad - total
+    print(f"dry run of {', '.join(settings.input)}: nothing is written\n")
+    print(f"rows read {counted.all:,} = to score {total:,} + copies {copies:,} "
+          f"+ to quarantine {counted.bad:,}\n")  # fmt: skip
+    gpus = slots if gpu_profile(spark, settings.measure) else 0
+    print("\n".join(cost.line(gpus) for cost in costs))
+    whole = sum(cost.seconds + cost.fixed_seconds for cost in costs)
+    print(f"  {'all stages':<14} {'':>12}               {duration(whole):>14}")
+    print(
+        f"\nabout {_stored_megabytes(counted.bytes, total):,.0f} MB of tables in {settings.store}"
+    )
+    print(f"{slots} tasks of a model stage at a time; Spark settings:")
+    print("\n".join(f"  {key} = {value}" for key, value in _spark_settings(spark).items()))
+    return costs
+
+
+def stratified(examples: DataFrame, total: int, rows: int) -> DataFrame:
+    """About `rows` examples, as many short as long ones, kept in memory."""
+    bounds = examples.withColumn("length", F.length("response")).approxQuantile(
+        "length", [i / _STRATA for i in range(1, _STRATA)], 0.01
+    )
+    stratum = F.lit(0)
+    for bound in bounds:
+        stratum = stratum + (F.length("response") > bound).cast("int")
+    share = min(1.0, 1.2 * rows / total)
+    wanted = {number: share for number in range(_STRATA)}
+    sample = examples.withColumn("stratum", stratum).sampleBy("stratum", wanted, seed=0)
+    local = sample.select("example_id", "bucket", "messages").limit(rows).collect()
+    return examples.sparkSession.createDataFrame(
+        local, examples.select("example_id", "bucket", "messages").schema
+    )
+
+
+def stage_cost(
+    spark: SparkSession, stage: str, model: ResolvedModel, missing: int, sample: DataFrame,
+    settings: Settings, slots: int,
+) -> StageCost:  # fmt: skip
+    """Measure the sample twice: the second time the model is loaded already."""
+    if not missing:
+        return StageCost(stage, 0, 0.0, 0.0)
+    shipped, profile = ship(spark, model), gpu_profile(spark, settings.measure)
+    spread = sample.repartition(slots, "example_id")
+    taken = []
+    for _ in range(2):
+        started = time.monotonic()
+        measured = with_measurements(spread, shipped, settings.measure, profile)
+        rows = measured.agg(F.count("tokens")).first()
+        taken.append(time.monotonic() - started)
+    assert rows is not None  # noqa: S101 - an aggregate without grouping has one row
+    per_row = taken[1] / max(1, rows[0])
+    return StageCost(stage, missing, missing * per_row, max(0.0, taken[0] - taken[1]))
+
+
+def run_with_session(settings: Settings) -> None:
+    """Run on the active session or a local one, which is stopped again."""
+    spark, ours = get_session()
+    try:
+        run(spark, settings)
+    finally:
+        if ours:
+            spark.stop()
+
+
+def _stored_megabytes(raw_characters: int, rows: int) -> float:
+    per_row = 4 * 384 + 300  # a vector; ids, values and scores, compressed
+    return (1.2 * raw_characters + rows * per_row) / 1e6  # text twice, compressed to about 0.6
+
+
+def _spark_settings(spark: SparkSession) -> dict[str, str]:
+    shown = {}
+    for key in _SHOWN:
+        value = spark.conf.get(key, None)
+        if value is not None:
+            shown[key] = value
+    return shown
