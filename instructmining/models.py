@@ -1,7 +1,6 @@
 """Which models measure the indicators: the lists in `conf/models`, folders and fingerprints."""
 
 import hashlib
-import importlib.resources
 import importlib.util
 import json
 from functools import cached_property
@@ -12,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from instructmining.errors import UserError
+from instructmining.packaged import conf_folder
 
 Kind = Literal[
     "causal_lm", "gpt_neox_reward", "python", "quality_heads", "sentence_encoder",
@@ -28,8 +28,14 @@ FORMULA_VERSIONS: dict[str, int] = {
 _PROVENANCE_KEYS = {"_name_or_path", "dtype", "torch_dtype", "transformers_version"}
 _DEFINING_FILES = (
     "*.safetensors", "tokenizer.json", "vocab.*", "merges.txt", "*.model", "*.py",
-    "special_tokens_map.json", "added_tokens.json",
+    "special_tokens_map.json", "added_tokens.json", "chat_template.jinja",
+    "modules.json", "sentence_bert_config.json",
 )  # fmt: skip
+# The few keys of a tokenizer_config.json that change what is read.
+_TOKENIZER_KEYS = {
+    "add_bos_token", "add_eos_token", "add_prefix_space", "bos_token", "chat_template",
+    "do_lower_case", "eos_token", "legacy", "model_max_length",
+}  # fmt: skip
 
 
 class ModelSpec(BaseModel):
@@ -87,9 +93,10 @@ class ResolvedModel(BaseModel):
 
 def load_model_list(name: str) -> ModelList:
     """Read `conf/models/NAME.yml`, or the YAML file at the path NAME."""
-    path = Path(name) if name.endswith((".yml", ".yaml")) else _conf("models") / f"{name}.yml"
+    lists = conf_folder() / "models"
+    path = Path(name) if name.endswith((".yml", ".yaml")) else lists / f"{name}.yml"
     if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in _conf("models").glob("*.yml")))
+        known = ", ".join(sorted(p.stem for p in lists.glob("*.yml")))
         raise UserError(f"no model list {name!r}: name one of {known}, or a YAML file")
     try:
         return ModelList(**yaml.safe_load(path.read_text(encoding="utf-8")))
@@ -120,7 +127,7 @@ def locate(source: str, revision: str | None = None) -> Path:
     """
     scheme, _, name = source.partition(":")
     if scheme == "embedded":
-        return _existing(_conf("models") / "embedded" / name, source)
+        return _existing(conf_folder() / "models" / "embedded" / name, source)
     if scheme == "package":
         found = importlib.util.find_spec(name)
         if found is None or found.origin is None:
@@ -164,22 +171,27 @@ def _definition(spec: ModelSpec, folder: Path | None, base: Path | None) -> dict
 
 
 def _digests(folder: Path) -> dict[str, str]:
+    """Digests of the files that define what a model computes, by their name in the folder."""
     found = {p for pattern in _DEFINING_FILES for p in folder.glob(pattern)}
-    digests = {p.name: _sha256(p) for p in found}
-    config = folder / "config.json"
-    if config.is_file():
-        kept = {k: v for k, v in json.loads(config.read_text(encoding="utf-8")).items()
-                if k not in _PROVENANCE_KEYS}  # fmt: skip
-        digests["config.json"] = hashlib.sha256(
-            json.dumps(kept, sort_keys=True).encode()
-        ).hexdigest()
+    for layer in _read_json(folder / "modules.json", []):  # of sentence-transformers: 1_Pooling …
+        if layer["path"]:
+            found.update(p for p in (folder / layer["path"]).glob("*") if p.is_file())
+    digests = {str(p.relative_to(folder)): _sha256(p) for p in found}
+    config = _read_json(folder / "config.json", {})
+    tokenizer = _read_json(folder / "tokenizer_config.json", {})
+    kept = {k: v for k, v in config.items() if k not in _PROVENANCE_KEYS}
+    kept_of_tokenizer = {k: v for k, v in tokenizer.items() if k in _TOKENIZER_KEYS}
+    for name, settings in (("config", kept), ("tokenizer_config", kept_of_tokenizer)):
+        if settings:
+            text = json.dumps(settings, sort_keys=True)
+            digests[f"{name}.json"] = hashlib.sha256(text.encode()).hexdigest()
     return digests
+
+
+def _read_json(path: Path, otherwise: Any) -> Any:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else otherwise
 
 
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _conf(folder: str) -> Path:
-    return Path(str(importlib.resources.files("conf"))) / folder

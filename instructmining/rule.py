@@ -7,7 +7,6 @@ what a job computes cannot differ. A null or NaN indicator makes the prediction 
 """
 
 import hashlib
-import importlib.resources
 import json
 import math
 import operator
@@ -21,6 +20,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from instructmining.errors import UserError
+from instructmining.packaged import conf_folder
 
 Dialect = Literal["spark", "duckdb"]
 _QUOTES: dict[Dialect, str] = {"spark": "`", "duckdb": '"'}
@@ -161,8 +161,7 @@ class LinearRule(BaseModel):
 
 def built_in_rules() -> dict[str, LinearRule]:
     """The published rules that ship with the package, by name."""
-    folder = importlib.resources.files("conf") / "rules"
-    files = sorted((f for f in folder.iterdir() if f.name.endswith(".json")), key=lambda f: f.name)
+    files = sorted((conf_folder() / "rules").glob("*.json"))
     rules = (LinearRule.from_json(f.read_text(encoding="utf-8"), f.name) for f in files)
     return {rule.name: rule for rule in rules}
 

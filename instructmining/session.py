@@ -1,6 +1,5 @@
 """The Spark session: the runtime's own where there is one, else a fast local one with Delta."""
 
-import importlib.resources
 import os
 import sys
 import tempfile
@@ -13,6 +12,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from instructmining.errors import UserError
+from instructmining.packaged import conf_folder
 
 _DELTA = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -97,7 +97,7 @@ def delta_jars() -> dict[str, str]:
     return {
         "spark.jars.packages": _delta_package(),
         "spark.jars.ivy": str(jar_cache()),
-        "spark.jars.ivySettings": str(importlib.resources.files("conf") / "ivysettings.xml"),
+        "spark.jars.ivySettings": str(conf_folder() / "ivysettings.xml"),
     }
 
 

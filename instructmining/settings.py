@@ -1,7 +1,6 @@
 """Typed settings: `conf/base.yml`, then `--settings FILE`, then `--set a.b=c`, then options."""
 
 import difflib
-import importlib.resources
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from instructmining.errors import UserError
+from instructmining.packaged import conf_folder
 
 STAGES = ("ingest", "reward", "perplexity", "embed", "mtld", "unieval", "knn", "rule")
 
@@ -97,7 +97,7 @@ def load_settings(
     Raises:
         UserError: an unknown key (with the nearest known one), a wrong type, an unreadable file.
     """
-    merged = _yaml(Path(str(importlib.resources.files("conf"))) / "base.yml")
+    merged = _yaml(conf_folder() / "base.yml")
     if file:
         merged = _merge(merged, _yaml(Path(file)))
     for assignment in sets:

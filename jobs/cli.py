@@ -9,8 +9,8 @@ import click
 from instructmining import __version__
 from instructmining.errors import FailedRowsError, UserError
 from instructmining.settings import STAGES, Settings, load_settings
-from jobs.options import common, flag
 from jobs.models import models
+from jobs.options import common, flag
 from jobs.rules import rules
 
 _COMMA = "comma-separated"

@@ -92,7 +92,7 @@ def stratified(examples: DataFrame, total: int, rows: int) -> DataFrame:
     for bound in bounds:
         stratum = stratum + (F.length("response") > bound).cast("int")
     share = min(1.0, 1.2 * rows / total)
-    wanted = {number: share for number in range(_STRATA)}
+    wanted = dict.fromkeys(range(_STRATA), share)
     sample = examples.withColumn("stratum", stratum).sampleBy("stratum", wanted, seed=0)
     local = sample.select("example_id", "bucket", "messages").limit(rows).collect()
     return examples.sparkSession.createDataFrame(

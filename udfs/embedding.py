@@ -132,7 +132,7 @@ def _load_with_library(folder: str, spec: ModelSpec, device: str, dtype: str) ->
         ]
         return vectors
 
-    width = int(model.get_sentence_embedding_dimension())
+    width = int(model.get_embedding_dimension())
     return Encoder(encode, width, int(model.max_seq_length or 10**9))
 
 

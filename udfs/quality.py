@@ -16,7 +16,7 @@ from instructmining.models import ModelSpec
 from udfs.batching import for_each_batch, pad
 from udfs.conversations import defects, last_reply
 from udfs.measurement import Conversation, Measurement
-from udfs.quality_model import HEADS, load_quality_model, pair
+from udfs.quality_model import HEADS, Pair, load_quality_model, pair
 from udfs.rendering import record_lengths, tokenize
 from udfs.weights import load_tokenizer, to_device
 
@@ -55,21 +55,21 @@ class QualityScorer:
         rows = [row for row, reason in enumerate(found.reasons) if reason is None]
         pairs = {row: pair(ids[row][0], ids[row][1], self.config) for row in rows}
         full = [sum(map(len, parts)) for parts in ids]
-        read = [len(pairs[row][0]) if row in pairs else 0 for row in range(len(ids))]
-        record_lengths(found, full, [min(f, max(0, k - 2)) for f, k in zip(full, read, strict=True)])
+        read = [pairs[row].read if row in pairs else 0 for row in range(len(ids))]
+        record_lengths(found, full, read)
         logits = np.full((len(ids), len(HEADS)), np.nan)
 
         def compute(batch: NDArray[np.int64]) -> None:
             logits[batch] = self._logits([pairs[row] for row in batch])
 
-        for_each_batch(read, self.token_budget, compute, found.reasons, rows)
+        for_each_batch([n + 3 for n in read], self.token_budget, compute, found.reasons, rows)
         found.values = {name: self._scaled(name, logits) for name in self.indicators}
         return found.explained()
 
     @torch.inference_mode()
-    def _logits(self, pairs: list[tuple[list[int], list[int]]]) -> NDArray[np.float32]:
-        ids, mask = pad([ids for ids, _ in pairs], self.config["pad_id"])
-        types, _ = pad([types for _, types in pairs], 0)
+    def _logits(self, pairs: list[Pair]) -> NDArray[np.float32]:
+        ids, mask = pad([each.ids for each in pairs], self.config["pad_id"])
+        types, _ = pad([each.types for each in pairs], 0)
         on_device = (to_device(array, self.device) for array in (ids, types, mask))
         logits: NDArray[np.float32] = self.model(*on_device).cpu().numpy()
         return logits

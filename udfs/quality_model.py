@@ -13,7 +13,7 @@ again; the folder of the quality model holds the trained transformer layers, the
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -56,8 +56,8 @@ class QualityModel(nn.Module):
 
 def pair(
     prompt: Sequence[int], response: Sequence[int], config: dict[str, Any]
-) -> tuple[list[int], list[int]]:
-    """Ids and types of `[CLS] prompt [SEP] response [SEP]`, at most `max_length` long.
+) -> "Pair":
+    """`[CLS] prompt [SEP] response [SEP]`, at most `max_length` long.
 
     A cut keeps the end of the prompt and the start of the response. The closing [SEP] says that
     the end of the response was seen, so it is left out where the response was cut.
@@ -68,7 +68,16 @@ def pair(
     closing = [config["sep_id"]] if len(kept) == len(response) else []
     first = [config["cls_id"], *asked, config["sep_id"]]
     second = [*kept, *closing]
-    return first + second, [0] * len(first) + [1] * len(second)
+    types = [0] * len(first) + [1] * len(second)
+    return Pair(first + second, types, len(asked) + len(kept))
+
+
+class Pair(NamedTuple):
+    """One sequence as the model reads it: ids, 0 prompt / 1 response, tokens of text read."""
+
+    ids: list[int]
+    types: list[int]
+    read: int
 
 
 def load_base(base_folder: str, layers: int, spec: ModelSpec, device: str, dtype: str) -> Any:

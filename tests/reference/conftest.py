@@ -5,11 +5,16 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
 from instructmining.models import ModelSpec, resolve
 from udfs.scorers import load_scorer
 
 DATA = Path(os.environ.get("INSTRUCTMINING_DATA", Path(__file__).parents[3] / "shared" / "data"))
+
+
+# Tiny matrices: a second thread costs more in waiting than it brings, above all on a busy machine.
+torch.set_num_threads(1)
 
 
 def user(text):

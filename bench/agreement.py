@@ -1,0 +1,183 @@
+"""Does every stored number equal an independent computation of it? `python -m bench.agreement`.
+
+Scores real rows with the embedded models in float32, reads the tables that the job wrote, and
+compares each indicator with `bench.references`. Exits with 1 where one disagrees. UniEval's
+formula is compared on a small T5, since the embedded models have heads in its place.
+"""
+
+import argparse
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+from numpy.typing import ArrayLike
+
+from bench import references
+from bench.rows import write_real_rows
+from bench.stored import markdown, measured, prediction, table
+from instructmining.models import ModelList, load_model_list, locate
+from instructmining.rule import read_rule
+from instructmining.session import get_session
+from instructmining.settings import load_settings
+from jobs.score import run
+
+PLACE = 6  # the neighbour of the paper's rule
+
+
+@dataclass(frozen=True)
+class Check:
+    """One indicator against its reference."""
+
+    indicator: str
+    reference: str
+    n: int
+    left_out: int  # rows that one of the two, and so both, do not measure
+    largest: float
+    mean: float
+    tolerance: float
+    share: float  # of the rows that has to be within
+    ok: bool
+
+    @classmethod
+    def of(
+        cls, indicator: str, reference: str, stored: ArrayLike, expected: ArrayLike,
+        tolerance: float, relative: bool = False, share: float = 1.0,
+    ) -> "Check":  # fmt: skip
+        """Compare; a value that only one of the two has is a disagreement."""
+        ours, theirs = np.asarray(stored, float), np.asarray(expected, float)
+        both = np.isfinite(ours) & np.isfinite(theirs)
+        same = bool((np.isfinite(ours) == np.isfinite(theirs)).all() and both.any())
+        off = np.abs(ours - theirs)[both] / (np.abs(theirs[both]) if relative else 1.0)
+        ok = same and bool((off <= tolerance).mean() >= share)
+        return cls(indicator, reference, int(both.sum()), int((~both).sum()), float(off.max()),
+                   float(off.mean()), tolerance, share, ok)  # fmt: skip
+
+    def cells(self) -> list[Any]:
+        """A row of the printed table."""
+        within = f"{self.tolerance:g}" + ("" if self.share == 1 else f", {self.share:.1%} of rows")
+        return [self.indicator, self.reference, self.n, self.left_out, f"{self.largest:.1e}",
+                f"{self.mean:.1e}", within, "ok" if self.ok else "DIFFERS"]  # fmt: skip
+
+
+def check_all(store: Path, models: ModelList, t5: Path) -> list[Check]:
+    """Compare everything that the store holds."""
+    examples = table(store, "examples").set_index("example_id").sort_index()
+    pairs = list(zip(examples["prompt"], examples["response"], strict=True))
+    return [
+        *check_language_model(store, locate(models.stages["perplexity"].source), pairs),
+        *check_quality(store, models, pairs),
+        *check_vectors(store, locate(models.stages["embed"].source), pairs),
+        Check.of("mtld", "McCarthy & Jarvis, in whole numbers", measured(store, "mtld")["mtld"],
+                 [references.mtld(response) for _, response in pairs], 1e-9),
+        *check_unieval(store, t5, pairs),
+        *check_rules(store),
+    ]  # fmt: skip
+
+
+def check_language_model(store: Path, folder: Path, pairs: references.Pairs) -> list[Check]:
+    """Perplexities, lengths and the recorded cut."""
+    rows = measured(store, "perplexity")
+    losses = np.array(references.log_losses(folder, pairs))
+    # Which part of a text too long is read is the tests' matter: here it is left out on both sides.
+    whole = rows["truncated_tokens"] == 0
+    behind, alone, size = losses.T
+    limit = np.nanmax(size[whole.to_numpy()])
+    checks = [
+        Check.of(name, "transformers, loss of one row", rows[name].where(whole), expected, 1e-4, True)
+        for name, expected in (
+            ("perplexity", np.exp(behind)), ("perplexity_alone", np.exp(np.where(whole, alone, np.nan))),
+            ("ifd", np.exp(behind - alone)))]  # fmt: skip
+    for name, texts in zip(("input_length", "output_length"), zip(*pairs, strict=True), strict=True):
+        counts = references.token_counts(folder, texts)
+        checks.append(Check.of(name, "the tokenizers library", rows[name], counts, 0))
+    return [*checks, Check.of("tokens (recorded)", f"counted; longest whole {limit:.0f}",
+                              rows["tokens"], size, 0)]  # fmt: skip
+
+
+def check_quality(store: Path, models: ModelList, pairs: references.Pairs) -> list[Check]:
+    """The heads of the embedded quality model."""
+    spec = models.stages["reward"]
+    expected = references.quality(locate(spec.source), locate(str(spec.base)), pairs)
+    rows = measured(store, "reward")
+    return [Check.of(name, "BertModel and heads, one row", rows[name], expected[name], 1e-4)
+            for name in references.QUALITY]  # fmt: skip
+
+
+def check_vectors(store: Path, folder: Path, pairs: references.Pairs) -> list[Check]:
+    """Embeddings, and the neighbours by brute force in the reference's own vectors."""
+    rows = table(store, "embeddings").set_index("example_id").sort_index()
+    stored, expected = np.stack(rows["vector"]), references.sentence_vectors(folder, pairs)
+    cosine = np.einsum("nd,nd->n", stored.astype(float), expected.astype(float))
+    neighbors = table(store, "pool_knn").set_index("example_id").sort_index()
+    distances = neighbors["distances"].map(lambda each: each[PLACE - 1])
+    brute = references.neighbor_distances(expected, PLACE)
+    return [
+        Check.of("embedding, 1 - cosine", "sentence-transformers", 1 - cosine, 0 * cosine, 1e-4),
+        Check.of(f"knn_{PLACE}", "all pairs, float64", distances, brute, 1e-3, share=0.999),
+    ]
+
+
+def check_unieval(store: Path, t5: Path, pairs: references.Pairs) -> list[Check]:
+    """UniEval's formula on a small T5."""
+    rows, expected = measured(store, "unieval"), references.yes_shares(t5, pairs)
+    return [Check.of(f"{name} (UniEval, tiny T5)", "generate, full softmax", rows[name],
+                     expected[name], 1e-4) for name in expected]  # fmt: skip
+
+
+def check_rules(store: Path) -> list[Check]:
+    """Both published rules on the stored indicators."""
+    scores = table(store, "scores")
+    checks = []
+    for name in ("paper-v1", "paper-v2"):
+        rows = scores[scores["rule_name"] == name]
+        expected = prediction(read_rule(name), rows)
+        checks.append(Check.of(f"predicted log loss, {name}", "pandas",
+                               rows["predicted_log_loss"], expected, 1e-12))  # fmt: skip
+    return checks
+
+
+def score(rows: Path, store: Path, models: str, t5: Path) -> None:
+    """The job itself, three times on one store: all stages, the second rule, the tiny T5."""
+    unieval = {"kind": "unieval", "source": str(t5), "max_length": 1024,
+               "indicators": ["naturalness", "coherence", "understandability"]}  # fmt: skip
+    only_t5 = t5.with_suffix(".yml")
+    only_t5.write_text(yaml.safe_dump({"name": "t5", "unieval": unieval}), encoding="utf-8")
+    common: dict[str, Any] = {"store": str(store), "tracking": {"uri": "none"},
+                              "measure": {"dtype": "float32"}, "models": models}  # fmt: skip
+    spark, ours = get_session()
+    for more in (
+        {"input": (str(rows),), "rule": {"source": "paper-v1"}},
+        {"stages": ("rule",), "rule": {"source": "paper-v2"}},
+        {"stages": ("unieval",), "models": str(only_t5)},
+    ):
+        run(spark, load_settings(options=common | more))
+    if ours:
+        spark.stop()
+
+
+def main() -> None:
+    """Score, compare, print; exit with 1 where something differs."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--models", default="embedded")
+    options.add_argument("--rows", type=int, default=256)
+    given = options.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        words = write_real_rows(folder / "rows.jsonl", given.rows)
+        t5 = references.tiny_t5(folder / "t5")
+        score(folder / "rows.jsonl", folder / "store", given.models, t5)
+        checks = check_all(folder / "store", load_model_list(given.models), t5)
+    print(f"\n{words}, models {given.models}, float32\n")
+    print(markdown(["indicator", "reference", "n", "left out", "largest difference", "mean",
+                    "tolerance", ""], [check.cells() for check in checks]))  # fmt: skip
+    if not all(check.ok for check in checks):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""One local session with Delta for all Spark tests; a store and an MLflow store of their own."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import installed
+import pytest
+from pyspark.sql import SparkSession
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[SparkSession]:
+    os.environ.setdefault("SPARK_MASTER", "local[2]")
+    from instructmining.session import get_session
+
+    session, ours = get_session()
+    yield session
+    if ours:
+        session.stop()
+
+
+@pytest.fixture
+def store_path(tmp_path: Path) -> str:
+    return str(tmp_path / "store")
+
+
+@pytest.fixture(scope="session")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The built wheel, and the same bytes as a zip."""
+    return installed.build(tmp_path_factory.mktemp("dist"))
+
+
+@pytest.fixture(scope="session")
+def bare_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Python with all libraries, in which the project is not installed."""
+    return installed.bare_python(tmp_path_factory.mktemp("bare") / "venv")

@@ -1,0 +1,126 @@
+"""The data contract on disk: constraints, comments, exactly-once appends, readable by others."""
+
+import threading
+
+import duckdb
+import pytest
+from deltalake import DeltaTable
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from instructmining.errors import UserError
+from instructmining.schemas import TABLES
+from instructmining.tables import Store
+
+
+def measured(spark: SparkSession, identifier: str, value: float | None = 1.0):
+    values = {} if value is None else {"mtld": value}
+    row = (identifier, 1, "mtld", "f" * 32, values, 5, 0, "ok", None, "run")
+    columns = ", ".join(f"`{c.name}` {c.type}" for c in TABLES["stage_values"].columns)
+    return spark.createDataFrame([row], columns)
+
+
+def test_chunks_of_one_run_may_be_committed_out_of_order(
+    spark: SparkSession, store_path: str
+) -> None:
+    store = Store.open(spark, store_path)
+    store.append(measured(spark, "b"), "stage_values", "run/mtld/8-16", {"run_id": "run"})
+    store.append(measured(spark, "a"), "stage_values", "run/mtld/0-8", {"run_id": "run"})
+    assert {row.example_id for row in store.read("stage_values").collect()} == {"a", "b"}
+
+
+def test_a_replayed_append_writes_nothing(spark: SparkSession, store_path: str) -> None:
+    store = Store.open(spark, store_path)
+    for _ in range(2):
+        store.append(measured(spark, "a"), "stage_values", "run/mtld/0-8", {"run_id": "run"})
+    assert store.read("stage_values").count() == 1
+
+
+def test_two_writers_at_once_both_succeed(spark: SparkSession, store_path: str) -> None:
+    store = Store.open(spark, store_path)
+    store.create("stage_values")
+    writers = [threading.Thread(target=store.append, args=(
+        measured(spark, name), "stage_values", name, {})) for name in "abcd"]  # fmt: skip
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert store.read("stage_values").count() == 4
+
+
+def test_a_replacement_leaves_other_rules_and_pools_alone(
+    spark: SparkSession, store_path: str
+) -> None:
+    store = Store.open(spark, store_path)
+
+    def scores(pool: str, rule: str, value: float):
+        wanted = ", ".join(f"`{c.name}` {c.type}" for c in TABLES["scores"].columns)
+        empty = spark.createDataFrame([], wanted)
+        row = {"pool": pool, "example_id": "a", "rule_name": rule, "rule_version": "1",
+               "predicted_log_loss": value, "run_id": "run"}  # fmt: skip
+        types = {field.name: field.dataType.simpleString() for field in empty.schema}
+        line = ", ".join(f"{name} {types[name]}" for name in row)
+        return empty.unionByName(
+            spark.createDataFrame([tuple(row.values())], line), allowMissingColumns=True
+        )
+
+    for pool, rule, value in [("p", "v1", 1.0), ("p", "v2", 2.0), ("q", "v1", 3.0), ("p", "v1", 4.0)]:
+        where = {"pool": pool, "rule_name": rule, "rule_version": "1"}
+        store.replace(scores(pool, rule, value), "scores", where, {})
+    found = {(r.pool, r.rule_name): r.predicted_log_loss for r in store.read("scores").collect()}
+    assert found == {("p", "v1"): 4.0, ("p", "v2"): 2.0, ("q", "v1"): 3.0}
+
+
+@pytest.mark.parametrize(
+    "broken", [{"status": "'maybe'"}, {"example_id": "CAST(NULL AS STRING)"}]
+)
+def test_the_table_refuses_rows_outside_the_contract(
+    spark: SparkSession, store_path: str, broken: dict
+) -> None:
+    store = Store.open(spark, store_path)
+    with pytest.raises(Exception, match=r"(?i)constraint|not null"):
+        rows = measured(spark, "a").withColumns({k: F.expr(v) for k, v in broken.items()})
+        store.append(rows, "stage_values", "t", {})
+
+
+def test_every_column_has_a_comment_and_the_commit_says_who_wrote_it(
+    spark: SparkSession, store_path: str
+) -> None:
+    store = Store.open(spark, store_path)
+    store.append(measured(spark, "a"), "stage_values", "t", {"run_id": "run-7"})
+    described = spark.sql(f"DESCRIBE TABLE {store.sql_name('stage_values')}").collect()
+    comments = {row.col_name: row.comment for row in described if row.col_name in
+                TABLES["stage_values"].names}  # fmt: skip
+    assert set(comments) == set(TABLES["stage_values"].names)
+    assert all(comments.values())
+    history = spark.sql(f"DESCRIBE HISTORY {store.sql_name('stage_values')}").first()
+    assert '"run_id": "run-7"' in history.userMetadata
+
+
+def test_duckdb_and_delta_rs_read_what_we_write(spark: SparkSession, store_path: str) -> None:
+    store = Store.open(spark, store_path)
+    store.append(measured(spark, "a", 7.5), "stage_values", "t", {})
+    table = DeltaTable(store.location("stage_values"))
+    rows = table.to_pyarrow_table() if hasattr(table, "to_pyarrow_table") else None
+    assert rows is not None
+    found = duckdb.sql("SELECT example_id, values['mtld'] AS mtld FROM rows").fetchall()
+    assert found[0][0] == "a"
+    assert "7.5" in str(found[0][1])
+
+
+def test_a_schema_that_does_not_exist_is_named(spark: SparkSession) -> None:
+    with pytest.raises(UserError, match="CREATE SCHEMA"):
+        Store.open(spark, "no_catalog.no_schema")
+
+
+def test_tables_of_a_schema_work_like_those_of_a_folder(
+    spark: SparkSession, tmp_path_factory
+) -> None:
+    where = tmp_path_factory.mktemp("warehouse")
+    spark.sql(f"CREATE SCHEMA IF NOT EXISTS mined LOCATION '{where}'")
+    store = Store.open(spark, "mined")
+    assert not store.is_folder
+    store.append(measured(spark, "a"), "stage_values", "t", {})
+    assert store.read("stage_values").count() == 1
+    assert spark.sql(f"SELECT count(*) FROM {store.sql_name('stage_values')}").first()[0] == 1
+    spark.sql("DROP SCHEMA mined CASCADE")

@@ -1,0 +1,75 @@
+"""knn_i against brute force in float64."""
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+
+from udfs.knn import Search, build_index, neighbor_distances, recall
+
+
+@pytest.fixture(scope="module")
+def vectors() -> np.ndarray:
+    random = np.random.default_rng(5)
+    centres = random.normal(size=(40, 48))
+    made = centres[random.integers(0, 40, 2500)] + 0.4 * random.normal(size=(2500, 48))
+    made[100:112] = made[99]  # more copies than k: the row itself may not be among the nearest
+    made[200] = made[201] + 1e-5  # a near-duplicate, where the expanded square loses its digits
+    return (made / np.linalg.norm(made, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def brute(vectors: np.ndarray) -> np.ndarray:
+    distances = cdist(vectors.astype(np.float64), vectors.astype(np.float64))
+    np.fill_diagonal(distances, np.inf)
+    return np.sort(distances, axis=1)
+
+
+def test_exact_search_equals_brute_force(vectors: np.ndarray, brute: np.ndarray) -> None:
+    rows = np.arange(len(vectors))
+    found = neighbor_distances(build_index(vectors, exact=True), rows, Search(6, 32))
+    assert np.abs(found - brute[:, :6]).max() < 2e-6
+
+
+def test_copies_of_a_vector_stay_at_distance_zero(vectors: np.ndarray) -> None:
+    found = neighbor_distances(build_index(vectors, exact=True), np.array([105]), Search(6, 32))
+    assert found[0] == pytest.approx(np.zeros(6), abs=1e-6)
+
+
+def test_the_order_of_the_queries_changes_nothing(vectors: np.ndarray) -> None:
+    index, search = build_index(vectors, exact=True), Search(6, 32)
+    rows = np.random.default_rng(0).permutation(len(vectors))[:700]
+    together = neighbor_distances(index, rows, search)
+    alone = np.concatenate([neighbor_distances(index, rows[i : i + 1], search) for i in range(700)])
+    np.testing.assert_array_equal(together, alone)
+
+
+def test_approximate_search_reports_the_recall_it_has(
+    vectors: np.ndarray, brute: np.ndarray
+) -> None:
+    index = build_index(vectors, exact=False, probes=16)
+    found = neighbor_distances(index, np.arange(len(vectors)), Search(6, 32))
+    share, sampled = recall(index, vectors, 6)
+    right = np.isclose(found[:, 5], brute[:, 5], atol=1e-5).mean()
+    assert sampled == 1000
+    assert 0.9 < share <= 1
+    assert right > share - 0.15
+
+
+def test_fewer_neighbours_than_asked_for_are_nan_at_the_end(vectors: np.ndarray) -> None:
+    index = build_index(vectors[:4].copy(), exact=True)
+    found = neighbor_distances(index, np.arange(4), Search(6, 32))
+    assert np.isfinite(found[:, :3]).all()
+    assert np.isnan(found[:, 3:]).all()
+
+
+def test_counted_copies_equal_brute_force_on_the_raw_pool(vectors: np.ndarray) -> None:
+    few = vectors[300:340].copy()
+    copies = np.random.default_rng(1).integers(0, 4, len(few))
+    raw = np.repeat(few, copies + 1, axis=0).astype(np.float64)
+    first = np.concatenate([[0], np.cumsum(copies + 1)[:-1]])
+    distances = cdist(raw[first], raw)
+    distances[np.arange(len(few)), first] = np.inf  # itself, once
+    expected = np.sort(distances, axis=1)[:, :6]
+    index = build_index(few, exact=True)
+    found = neighbor_distances(index, np.arange(len(few)), Search(6, 32, copies))
+    assert np.abs(found - expected).max() < 2e-6

@@ -1,0 +1,91 @@
+"""Model lists and fingerprints: equal fingerprints must mean equal numbers, and only that."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from instructmining.errors import UserError
+from instructmining.models import ModelSpec, load_model_list, locate, resolve
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "model"
+    made.mkdir()
+    (made / "model.safetensors").write_bytes(b"weights")
+    (made / "tokenizer.json").write_text("{}")
+    (made / "config.json").write_text(json.dumps({"layers": 2, "transformers_version": "5.0"}))
+    (made / "README.md").write_text("a card")
+    return made
+
+
+def fingerprint(folder: Path, **changes: object) -> str:
+    spec = {"kind": "causal_lm", "source": str(folder), "indicators": ("perplexity",)}
+    return resolve(ModelSpec(**{**spec, **changes})).fingerprint
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda f: (f / "model.safetensors").write_bytes(b"other weights"),
+        lambda f: (f / "tokenizer.json").write_text('{"other": 1}'),
+        lambda f: (f / "config.json").write_text('{"layers": 3}'),
+    ],
+)
+def test_what_defines_the_number_changes_the_fingerprint(folder: Path, change) -> None:
+    before = fingerprint(folder)
+    change(folder)
+    assert fingerprint(folder) != before
+
+
+@pytest.mark.parametrize("setting", [{"max_length": 64}, {"template": "alpaca"}])
+def test_a_setting_that_defines_the_number_changes_the_fingerprint(folder: Path, setting) -> None:
+    assert fingerprint(folder, **setting) != fingerprint(folder)
+
+
+def test_provenance_and_location_leave_the_fingerprint_alone(folder: Path) -> None:
+    before = fingerprint(folder)
+    (folder / "README.md").write_text("another card")
+    config = {"layers": 2, "transformers_version": "6.1", "dtype": "bfloat16"}
+    (folder / "config.json").write_text(json.dumps(config))
+    moved = folder.rename(folder.parent / "moved")
+    assert fingerprint(moved, about="a note", revision=None) == before
+
+
+@pytest.mark.parametrize("name", ["embedded", "modern", "paper"])
+def test_the_shipped_lists_are_valid_and_cover_the_indicators(name: str) -> None:
+    found = {i for spec in load_model_list(name).stages.values() for i in spec.indicators}
+    wanted = {"input_length", "output_length", "reward", "perplexity", "perplexity_alone", "ifd",
+              "mtld"}  # fmt: skip
+    assert wanted <= found
+
+
+def test_no_shipped_list_runs_code_from_a_hub() -> None:
+    for name in ("embedded", "modern", "paper"):
+        assert not any(s.trust_remote_code for s in load_model_list(name).stages.values())
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("./absent", "there is no folder"),
+        ("embedded:absent", "there is no folder"),
+        ("package:no_such_package", "is not installed"),
+    ],
+)
+def test_a_model_that_is_not_there_is_named(source: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        locate(source)
+
+
+def test_an_unknown_list_names_the_known_ones() -> None:
+    with pytest.raises(UserError, match=r"embedded, modern, paper"):
+        load_model_list("embeded")
+
+
+def test_a_list_with_an_unknown_key_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yml"
+    file.write_text("name: mine\nrewards: {}\n")
+    with pytest.raises(UserError, match="rewards"):
+        load_model_list(str(file))

@@ -1,0 +1,53 @@
+"""Settings come in layers, and a mistake in them is one sentence."""
+
+from pathlib import Path
+
+import pytest
+
+from instructmining.errors import UserError
+from instructmining.settings import STAGES, load_settings
+
+
+def test_the_defaults_are_what_base_yml_says() -> None:
+    settings = load_settings()
+    assert settings.models == "embedded"
+    assert settings.stages == STAGES
+    assert settings.measure.chunk_rows == 4096
+
+
+def test_later_layers_win(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yml"
+    file.write_text("pool: from_file\nknn: {neighbors: 10}\n")
+    settings = load_settings(str(file), ["knn.candidates=64", "pool=from_set"], {"pool": "option"})
+    assert settings.pool == "option"
+    assert (settings.knn.neighbors, settings.knn.candidates) == (10, 64)
+
+
+def test_options_that_were_not_given_change_nothing() -> None:
+    assert load_settings(options={"pool": None, "measure": {"device": None}}) == load_settings()
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("mesure.dtype=float32", "unknown setting mesure; did you mean measure"),
+        ("measure.dtyp=float32", "unknown setting measure.dtyp; did you mean measure.dtype"),
+        ("measure.dtype=float64", "setting measure.dtype"),
+        ("knn.neighbors=0", "setting knn.neighbors"),
+        ("stages=[rewards]", "unknown stage 'rewards'; did you mean reward"),
+        ("pool", "write it as key.name=value"),
+    ],
+)
+def test_a_mistake_is_named_with_its_remedy(assignment: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        load_settings(sets=[assignment])
+
+
+def test_a_settings_file_that_is_not_there_is_named() -> None:
+    with pytest.raises(UserError, match="absent.yml"):
+        load_settings("absent.yml")
+
+
+def test_settings_cannot_be_changed_in_place() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load_settings().pool = "other"  # type: ignore[misc]
