@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import yaml
 from numpy.typing import ArrayLike
 
 from bench import references
 from bench.rows import write_real_rows
 from bench.stored import markdown, measured, prediction, table
-from instructmining.models import ModelList, load_model_list, locate
+from instructmining.models import ModelList, ModelSpec, load_model_list, locate
 from instructmining.rule import read_rule
 from instructmining.session import get_session
 from instructmining.settings import load_settings
@@ -69,7 +68,7 @@ def check_all(store: Path, models: ModelList, t5: Path) -> list[Check]:
     examples = table(store, "examples").set_index("example_id").sort_index()
     pairs = list(zip(examples["prompt"], examples["response"], strict=True))
     return [
-        *check_language_model(store, locate(models.stages["perplexity"].source), pairs),
+        *check_language_model(store, models.stages["perplexity"], pairs),
         *check_quality(store, models, pairs),
         *check_vectors(store, locate(models.stages["embed"].source), pairs),
         Check.of("mtld", "McCarthy & Jarvis, in whole numbers", measured(store, "mtld")["mtld"],
@@ -79,24 +78,25 @@ def check_all(store: Path, models: ModelList, t5: Path) -> list[Check]:
     ]  # fmt: skip
 
 
-def check_language_model(store: Path, folder: Path, pairs: references.Pairs) -> list[Check]:
-    """Perplexities, lengths and the recorded cut."""
-    rows = measured(store, "perplexity")
-    losses = np.array(references.log_losses(folder, pairs))
-    # Which part of a text too long is read is the tests' matter: here it is left out on both sides.
-    whole = rows["truncated_tokens"] == 0
+def check_language_model(store: Path, spec: ModelSpec, pairs: references.Pairs) -> list[Check]:
+    """Perplexities, lengths and the recorded size of the text.
+
+    Which part of a text that is too long gets read is the tests' matter: the perplexities of such
+    rows are left out on both sides.
+    """
+    rows, folder = measured(store, "perplexity"), locate(spec.source)
+    losses = np.array(references.log_losses(folder, pairs, spec.max_length))
     behind, alone, size = losses.T
-    limit = np.nanmax(size[whole.to_numpy()])
-    checks = [
-        Check.of(name, "transformers, loss of one row", rows[name].where(whole), expected, 1e-4, True)
-        for name, expected in (
-            ("perplexity", np.exp(behind)), ("perplexity_alone", np.exp(np.where(whole, alone, np.nan))),
-            ("ifd", np.exp(behind - alone)))]  # fmt: skip
-    for name, texts in zip(("input_length", "output_length"), zip(*pairs, strict=True), strict=True):
+    expected = {"perplexity": np.exp(behind), "perplexity_alone": np.exp(alone),
+                "ifd": np.exp(behind - alone)}  # fmt: skip
+    whole = rows["truncated_tokens"] == 0
+    checks = [Check.of(name, "transformers' loss, one row", rows[name].where(whole), values, 1e-4,
+                       relative=True) for name, values in expected.items()]  # fmt: skip
+    prompts, responses = zip(*pairs, strict=True)
+    for name, texts in {"input_length": prompts, "output_length": responses}.items():
         counts = references.token_counts(folder, texts)
-        checks.append(Check.of(name, "the tokenizers library", rows[name], counts, 0))
-    return [*checks, Check.of("tokens (recorded)", f"counted; longest whole {limit:.0f}",
-                              rows["tokens"], size, 0)]  # fmt: skip
+        checks.append(Check.of(name, "tokenizers library", rows[name], counts, 0))
+    return [*checks, Check.of("tokens read (recorded)", "one row", rows["tokens"], size, 0)]
 
 
 def check_quality(store: Path, models: ModelList, pairs: references.Pairs) -> list[Check]:
@@ -165,9 +165,11 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--models", default="embedded")
     options.add_argument("--rows", type=int, default=256)
+    options.add_argument("--work", type=Path, help="keep rows and store here, and use them again")
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
+        folder = given.work or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
         words = write_real_rows(folder / "rows.jsonl", given.rows)
         t5 = references.tiny_t5(folder / "t5")
         score(folder / "rows.jsonl", folder / "store", given.models, t5)

@@ -33,11 +33,11 @@ def token_counts(folder: Path, texts: Iterable[str]) -> list[int]:
 
 
 @torch.inference_mode()
-def log_losses(folder: Path, pairs: Pairs) -> list[tuple[float, float, int]]:
+def log_losses(folder: Path, pairs: Pairs, longest: int) -> list[tuple[float, float, int]]:
     """Transformers' own loss of the response behind its prompt, alone, and the tokens read.
 
     The text is BOS <|user|> prompt <|assistant|> response EOS, and alone BOS response EOS; the
-    response and EOS are labelled, all the rest is -100.
+    response and EOS are labelled, all the rest is -100. NaN for a text of more than `longest`.
     """
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     known = AutoTokenizer.from_pretrained(folder)
@@ -56,9 +56,8 @@ def log_losses(folder: Path, pairs: Pairs) -> list[tuple[float, float, int]]:
         prompt, response = (tokenizer.encode(t, add_special_tokens=False).ids for t in texts)
         before, counted = [bos, user, *prompt, assistant], [*response, eos]
         size = len(before) + len(counted)
-        limit = model.config.max_position_embeddings
-        behind = loss(before, counted) if size <= limit else np.nan
-        alone = loss([bos], counted) if len(counted) < limit else np.nan
+        fits = size <= longest
+        behind, alone = (loss(b, counted) if fits else np.nan for b in (before, [bos]))
         found.append((behind, alone, size))
     return found
 
@@ -105,7 +104,7 @@ def _one_way(words: list[str]) -> float:
 def quality(folder: Path, base: Path, pairs: Pairs) -> dict[str, list[float]]:
     """The four heads from the weights in the file, on a BertModel put together here."""
     about = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    stored = {name: tensor.float() for name, tensor in load_file(folder / "model.safetensors").items()}
+    stored = {k: v.float() for k, v in load_file(folder / "model.safetensors").items()}
     config = BertConfig.from_pretrained(base, num_hidden_layers=about["layers"])
     bert = BertModel(config, add_pooling_layer=False).eval()
     weights = {k: v for k, v in load_file(base / "model.safetensors").items() if "embeddings." in k}

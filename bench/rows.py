@@ -41,13 +41,14 @@ def write_real_rows(target: Path, wanted: int, longest: int = 10**9) -> str:
 
 
 def _usable(files: list[Path]) -> Iterator[tuple[str, str]]:
-    """Id and JSON of every record that has a response."""
+    """Id and JSON of every record of one question and one answer."""
     for record in (record for file in files for record in _records(file)):
         try:
             _, messages = standardize(record, "auto", {})
         except Unusable:
             continue
-        yield example_id(messages), json.dumps(record, ensure_ascii=False)
+        if [message["role"] for message in messages] == ["user", "assistant"]:
+            yield example_id(messages), json.dumps(record, ensure_ascii=False)
 
 
 def _records(file: Path) -> Iterator[Any]:

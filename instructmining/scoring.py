@@ -149,6 +149,11 @@ def score_pool(
              "cut_points": cuts, "cut_points_rank_error": QUANTILE_ERROR}  # fmt: skip
     store.replace(rows, "scores", where, about)
     scored.unpersist()
+    store.create_view(
+        "scored_examples",
+        f"SELECT s.*, e.prompt, e.response, e.format FROM {store.sql_name('scores')} s "  # noqa: S608
+        f"JOIN {store.sql_name('examples')} e USING (example_id)",
+    )
     return True
 
 

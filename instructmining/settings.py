@@ -71,7 +71,7 @@ class Settings(_Settings):
 
     input: tuple[str, ...] = ()
     store: str = "out"
-    files: str | None = None  # what is not a table, where the store is a schema
+    files: str | None = None  # folder all nodes see, for what is not a table: a large index
     pool: str = "default"
     replace_pool: bool = False
     models: str = "embedded"

@@ -144,6 +144,11 @@ class Store:
             delete = f"DELETE FROM {self.sql_name(table)} WHERE {condition}"  # noqa: S608 - quoted
             _with_retries(lambda: self.spark.sql(delete))
 
+    def create_view(self, name: str, query: str) -> None:
+        """A view in the schema; folders have no place for one, the summary prints the join."""
+        if not self.is_folder:
+            self.spark.sql(f"CREATE OR REPLACE VIEW {self.sql_name(name)} AS {query}")
+
     def version(self, table: str) -> int:
         """The latest version of the table, −1 where it does not exist."""
         if not self.exists(table):

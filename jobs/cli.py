@@ -27,7 +27,7 @@ def commands() -> None:
 @click.option("--input", "given_input", multiple=True, metavar="DATA",
               help="Files, folders, globs or tables; `table:`/`path:` force the kind.")  # fmt: skip
 @click.option("--store", "--output", "store", help="Folder, or catalog.schema.")
-@click.option("--files", help="Where the store is a schema: a folder for what is not a table.")
+@click.option("--files", help="Folder that all nodes see, for what is not a table.")
 @click.option("--pool", help="Named set of examples that the data are added to.")
 @flag("--replace-pool", "Start the pool anew.")
 @click.option("--models", help="A list in conf/models, or a YAML file.")

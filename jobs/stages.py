@@ -1,10 +1,7 @@
 """Run the model stages: only what is missing, chunk by chunk, each committed as it finishes."""
 
-import json
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +13,7 @@ from instructmining.planning import pending, plan, pool_version
 from instructmining.progress import StageProgress
 from instructmining.settings import Knn, Settings
 from instructmining.tables import Store
+from jobs.provenance import admit
 from udfs.indicator import with_measurements
 from udfs.neighbors import neighbors_of_pool
 from udfs.placement import gpu_profile, model_slots, ship
@@ -71,9 +69,9 @@ def run_model_stage(
     chunks = plan(pool.examples, todo, measure.chunk_rows * slots)
     if not chunks:
         return StageResult(stage, 0, 0, 0, time.monotonic() - started)
-    record_fingerprint(store, stage, model, run_id)
     store.create(table)
     shipped, profile = ship(store.spark, model), gpu_profile(store.spark, measure)
+    admit(store, stage, table, model, shipped, measure, profile, run_id)
     total = sum(chunk.rows for chunk in chunks)
     about = {"run_id": run_id, "stage": stage, "fingerprint": model.fingerprint}
     with StageProgress(stage, total) as progress:
@@ -106,8 +104,9 @@ def run_knn(
     if not len(ids):
         return StageResult("knn", 0, 0, 0, time.monotonic() - started, "no embeddings yet")
     distances, method = neighbors_of_pool(
-        store.spark, ids, matrix, copies if knn.count_copies else None, knn, version
-    )
+        store.spark, ids, matrix, copies if knn.count_copies else None, knn, version,
+        settings.files,
+    )  # fmt: skip
     table = distances.select(
         "example_id", "distances", F.lit(pool.name).alias("pool"),
         F.lit(version).alias("pool_version"), F.lit(method).alias("method"),
@@ -123,37 +122,6 @@ def knn_version(rows: DataFrame, model: ResolvedModel, knn: Knn) -> str:
              "candidates": knn.candidates, "copies": knn.count_copies}  # fmt: skip
     search = "-".join(str(int(value)) for value in exact.values())
     return f"{pool_version(rows, knn.count_copies)}-{model.fingerprint[:12]}-{search}"
-
-
-def record_fingerprint(store: Store, stage: str, model: ResolvedModel, run_id: str) -> None:
-    """Say in `fingerprints` what a fingerprint stands for, once."""
-    known = store.read("fingerprints").where(F.col("fingerprint") == model.fingerprint)
-    if not known.isEmpty():
-        return
-    row = {
-        "fingerprint": model.fingerprint,
-        "stage": stage,
-        "source": model.spec.source or model.spec.kind,
-        "definition": json.dumps(model.definition, sort_keys=True, ensure_ascii=False),
-        "provenance": json.dumps(library_versions(), sort_keys=True),
-        "run_id": run_id,
-    }
-    frame = store.spark.createDataFrame([row], ", ".join(f"{name} STRING" for name in row))
-    transaction = f"{run_id}/fingerprints/{model.fingerprint}"
-    store.append(frame, "fingerprints", transaction, {"run_id": run_id})
-
-
-def library_versions() -> Mapping[str, Any]:
-    """Versions of what computes the numbers, as far as installed on the driver."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {}
-    for name in ("faiss-cpu", "lexicalrichness", "pyspark", "tokenizers", "torch", "transformers"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def _result(

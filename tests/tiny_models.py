@@ -8,7 +8,15 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import (
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 from transformers import (
     BertConfig,
     BertForSequenceClassification,
@@ -69,7 +77,9 @@ def bpe_tokenizer(bos: str | None = "<s>", chat: bool = False) -> PreTrainedToke
     tokenizer.train_from_iterator(TEXTS * 3, trainer)
     if bos:
         tokenizer.post_processor = processors.TemplateProcessing(
-            single=f"{bos} $A", pair=f"{bos} $A {bos} $B", special_tokens=[(bos, special.index(bos))]
+            single=f"{bos} $A",
+            pair=f"{bos} $A {bos} $B",
+            special_tokens=[(bos, special.index(bos))],
         )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,

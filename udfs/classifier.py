@@ -18,7 +18,7 @@ from transformers import AutoModelForSequenceClassification
 from instructmining.errors import UserError
 from instructmining.models import ModelSpec
 from udfs.batching import for_each_batch, pad
-from udfs.conversations import defects, last_reply, up_to_last_reply
+from udfs.conversations import last_reply, reply_defects, up_to_last_reply
 from udfs.measurement import Conversation, Measurement, Message
 from udfs.rendering import Rendered, cut, record_lengths, render
 from udfs.templates import Template
@@ -53,7 +53,7 @@ class SequenceClassifierScorer:
     def measure(self, conversations: Sequence[Conversation]) -> Measurement:
         """One number for the last assistant turn behind its history."""
         found = Measurement.empty(self.indicators, len(conversations))
-        found.reasons = defects(conversations)
+        found.reasons = reply_defects(conversations)
         shown = [[] if found.reasons[row] else shown_messages(conversation, self.template.name)
                  for row, conversation in enumerate(conversations)]  # fmt: skip
         full = render(self.template, shown, found.reasons, reply=-1)

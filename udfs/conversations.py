@@ -21,6 +21,14 @@ def _defect(conversation: Conversation) -> str | None:
     return None if any(text.strip() for text in answers) else "every assistant turn is blank"
 
 
+def reply_defects(conversations: Sequence[Conversation]) -> list[str | None]:
+    """Per conversation why its last assistant turn cannot be measured, else None."""
+    return [
+        defect or (None if last_reply(conversation)[1].strip() else "the last assistant turn is blank")
+        for defect, conversation in zip(defects(conversations), conversations, strict=True)
+    ]
+
+
 def up_to_last_reply(conversation: Conversation) -> list[Message]:
     """The conversation up to and including its last assistant turn."""
     last = max(i for i, m in enumerate(conversation) if m["role"] == "assistant")

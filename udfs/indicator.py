@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 
 from instructmining.models import ModelList, ResolvedModel, resolve
 from instructmining.settings import Measure
-from udfs.device import choose_device, limit_threads
+from udfs.device import choose_device, limit_threads, resolve_dtype
 from udfs.measurement import FAILED, Conversation, Measurement
 from udfs.placement import received, ship
 from udfs.scorers import load_scorer
@@ -98,22 +98,27 @@ def register(
     return names
 
 
-def _scorer(model: ResolvedModel, measure: Measure) -> Any:
-    """The task's scorer on the task's device; the model stays loaded in this worker process."""
+def task_place(measure: Measure) -> tuple[str, str]:
+    """Device and dtype of this task, by the resources that Spark gave it; limits its threads."""
     task = TaskContext.get()
     gpus = task.resources().get("gpu") if task else None
-    device = "cpu"
-    if model.folder:  # kinds without weights need neither a device nor torch
-        device = choose_device(
-            measure.device,
-            addresses=gpus.addresses if gpus else None,
-            partition_id=task.partitionId() if task else 0,
-            visible=os.environ.get("CUDA_VISIBLE_DEVICES"),
-        )
-        limit_threads(task.cpus() if task else 1)
+    device = choose_device(
+        measure.device,
+        addresses=gpus.addresses if gpus else None,
+        partition_id=task.partitionId() if task else 0,
+        visible=os.environ.get("CUDA_VISIBLE_DEVICES"),
+    )
+    limit_threads(task.cpus() if task else 1)
+    return device, resolve_dtype(measure.dtype, device)
+
+
+def _scorer(model: ResolvedModel, measure: Measure) -> Any:
+    """The task's scorer on the task's device; the model stays loaded in this worker process."""
+    # Kinds without weights need neither a device nor torch.
+    device, dtype = task_place(measure) if model.folder else ("cpu", "float32")
     local = {key: received(folder) for key, folder in
              (("folder", model.folder), ("base_folder", model.base_folder)) if folder}  # fmt: skip
-    return load_scorer(model.model_copy(update=local), device, measure.dtype, measure.token_budget)
+    return load_scorer(model.model_copy(update=local), device, dtype, measure.token_budget)
 
 
 def _windows(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:

@@ -18,12 +18,13 @@ from udfs.knn import Search, build_index, neighbor_distances, recall
 
 def neighbors_of_pool(
     spark: SparkSession, ids: Sequence[str], vectors: NDArray[np.float32],
-    copies: NDArray[np.int64] | None, knn: Knn, version: str,
+    copies: NDArray[np.int64] | None, knn: Knn, version: str, files: str | None = None,
 ) -> tuple[DataFrame, str]:  # fmt: skip
     """Distances of every example to its neighbours, searched on the executors.
 
-    The index is built here and broadcast; above `knn.broadcast_up_to_mb` it is sent as a file that
-    each node's workers map into memory together. Only row numbers travel to the tasks.
+    The index is built here and broadcast; above `knn.broadcast_up_to_mb` it is a file (in `files`,
+    or sent to every node) that a node's workers map into memory together. Only row numbers travel
+    to the tasks.
 
     Args:
         spark: the session.
@@ -32,6 +33,7 @@ def neighbors_of_pool(
         copies: int64[n] where exact copies count as neighbours at distance 0.
         knn: settings.
         version: names the index in the workers' cache.
+        files: a folder that all nodes see, for a large index.
 
     Returns:
         `example_id STRING, distances ARRAY<DOUBLE>` (1 … k, shorter where the pool has fewer
@@ -43,7 +45,7 @@ def neighbors_of_pool(
     if not exact:
         share, sampled = recall(index, vectors, knn.neighbors)
         method = f"ivf, {index.nprobe} of {index.nlist} cells, recall {share:.4f} (n={sampled})"
-    carrier = _carry(spark, faiss.serialize_index(index), knn.broadcast_up_to_mb, version)
+    carrier = _carry(spark, index, knn.broadcast_up_to_mb, version, files)
     names = spark.sparkContext.broadcast(pa.array(ids))
     search = Search(knn.neighbors, knn.candidates, copies)
 
@@ -64,11 +66,16 @@ def neighbors_of_pool(
     return rows.mapInArrow(run, "example_id STRING, distances ARRAY<DOUBLE>"), method
 
 
-def _carry(spark: SparkSession, index: NDArray[np.uint8], limit_mb: int, version: str) -> Any:
-    if index.nbytes <= limit_mb * 1024 * 1024:
-        return spark.sparkContext.broadcast(index.tobytes())
-    path = Path(tempfile.mkdtemp()) / f"{version}.faiss"
-    path.write_bytes(index.tobytes())
+def _carry(spark: SparkSession, index: Any, limit_mb: int, version: str, files: str | None) -> Any:
+    """A broadcast variable, the path of a shared file, or the name of a file sent to every node."""
+    if index.ntotal * index.d * 4 <= limit_mb * 1024 * 1024:
+        return spark.sparkContext.broadcast(faiss.serialize_index(index).tobytes())
+    folder = Path(files) / "index" if files else Path(tempfile.mkdtemp())
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{version}.faiss"
+    faiss.write_index(index, str(path))
+    if files:
+        return str(path)
     spark.sparkContext.addFile(str(path))
     return path.name
 
@@ -81,7 +88,8 @@ def _arrived(carrier: Any, version: str, threads: int) -> Any:
     if version not in _INDEX:
         _INDEX.clear()
         if isinstance(carrier, str):
-            _INDEX[version] = faiss.read_index(SparkFiles.get(carrier), faiss.IO_FLAG_MMAP_IFC)
+            path = carrier if Path(carrier).is_absolute() else SparkFiles.get(carrier)
+            _INDEX[version] = faiss.read_index(path, faiss.IO_FLAG_MMAP_IFC)
         else:
             _INDEX[version] = faiss.deserialize_index(np.frombuffer(carrier.value, np.uint8))
     return _INDEX[version]

@@ -71,14 +71,15 @@ def _local_devices() -> int:
 
 def _send(spark: SparkSession, folder: str) -> str:
     name = f"{Path(folder).name}-{hashlib.sha256(folder.encode()).hexdigest()[:8]}"
-    if name not in _SENT:
+    sent = (spark.sparkContext.applicationId, name)
+    if sent not in _SENT:
         archive = shutil.make_archive(str(Path(tempfile.mkdtemp()) / name), "zip", folder)
         spark.sparkContext.addArchive(f"{archive}#{name}")
-        _SENT.add(name)
+        _SENT.add(sent)
     return _ARCHIVE + name
 
 
-_SENT: set[str] = set()
+_SENT: set[tuple[str, str]] = set()  # by Spark application: a new one starts with nothing
 
 
 def received(folder: str) -> str:

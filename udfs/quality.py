@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from instructmining.errors import UserError
 from instructmining.models import ModelSpec
 from udfs.batching import for_each_batch, pad
-from udfs.conversations import defects, last_reply
+from udfs.conversations import last_reply, reply_defects
 from udfs.measurement import Conversation, Measurement
 from udfs.quality_model import HEADS, Pair, load_quality_model, pair
 from udfs.rendering import record_lengths, tokenize
@@ -45,10 +45,7 @@ class QualityScorer:
     def measure(self, conversations: Sequence[Conversation]) -> Measurement:
         """Score the last assistant turn of every conversation behind its history."""
         found = Measurement.empty(self.indicators, len(conversations))
-        found.reasons = [
-            reason or _blank(conversation)
-            for reason, conversation in zip(defects(conversations), conversations, strict=True)
-        ]
+        found.reasons = reply_defects(conversations)
         texts = [[] if reason else list(last_reply(conversation))
                  for reason, conversation in zip(found.reasons, conversations, strict=True)]  # fmt: skip
         ids = tokenize(self.tokenizer, texts, found.reasons)
@@ -79,7 +76,3 @@ class QualityScorer:
         if name == "reward":
             return (column - self.config["reward_mean"]) / self.config["reward_std"]
         return 1 / (1 + np.exp(-column))
-
-
-def _blank(conversation: Conversation) -> str | None:
-    return None if last_reply(conversation)[1].strip() else "the last assistant turn is blank"

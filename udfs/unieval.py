@@ -20,7 +20,7 @@ from transformers import AutoModelForSeq2SeqLM
 from instructmining.errors import UserError
 from instructmining.models import ModelSpec
 from udfs.batching import for_each_batch, pad
-from udfs.conversations import defects, last_reply
+from udfs.conversations import last_reply, reply_defects
 from udfs.measurement import Conversation, Measurement
 from udfs.rendering import record_lengths, tokenize
 from udfs.templates import special_tokens
@@ -65,7 +65,7 @@ class UniEvalScorer:
     def measure(self, conversations: Sequence[Conversation]) -> Measurement:
         """Every question of every conversation; `tokens` are those of all questions together."""
         found = Measurement.empty(self.indicators, len(conversations))
-        found.reasons = defects(conversations)
+        found.reasons = reply_defects(conversations)
         texts = [[] if found.reasons[row] else self._questions(conversation)
                  for row, conversation in enumerate(conversations)]  # fmt: skip
         full = tokenize(self.tokenizer, texts, found.reasons)

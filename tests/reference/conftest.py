@@ -49,14 +49,18 @@ def hand_made():
 
 @pytest.fixture(scope="session")
 def real_rows():
-    """The first 400 rows of Dolly as conversations."""
+    """200 rows of Dolly as conversations: 190 of at most 600 characters, 10 of 1,500 to 2,500."""
     path = DATA / "instruct" / "databricks-dolly-15k.jsonl"
     if not path.is_file():
         pytest.skip(f"no {path}; set INSTRUCTMINING_DATA to the data folder")
     with path.open(encoding="utf-8") as lines:
-        rows = [json.loads(line) for line, _ in zip(lines, range(400), strict=False)]
+        rows = [json.loads(line) for line, _ in zip(lines, range(1000), strict=False)]
     prompts = ["\n\n".join(filter(None, (r["instruction"], r["context"]))) for r in rows]
-    return [[user(p), assistant(r["response"])] for p, r in zip(prompts, rows, strict=True)]
+    found = [[user(p), assistant(r["response"])] for p, r in zip(prompts, rows, strict=True)]
+    sizes = [len(c[0]["content"]) + len(c[1]["content"]) for c in found]
+    short = [c for c, size in zip(found, sizes, strict=True) if size <= 600]
+    long = [c for c, size in zip(found, sizes, strict=True) if 1500 <= size <= 2500]
+    return short[:190] + long[:10]
 
 
 @pytest.fixture(scope="session")

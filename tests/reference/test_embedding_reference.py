@@ -35,7 +35,7 @@ def library_vectors(folder, conversations):
 
 
 def test_minilm_vectors_equal_sentence_transformers_on_real_rows(real_rows, hand_made):
-    rows = hand_made + real_rows[:200]
+    rows = hand_made + real_rows
     found = vectors_of(rows)
     expected = library_vectors(locate(MINILM), rows)
     assert found.vectors.dtype == np.float32
@@ -46,7 +46,7 @@ def test_minilm_vectors_equal_sentence_transformers_on_real_rows(real_rows, hand
     tokens = np.array([len(tokenizer(text_of(c)).input_ids) for c in rows])
     assert found.tokens.tolist() == tokens.tolist()
     assert found.truncated_tokens.tolist() == np.maximum(tokens - 256, 0).tolist()
-    assert (tokens > 256).sum() > 5, "the comparison has to include cut rows"
+    assert (tokens > 256).sum() >= 5, "the comparison has to include cut rows"
 
 
 def test_bfloat16_vectors_are_of_unit_length_and_close(hand_made):

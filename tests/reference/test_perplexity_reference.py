@@ -61,14 +61,6 @@ class Naive:
         return self.loss(self.prompt_ids(prompt), counted), self.loss([start], counted)
 
 
-def fitting(conversations, tokenizer, limit):
-    """Single turns that need no cut."""
-    return [
-        c for c in conversations
-        if len(c) == 2 and sum(len(tokenizer(m["content"]).input_ids) for m in c) < limit - 70
-    ]  # fmt: skip
-
-
 @pytest.mark.parametrize(
     ("build", "template"),
     [
@@ -100,16 +92,14 @@ def test_both_losses_equal_transformers_loss(build, template, tmp_path, hand_mad
 def test_real_rows_equal_transformers_loss(tmp_path, real_rows, scorer_of):
     folder = tiny_models.llama(tmp_path, positions=2048)
     naive = Naive(folder, "tags")
-    rows = fitting(real_rows, naive.tokenizer, 1500)[:200]
-    assert len(rows) == 200
-    scorer = scorer_of(
-        folder, "causal_lm", template="tags", max_length=1500, indicators=INDICATORS
-    )
-    found = scorer.measure(rows).values
-    expected = np.array([naive.measure(c[0]["content"], c[1]["content"]) for c in rows])
+    scorer = scorer_of(folder, "causal_lm", template="tags", max_length=2048, indicators=INDICATORS)
+    measured = scorer.measure(real_rows)
+    assert not measured.truncated_tokens.any()
+    found = measured.values
+    expected = np.array([naive.measure(c[0]["content"], c[1]["content"]) for c in real_rows])
     assert found["perplexity"] == pytest.approx(np.exp(expected[:, 0]), rel=1e-4)
     assert found["perplexity_alone"] == pytest.approx(np.exp(expected[:, 1]), rel=1e-4)
-    lengths = [[len(naive.ids(m["content"], special=False)) for m in c] for c in rows]
+    lengths = [[len(naive.ids(m["content"], special=False)) for m in c] for c in real_rows]
     assert found["input_length"].tolist() == [prompt for prompt, _ in lengths]
     assert found["output_length"].tolist() == [response for _, response in lengths]
 
@@ -147,9 +137,7 @@ def test_an_over_long_text_is_cut_counted_and_scored_on_what_is_left(tmp_path, s
     conversation = [{"role": "user", "content": prompt}, {"role": "assistant", "content": response}]
     found = scorer.measure([conversation])
     kept_prompt, kept_response = before[:2] + before[-14:], counted[:48]
-    assert found.values["nll"][0] == pytest.approx(
-        naive.loss(kept_prompt, kept_response), rel=1e-4
-    )
+    assert found.values["nll"][0] == pytest.approx(naive.loss(kept_prompt, kept_response), rel=1e-4)
     assert found.values["nll_alone"][0] == pytest.approx(naive.loss([1], kept_response), rel=1e-4)
     assert found.tokens[0] == len(before) + len(counted)
     assert found.truncated_tokens[0] == found.tokens[0] - 64
@@ -195,8 +183,8 @@ def test_a_forward_that_fails_is_that_rows_own_reason(tmp_path, hand_made, score
     folder = tiny_models.llama(tmp_path)
     scorer = scorer_of(folder, "causal_lm", template="tags", indicators=("perplexity",))
     good = scorer.measure(hand_made).values["perplexity"]
-    monkeypatch.setattr(scorer.log_loss.body.embed_tokens, "weight",
-                        torch.nn.Parameter(scorer.log_loss.body.embed_tokens.weight[:350]))  # fmt: skip
+    table = scorer.log_loss.body.embed_tokens
+    monkeypatch.setattr(table, "weight", torch.nn.Parameter(table.weight[:350]))
     found = scorer.measure(hand_made)
     failed = np.array([reason is not None for reason in found.reasons])
     assert 0 < failed.sum() < len(hand_made)

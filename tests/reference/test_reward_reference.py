@@ -22,7 +22,9 @@ def gpt_neox_reward(folder, ids, pooling="last"):
         return x @ w[f"{name}.weight"].T + w[f"{name}.bias"]
 
     def norm(x, name):
-        spread = (x - x.mean(-1, keepdim=True)) / (x.var(-1, correction=0, keepdim=True) + 1e-5) ** 0.5
+        spread = (x - x.mean(-1, keepdim=True)) / (
+            x.var(-1, correction=0, keepdim=True) + 1e-5
+        ) ** 0.5
         return spread * w[f"{name}.weight"] + w[f"{name}.bias"]
 
     def rotate(x):
@@ -43,7 +45,11 @@ def gpt_neox_reward(folder, ids, pooling="last"):
         mixed = torch.einsum("hts,shd->thd", attended, v).reshape(len(ids), -1)
         hidden = linear(norm(x, f"{name}.post_attention_layernorm"), f"{name}.mlp.dense_h_to_4h")
         hidden = hidden * 0.5 * (1 + torch.erf(hidden / 2**0.5))
-        x = x + linear(mixed, f"{name}.attention.dense") + linear(hidden, f"{name}.mlp.dense_4h_to_h")
+        x = (
+            x
+            + linear(mixed, f"{name}.attention.dense")
+            + linear(hidden, f"{name}.mlp.dense_4h_to_h")
+        )
     x = norm(x, "gpt_neox.final_layer_norm")
     pooled = x[-1] if pooling == "last" else x.mean(0)
     return (pooled @ w["out_proj.weight"][0] + w["out_proj.bias"][0]).item()
@@ -106,7 +112,7 @@ def test_a_decoder_without_padding_token_is_read_at_the_last_token(tmp_path, han
 
     def alone(tokenizer, conversation):
         text = "\n".join(m["content"] for m in conversation)
-        ids = tokenizer(text).input_ids + [tokenizer.eos_token_id]
+        ids = [*tokenizer(text).input_ids, tokenizer.eos_token_id]
         return {"input_ids": torch.tensor([ids])}
 
     rows = hand_made[:3]
@@ -199,6 +205,14 @@ def test_only_the_last_reply_and_its_history_are_read(tmp_path, hand_made, score
     found = scorer.measure([conversation, unanswered, conversation[:3]]).values["reward"]
     assert found[0] == pytest.approx(found[1], rel=1e-5)
     assert found[0] != pytest.approx(found[2], rel=1e-3)
+
+
+def test_a_blank_last_reply_has_no_reward_whatever_was_said_before(tmp_path, hand_made, scorer_of):
+    scorer = scorer_of(tiny_models.neox_reward(tmp_path), "gpt_neox_reward", template="oasst",
+                       indicators=("reward",))  # fmt: skip
+    found = scorer.measure([[*hand_made[0], {"role": "assistant", "content": " "}], hand_made[0]])
+    assert found.reasons == ["the last assistant turn is blank", None]
+    assert np.isnan(found.values["reward"]).tolist() == [True, False]
 
 
 def test_a_model_that_gives_no_finite_number_gives_none(tmp_path, hand_made, scorer_of):

@@ -95,7 +95,9 @@ def cluster(tmp_path_factory, bare_python):
 def submit(python, zip_file, script, store, *settings):
     """spark-submit of jobs/score.py, as on a cluster where nothing of ours is installed."""
     options = {**delta_jars(), "spark.driver.host": "127.0.0.1", "spark.ui.enabled": "false",
-               "spark.driver.bindAddress": "127.0.0.1", "spark.log.level": "ERROR"}  # fmt: skip
+               "spark.driver.bindAddress": "127.0.0.1", "spark.log.level": "ERROR",
+               "spark.databricks.delta.snapshotPartitions": "1",
+               "spark.sql.shuffle.partitions": "2"}  # fmt: skip
     pairs = [f"--conf={key}={value}" for key, value in options.items()]
     return run(
         SPARK / "bin" / "spark-submit", *settings, *pairs, "--py-files", zip_file, script,

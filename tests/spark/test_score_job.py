@@ -16,13 +16,13 @@ from jobs.score import run
 
 DATA_TABLES = ("examples", "occurrences", "quarantine", "stage_values", "embeddings", "pool_knn",
                "scores", "fingerprints")  # fmt: skip
-FUNCTIONS = '''
+FUNCTIONS = """
 def reward(conversations):
     return [float(len(c[-1]["content"])) / 10 for c in conversations]
 
 def words(conversations):
     return [len(c[-1]["content"].split()) or None for c in conversations]
-'''
+"""
 LIST = """
 name: quick
 reward: {kind: python, function: "quick_functions:reward", indicators: [reward]}
@@ -37,7 +37,7 @@ notes: ["these models are for a test"]
 def records(first: int, last: int) -> list[dict]:
     topics = ("rivers", "bread", "planets", "taxes", "violins")
     return [{"instruction": f"Say {i} things about {topics[i % 5]}.", "input": "",
-             "output": f"{topics[i % 5].title()} are worth {i} words, " * (1 + i % 4) + "and so on."}
+             "output": f"{topics[i % 5].title()} are worth {i} words, " * (1 + i % 4) + "so on."}
             for i in range(first, last)]  # fmt: skip
 
 

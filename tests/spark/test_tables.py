@@ -64,22 +64,21 @@ def test_a_replacement_leaves_other_rules_and_pools_alone(
             spark.createDataFrame([tuple(row.values())], line), allowMissingColumns=True
         )
 
-    for pool, rule, value in [("p", "v1", 1.0), ("p", "v2", 2.0), ("q", "v1", 3.0), ("p", "v1", 4.0)]:
+    written = [("p", "v1", 1.0), ("p", "v2", 2.0), ("q", "v1", 3.0), ("p", "v1", 4.0)]
+    for pool, rule, value in written:
         where = {"pool": pool, "rule_name": rule, "rule_version": "1"}
         store.replace(scores(pool, rule, value), "scores", where, {})
     found = {(r.pool, r.rule_name): r.predicted_log_loss for r in store.read("scores").collect()}
     assert found == {("p", "v1"): 4.0, ("p", "v2"): 2.0, ("q", "v1"): 3.0}
 
 
-@pytest.mark.parametrize(
-    "broken", [{"status": "'maybe'"}, {"example_id": "CAST(NULL AS STRING)"}]
-)
+@pytest.mark.parametrize("broken", [{"status": "'maybe'"}, {"example_id": "CAST(NULL AS STRING)"}])
 def test_the_table_refuses_rows_outside_the_contract(
     spark: SparkSession, store_path: str, broken: dict
 ) -> None:
     store = Store.open(spark, store_path)
+    rows = measured(spark, "a").withColumns({k: F.expr(v) for k, v in broken.items()})
     with pytest.raises(Exception, match=r"(?i)constraint|not null"):
-        rows = measured(spark, "a").withColumns({k: F.expr(v) for k, v in broken.items()})
         store.append(rows, "stage_values", "t", {})
 
 

@@ -33,8 +33,12 @@ def python_scorer(function):
 
 @pytest.fixture(scope="module")
 def language_models(tmp_path_factory):
-    folders = [build(tmp_path_factory.mktemp("lm")) for build in (tiny_models.llama, tiny_models.gpt2)]
-    return [resolve(ModelSpec(kind="causal_lm", source=str(f), indicators=("nll",))) for f in folders]
+    folders = [
+        build(tmp_path_factory.mktemp("lm")) for build in (tiny_models.llama, tiny_models.gpt2)
+    ]
+    return [
+        resolve(ModelSpec(kind="causal_lm", source=str(f), indicators=("nll",))) for f in folders
+    ]
 
 
 def test_every_kind_has_a_scorer():

@@ -1,0 +1,197 @@
+"""Kill `score` at random moments, run it again, compare: `python -m bench.kill_resume`.
+
+The program runs as users start it, in a process group of its own, over many small chunks. An
+undisturbed run on one store gives the truth. On another store it is killed (SIGKILL, with all
+it started) once in the stages of the models and once in the last stage, whose function keeps a
+record of every row it measures; then it runs to its end, and once more with nothing to do.
+"""
+
+import argparse
+import contextlib
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import yaml
+
+from bench import witness
+from bench.comparison import Difference, compare_stores
+from bench.rows import ROOT, write_real_rows
+from bench.stored import markdown, version
+from instructmining.models import load_model_list
+from instructmining.schemas import TABLES
+
+SLOTS = 2  # tasks at a time
+_MEASURING = ("stage_values", "embeddings")
+_ROWS = re.compile(r"measured by models in this run: ([\d,]+) rows")
+
+
+@dataclass
+class Program:
+    """`score` on one file, into whichever store."""
+
+    rows: Path
+    models: Path
+    chunk_rows: int
+    log: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def start(self, store: Path) -> subprocess.Popen[bytes]:
+        """Start it as the leader of its own process group."""
+        command = [
+            sys.executable, "-m", "jobs.score", str(self.rows), "--store", str(store),
+            "--models", str(self.models), "--set", f"measure.chunk_rows={self.chunk_rows}",
+            "--set", "measure.dtype=float32", "--rule", "paper-v1",
+            "--tracking-uri", f"sqlite:///{self.log.with_suffix('.db')}",
+        ]  # fmt: skip
+        given = {"SPARK_MASTER": f"local[{SLOTS}]", "PYTHONPATH": str(ROOT),
+                 witness.FILE: str(witness_of(store)), **self.environment}  # fmt: skip
+        with self.log.open("wb") as log:
+            return subprocess.Popen(command, cwd=ROOT, env={**os.environ, **given}, stdout=log,
+                                    stderr=subprocess.STDOUT, start_new_session=True)  # fmt: skip
+
+    def finish(self, store: Path) -> int:
+        """Run it to its end; return how many rows its summary says were measured."""
+        code = self.start(store).wait()
+        text = self.log.read_text(encoding="utf-8")
+        found = _ROWS.search(text)
+        if code or not found:
+            raise RuntimeError(f"score ended with {code}:\n{text[-3000:]}")
+        return int(found[1].replace(",", ""))
+
+    def kill(self, store: Path, commits_before: int, delay: float) -> str:
+        """Start it, kill it `delay` seconds after the commit of that number; say where it was."""
+        process = self.start(store)
+        while commits(store) < commits_before:
+            if process.poll() is not None:
+                text = self.log.read_text(encoding="utf-8")
+                raise RuntimeError(f"score ended before it was killed:\n{text[-3000:]}")
+            time.sleep(0.02)
+        time.sleep(delay)
+        # Spark's Python daemon leads a group of its own: it has to be named to die at once too.
+        family = [
+            psutil.Process(process.pid),
+            *psutil.Process(process.pid).children(recursive=True),
+        ]
+        os.killpg(process.pid, signal.SIGKILL)
+        for member in family[1:]:
+            _kill(member)
+        process.wait()
+        psutil.wait_procs(family[1:], timeout=30)
+        return f"{len(family)} processes, {delay:.2f} s after commit {commits(store)}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was seen."""
+
+    kills: list[str]
+    rows: int
+    chunk: int  # rows of one commit: `chunk_rows` of each running task
+    repeated: int  # rows that the last stage measured more than once
+    resumed: int  # rows that the run after the kills measured, over all stages
+    measured_again: int  # rows that a further run measured
+    new_commits: dict[str, int]  # by table, of that further run; empty: none
+    differences: list[Difference]
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything holds that is claimed."""
+        return (
+            all(each.ok for each in self.differences)
+            and self.repeated <= self.chunk
+            and self.resumed > 0
+            and not self.measured_again
+            and not self.new_commits
+        )
+
+    def text(self) -> str:
+        """The page."""
+        lines = [f"kill {i}: {words}" for i, words in enumerate(self.kills, start=1)]
+        lines += [
+            f"rows measured by the run after the kills, all stages: {self.resumed:,}",
+            f"rows measured twice in the stage of the second kill: {self.repeated} "
+            f"(one chunk of {SLOTS} running tasks: {self.chunk})",
+            f"a further run measured {self.measured_again} rows and made "
+            f"{sum(self.new_commits.values())} commits to data tables",
+        ]
+        header = ["table", "rows", "rows only in one", "unequal cells", "largest difference", ""]
+        return "\n".join(lines) + "\n\n" + markdown(header, [d.cells() for d in self.differences])
+
+
+def run(folder: Path, rows: int, chunk_rows: int, models: str, seed: int) -> Outcome:
+    """The whole procedure, in a folder of its own."""
+    chance = random.Random(seed)  # noqa: S311 - moments, not secrets
+    write_real_rows(folder / "rows.jsonl", rows, longest=600)
+    program = Program(folder / "rows.jsonl", _with_witness(models, folder / "models.yml"),
+                      chunk_rows, folder / "score.log")  # fmt: skip
+    truth, killed = folder / "undisturbed", folder / "killed"
+    program.finish(truth)
+    total = commits(truth)
+    last = -(-len(witness.seen(witness_of(truth))) // (chunk_rows * SLOTS))
+    moments = [chance.randint(2, total - last - 1), chance.randint(total - last + 1, total - 1)]
+    kills = [f"of {total} commits, {program.kill(killed, moment, chance.uniform(0, 1))}"
+             for moment in moments]  # fmt: skip
+    resumed = program.finish(killed)
+    seen = witness.seen(witness_of(killed))
+    before = {table: version(killed, table) for table in TABLES}
+    again = program.finish(killed)
+    after = {table: version(killed, table) for table in TABLES}
+    return Outcome(
+        kills=kills, rows=len(set(seen)), chunk=chunk_rows * SLOTS,
+        repeated=len(seen) - len(set(seen)), resumed=resumed, measured_again=again,
+        new_commits={t: after[t] - before[t] for t in TABLES if after[t] != before[t]},
+        differences=compare_stores(truth, killed),
+    )  # fmt: skip
+
+
+def commits(store: Path) -> int:
+    """Commits to the tables that hold measurements."""
+    return sum(len(list((store / table / "_delta_log").glob("*.json"))) for table in _MEASURING)
+
+
+def witness_of(store: Path) -> Path:
+    """Where the last stage of a run on this store writes what it measures."""
+    return store.with_suffix(".witness")
+
+
+def _with_witness(models: str, target: Path) -> Path:
+    """The model list with one more stage at its end, which records what it measures."""
+    spec = {"kind": "python", "function": "bench.witness:measure", "indicators": ["characters"]}
+    listed = load_model_list(models).model_dump(exclude_none=True, mode="json")
+    listed["classifiers"] = {**listed["classifiers"], "witness": spec}
+    target.write_text(yaml.safe_dump(listed), encoding="utf-8")
+    return target
+
+
+def _kill(process: psutil.Process) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.kill()
+
+
+def main() -> None:
+    """Run it in a scratch folder and print what was seen; exit with 1 where a claim fails."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--rows", type=int, default=600)
+    options.add_argument("--chunk-rows", type=int, default=25, help="per running task")
+    options.add_argument("--models", default="embedded")
+    options.add_argument("--seed", type=int, default=0)
+    given = options.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        outcome = run(Path(scratch), given.rows, given.chunk_rows, given.models, given.seed)
+    print(f"seed {given.seed}, {outcome.rows} rows, models {given.models}")
+    print(outcome.text())
+    if not outcome.ok:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

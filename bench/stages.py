@@ -1,0 +1,95 @@
+"""How fast every model stage reads: `python -m bench.stages --rows 2000 --models embedded`.
+
+Prints per stage and precision the tokens read per second of wall time and per second of CPU
+(which a busy machine does not falsify), and the arithmetic per row. No Spark: what is timed is
+the scorer alone, tokenising included, after a warm-up; loading is timed apart.
+"""
+
+import argparse
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.rows import write_real_rows
+from instructmining.formats import standardize
+from instructmining.models import ResolvedModel, load_model_list, resolve
+from udfs.device import choose_device, limit_threads
+from udfs.measurement import Conversation
+from udfs.scorers import load_scorer
+
+WARM_UP = 32
+LIGHT = {"mtld", "python"}  # no weights, so no precision
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    parser.add_argument("--models", default="embedded")
+    parser.add_argument("--rows", type=int, default=2000)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="auto")
+    chosen = parser.parse_args()
+    limit_threads(chosen.threads)
+    device = choose_device(chosen.device)
+    with TemporaryDirectory() as folder:
+        about = write_real_rows(Path(folder) / "rows.jsonl", chosen.rows)
+        conversations = list(_conversations(Path(folder) / "rows.jsonl"))
+    table = Table(title=f"{about}; {chosen.models} models on {device}, {chosen.threads} thread(s)")
+    for name in ("stage", "dtype", "load s", "wall s", "CPU s", "rows/s", "tokens read", "tokens/s",
+                 "tokens/CPU s", "GFLOP/row"):  # fmt: skip
+        table.add_column(name, justify="right")
+    for stage, spec in load_model_list(chosen.models).stages.items():
+        for dtype in ("-",) if spec.kind in LIGHT else ("float32", "bfloat16"):
+            found = measure(resolve(spec), conversations, device, dtype.replace("-", "float32"))
+            table.add_row(stage, dtype, *found)
+    Console(width=120).print(table)
+
+
+def measure(
+    model: ResolvedModel, conversations: Sequence[Conversation], device: str, dtype: str
+) -> list[str]:
+    """One row of the table, from `load s` on."""
+    started = time.perf_counter()
+    scorer = load_scorer(model, device, dtype)
+    loading = time.perf_counter() - started
+    scorer.measure(conversations[:WARM_UP])
+    started, cpu = time.perf_counter(), time.process_time()
+    found = scorer.measure(conversations)
+    wall, cpu = time.perf_counter() - started, time.process_time() - cpu
+    tokens = int((found.tokens - found.truncated_tokens).sum())
+    light = model.spec.kind in LIGHT
+    return [
+        f"{loading:.1f}",
+        f"{wall:.1f}",
+        f"{cpu:.1f}",
+        f"{len(conversations) / wall:.0f}",
+        f"{tokens:,}",
+        f"{tokens / wall:,.0f}",
+        f"{tokens / cpu:,.0f}",
+        "-" if light else f"{_gflop(scorer, conversations[:: len(conversations) // 100]):.2f}",
+    ]
+
+
+def _gflop(scorer: Any, conversations: Sequence[Conversation]) -> float:
+    """Floating-point operations per row, counted by torch on a sample (padding included)."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        scorer.measure(conversations)
+    return float(counter.get_total_flops()) / len(conversations) / 1e9
+
+
+def _conversations(path: Path) -> Iterator[Conversation]:
+    import json
+
+    for line in path.read_text(encoding="utf-8").splitlines():
+        yield standardize(json.loads(line), "auto", {})[1]
+
+
+if __name__ == "__main__":
+    main()

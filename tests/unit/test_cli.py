@@ -1,0 +1,71 @@
+"""The command line: options become settings, mistakes become one sentence and exit code 2."""
+
+import subprocess
+import sys
+
+import pytest
+
+from instructmining.errors import UserError
+from jobs.cli import console, main, score_settings
+
+NOTHING = {
+    "given_input": (), "more_input": (), "store": None, "files": None, "pool": None,
+    "replace_pool": None, "models": None, "rule": None, "strict_rule": None, "stages": None,
+    "format_name": None, "columns": None, "id_column": None, "keep": None, "device": None,
+    "dtype": None, "max_failed_fraction": None, "retry_failed": None, "dry_run": None,
+    "settings_file": None, "sets": (), "tracking_uri": None,
+}  # fmt: skip
+
+
+def test_options_become_settings() -> None:
+    settings = score_settings(NOTHING | {
+        "given_input": ("a.json",), "more_input": ("b.json",), "stages": "ingest, mtld",
+        "columns": "prompt=q,response=a", "keep": "x,y", "strict_rule": True,
+        "sets": ("knn.neighbors=3",), "tracking_uri": "none",
+    })  # fmt: skip
+    assert settings.input == ("a.json", "b.json")
+    assert settings.stages == ("ingest", "mtld")
+    assert settings.read.columns == {"prompt": "q", "response": "a"}
+    assert settings.read.keep == ("x", "y")
+    assert settings.rule.strict
+    assert settings.knn.neighbors == 3
+    assert settings.tracking.uri == "none"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["scor"], "No such command"),
+        (["score", "--inputs", "a"], "--input"),
+        (["score", "--replace-pool=maybe"], "not a valid boolean"),
+        (["score", "--set", "knn.neighbours=3"], "did you mean knn.neighbors"),
+        (["score", "--columns", "prompt=q"], "--columns needs prompt=FIELD,response=FIELD"),
+        (["score", "--stages", "emed"], "did you mean embed"),
+        (["rules", "show", "paper-v9"], "no rule 'paper-v9'"),
+        (["models", "fetch", "embeded"], "no model list 'embeded'"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_exit_code_2(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        console(arguments)
+    assert caught.value.code == 2
+    shown = capsys.readouterr().err
+    assert message in shown
+    assert "Traceback" not in shown
+    assert len(shown.strip().splitlines()) == 1
+
+
+def test_entry_points_raise_instead_of_exiting() -> None:
+    with pytest.raises(UserError):
+        main(["score", "--stages", "emed"])
+
+
+def test_help_starts_neither_spark_nor_torch() -> None:
+    code = (
+        "import sys; from jobs.cli import main; main(['score', '--help']);"
+        "assert not {'torch', 'mlflow', 'pyspark.sql.classic'} & set(sys.modules)"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "--dry-run" in shown.stdout
