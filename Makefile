@@ -40,6 +40,13 @@ test-slow: setup ## clusters, packaging, kill and resume
 test-gpu: setup ## what needs a CUDA device
 	$(BIN)/python -m pytest -q -m gpu
 
+test-compat: setup ## the Spark tests on the oldest pair we support
+	test -x $(SPARK4_0)/bin/python || $(BIN)/uv venv -q --python $(BIN)/python $(SPARK4_0)
+	$(BIN)/uv pip install -q --python $(SPARK4_0)/bin/python --no-deps 'pyspark==4.0.*' delta-spark==4.0.1 py4j==0.10.9.9
+	@# Everything else comes from $(VENV): a path file after the pair's own packages.
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$(echo $(SPARK4_0)/lib/python3.*/site-packages)/libraries.pth
+	PYTHONPATH=$(CURDIR) $(SPARK4_0)/bin/python -m pytest -q tests/spark
+
 lint: setup ## style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -42,7 +42,6 @@ class Program:
     models: Path
     chunk_rows: int
     log: Path
-    environment: dict[str, str] = field(default_factory=dict)
 
     def start(self, store: Path) -> subprocess.Popen[bytes]:
         """Start it as the leader of its own process group."""
@@ -53,7 +52,7 @@ class Program:
             "--tracking-uri", f"sqlite:///{self.log.with_suffix('.db')}",
         ]  # fmt: skip
         given = {"SPARK_MASTER": f"local[{SLOTS}]", "PYTHONPATH": str(ROOT),
-                 witness.FILE: str(witness_of(store)), **self.environment}  # fmt: skip
+                 witness.FILE: str(witness_of(store))}  # fmt: skip
         with self.log.open("wb") as log:
             return subprocess.Popen(command, cwd=ROOT, env={**os.environ, **given}, stdout=log,
                                     stderr=subprocess.STDOUT, start_new_session=True)  # fmt: skip

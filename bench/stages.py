@@ -71,7 +71,7 @@ def measure(
         f"{tokens:,}",
         f"{tokens / wall:,.0f}",
         f"{tokens / cpu:,.0f}",
-        "-" if light else f"{_gflop(scorer, conversations[:: len(conversations) // 100]):.2f}",
+        "-" if light else f"{_gflop(scorer, conversations[:: 1 + len(conversations) // 100]):.2f}",
     ]
 
 

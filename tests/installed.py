@@ -3,7 +3,6 @@
 import shutil
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -31,9 +30,8 @@ def bare_python(folder: Path) -> Path:
     """
     run(sys.executable, "-m", "uv", "venv", "--quiet", "--python", sys.executable, folder)
     [packages] = folder.glob("lib/python*/site-packages")
-    libraries = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
-    libraries |= {path for path in sys.path if path.endswith("site-packages")}
-    (packages / "libraries.pth").write_text("\n".join(sorted(libraries)), encoding="utf-8")
+    libraries = [path for path in sys.path if path.endswith("site-packages")]
+    (packages / "libraries.pth").write_text("\n".join(libraries), encoding="utf-8")
     return folder / "bin" / "python"
 
 

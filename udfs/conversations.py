@@ -23,10 +23,11 @@ def _defect(conversation: Conversation) -> str | None:
 
 def reply_defects(conversations: Sequence[Conversation]) -> list[str | None]:
     """Per conversation why its last assistant turn cannot be measured, else None."""
-    return [
-        defect or (None if last_reply(conversation)[1].strip() else "the last assistant turn is blank")
-        for defect, conversation in zip(defects(conversations), conversations, strict=True)
-    ]
+    found = defects(conversations)
+    for row, conversation in enumerate(conversations):
+        if not found[row] and not last_reply(conversation)[1].strip():
+            found[row] = "the last assistant turn is blank"
+    return found
 
 
 def up_to_last_reply(conversation: Conversation) -> list[Message]:

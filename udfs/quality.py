@@ -46,9 +46,9 @@ class QualityScorer:
         """Score the last assistant turn of every conversation behind its history."""
         found = Measurement.empty(self.indicators, len(conversations))
         found.reasons = reply_defects(conversations)
-        texts = [[] if reason else list(last_reply(conversation))
-                 for reason, conversation in zip(found.reasons, conversations, strict=True)]  # fmt: skip
-        ids = tokenize(self.tokenizer, texts, found.reasons)
+        texts = [[] if found.reasons[row] else list(last_reply(conversation))
+                 for row, conversation in enumerate(conversations)]  # fmt: skip
+        ids = tokenize(self.tokenizer, texts, found.reasons, add_special_tokens=False)
         rows = [row for row, reason in enumerate(found.reasons) if reason is None]
         pairs = {row: pair(ids[row][0], ids[row][1], self.config) for row in rows}
         full = [sum(map(len, parts)) for parts in ids]

@@ -34,7 +34,10 @@ class QualityModel(nn.Module):
         self.encoder = encoder
         width = 5 * encoder.config.hidden_size
         self.heads = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, _HIDDEN), nn.GELU(), nn.Linear(_HIDDEN, len(HEADS))
+            nn.LayerNorm(width),
+            nn.Linear(width, _HIDDEN),
+            nn.GELU(),
+            nn.Linear(_HIDDEN, len(HEADS)),
         )
 
     def forward(self, ids: torch.Tensor, types: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -54,9 +57,7 @@ class QualityModel(nn.Module):
         return logits
 
 
-def pair(
-    prompt: Sequence[int], response: Sequence[int], config: dict[str, Any]
-) -> "Pair":
+def pair(prompt: Sequence[int], response: Sequence[int], config: dict[str, Any]) -> "Pair":
     """`[CLS] prompt [SEP] response [SEP]`, at most `max_length` long.
 
     A cut keeps the end of the prompt and the start of the response. The closing [SEP] says that

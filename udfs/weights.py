@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers.utils import logging
 
 from instructmining.errors import UserError
 from instructmining.models import ModelSpec
@@ -13,8 +15,7 @@ from instructmining.models import ModelSpec
 
 def load_tokenizer(folder: str, spec: ModelSpec) -> Any:
     """The tokenizer of a model folder."""
-    from transformers import AutoTokenizer, PreTrainedTokenizerFast
-
+    _be_quiet()
     try:
         tokenizer = AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=spec.trust_remote_code
@@ -48,6 +49,7 @@ def load_model(
             "can run code when loaded, so convert them: load them in transformers where you "
             "trust them and call save_pretrained"
         )
+    _be_quiet()
     model, info = auto_class.from_pretrained(
         folder,
         dtype=getattr(torch, dtype),
@@ -74,6 +76,12 @@ def position_limit(model: Any) -> int:
     # RoBERTa and its kin count positions from behind the padding id.
     taken = getattr(getattr(model.base_model, "embeddings", None), "padding_idx", None)
     return int(positions or 10**9) - (0 if taken is None else taken + 1)
+
+
+def _be_quiet() -> None:
+    """No progress bar per worker, no report of weights that a head of ours does not use."""
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
 
 
 def to_device(array: NDArray[Any], device: str) -> torch.Tensor:

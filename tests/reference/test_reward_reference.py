@@ -98,13 +98,9 @@ def test_chat_reward_equals_the_rendered_chat_through_qwen3(tmp_path, hand_made,
     folder = tiny_models.qwen3_reward(tmp_path)
     rows = [c for c in hand_made if "<|" not in c[-1]["content"]]
 
-    def rendered(tokenizer, conversation):
-        return tokenizer(tokenizer.apply_chat_template(conversation, tokenize=False),
-                         return_tensors="pt")  # fmt: skip
-
     scorer = scorer_of(folder, "sequence_classifier", template="chat", indicators=("reward",))
     found = scorer.measure(rows).values["reward"]
-    assert found == pytest.approx(one_by_one(folder, rows, rendered), rel=1e-4, abs=1e-5)
+    assert found == pytest.approx(one_by_one(folder, rows, as_chat), rel=1e-4, abs=1e-5)
 
 
 def test_a_decoder_without_padding_token_is_read_at_the_last_token(tmp_path, hand_made, scorer_of):
@@ -223,6 +219,11 @@ def test_a_model_that_gives_no_finite_number_gives_none(tmp_path, hand_made, sco
     found = scorer.measure(hand_made[:2])
     assert np.isnan(found.values["reward"]).all()
     assert found.reasons == ["failed: the model gave no finite number"] * 2
+
+
+def as_chat(tokenizer, conversation):
+    text = tokenizer.apply_chat_template(conversation, tokenize=False)
+    return tokenizer(text, return_tensors="pt")
 
 
 def as_pair(tokenizer, conversation):

@@ -94,7 +94,8 @@ def cluster(tmp_path_factory, bare_python):
 
 def submit(python, zip_file, script, store, *settings):
     """spark-submit of jobs/score.py, as on a cluster where nothing of ours is installed."""
-    options = {**delta_jars(), "spark.driver.host": "127.0.0.1", "spark.ui.enabled": "false",
+    options = {"spark.jars.packages": "", "spark.jars.ivySettings": f"{ROOT}/conf/ivysettings.xml",
+               **delta_jars(), "spark.driver.host": "127.0.0.1", "spark.ui.enabled": "false",
                "spark.driver.bindAddress": "127.0.0.1", "spark.log.level": "ERROR",
                "spark.databricks.delta.snapshotPartitions": "1",
                "spark.sql.shuffle.partitions": "2"}  # fmt: skip
@@ -142,8 +143,8 @@ def test_two_tasks_get_different_gpus_and_the_scores_equal_the_local_ones(
     script.write_bytes((ROOT / "jobs" / "score.py").read_bytes())
     submit(
         bare_python, dist[1], script, tmp_path / "store", "--master", url,
-        "--executor-memory=1500m", "--conf=spark.executor.cores=1",
-        "--conf=spark.executor.resource.gpu.amount=1",
+        "--properties-file", ROOT / "conf" / "spark" / "gpu.conf",
+        "--conf=spark.executor.memory=1500m", "--conf=spark.executor.cores=1",
         "--conf=spark.scheduler.minRegisteredResourcesRatio=1",
     )  # fmt: skip
     given = {

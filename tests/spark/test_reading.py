@@ -10,7 +10,8 @@ from pyspark.sql import SparkSession
 
 from instructmining.errors import UserError
 from instructmining.ingest import with_standard_form
-from instructmining.reading import array_elements, find_inputs, read_records
+from instructmining.containers import array_elements
+from instructmining.reading import find_inputs, read_records
 from instructmining.settings import Read
 
 RECORDS = [

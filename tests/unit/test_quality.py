@@ -14,7 +14,8 @@ from udfs.quality import QualityScorer
 from udfs.quality_model import HEADS, QualityModel, load_base, pair, save_quality_model
 
 SPEC = ModelSpec(kind="quality_heads", source="here", base="there", indicators=HEADS)
-WORDS = "why is the sky blue short waves of light are scattered more than long ones ? . na ##me".split()
+VOCABULARY = """[PAD] [UNK] [CLS] [SEP] [MASK] why is the sky blue short waves of light are
+scattered more than long ones ? . na ##me"""
 CONFIG = {"model_type": "quality_heads", "layers": 1, "max_length": 24, "response_room": 12,
           "cls_id": 2, "sep_id": 3, "pad_id": 0, "reward_mean": 0.5, "reward_std": 2.0}  # fmt: skip
 
@@ -24,7 +25,7 @@ def folders(tmp_path_factory):
     """A two-layer base model and a quality model that uses and trains its first layer."""
     base, own = tmp_path_factory.mktemp("base"), tmp_path_factory.mktemp("own")
     torch.manual_seed(5)
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
+    vocabulary = VOCABULARY.split()
     (base / "vocab.txt").write_text("\n".join(vocabulary))
     BertTokenizer(str(base / "vocab.txt")).save_pretrained(base)
     shape = BertConfig(vocab_size=len(vocabulary), hidden_size=32, intermediate_size=64,

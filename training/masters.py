@@ -1,0 +1,55 @@
+"""bf16 weights with fp32 masters: how small models train fastest on AVX512-BF16 or a GPU."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+Optimizers = list[torch.optim.Optimizer]
+
+
+class Masters:
+    """fp32 copies of the trainable parameters, which the optimizers see, and their schedule.
+
+    `step` takes the gradients from the model, updates the masters and copies them back. Learning
+    rates rise linearly over `warm_up` steps and fall as a cosine to 5 %.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        make: Callable[[dict[str, torch.Tensor]], Optimizers],
+        total: int,
+        warm_up: int,
+    ):
+        self.parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
+        self.masters = {n: p.detach().float().clone() for n, p in self.parameters.items()}
+        self.optimizers = make(self.masters)
+        self.total, self.warm_up, self.taken = total, warm_up, 0
+        for group in self._groups():
+            group["peak"] = group["lr"]
+
+    def step(self) -> None:
+        """One update, gradients clipped to norm 1 and cleared."""
+        for name, parameter in self.parameters.items():
+            gradient = parameter.grad
+            self.masters[name].grad = None if gradient is None else gradient.float()
+            parameter.grad = None
+        torch.nn.utils.clip_grad_norm_(self.masters.values(), 1.0)
+        for group in self._groups():
+            group["lr"] = group["peak"] * self._scale()
+        for optimizer in self.optimizers:
+            optimizer.step()
+        for name, parameter in self.parameters.items():
+            parameter.data.copy_(self.masters[name])
+        self.taken += 1
+
+    def _scale(self) -> float:
+        if self.taken < self.warm_up:
+            return (self.taken + 1) / self.warm_up
+        progress = (self.taken - self.warm_up) / max(1, self.total - self.warm_up)
+        return 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * progress))
+
+    def _groups(self) -> list[dict[str, float]]:
+        return [group for optimizer in self.optimizers for group in optimizer.param_groups]
