@@ -136,8 +136,8 @@ def run(folder: Path, rows: int, chunk_rows: int, models: str, seed: int) -> Out
     program.finish(truth)
     total = commits(truth)
     last = -(-len(witness.seen(witness_of(truth))) // (chunk_rows * SLOTS))
-    moments = [chance.randint(2, total - last - 1), chance.randint(total - last + 1, total - 1)]
-    kills = [f"of {total} commits, {program.kill(killed, moment, chance.uniform(0, 1))}"
+    moments = [chance.randint(2, total - last - 1), chance.randint(total - last + 1, total - 3)]
+    kills = [f"of {total} commits, {program.kill(killed, moment, chance.uniform(0, 0.5))}"
              for moment in moments]  # fmt: skip
     resumed = program.finish(killed)
     seen = witness.seen(witness_of(killed))

@@ -40,27 +40,32 @@ def human_figures(
 ) -> dict[str, Any]:
     """Accuracy per preference set, beside the two length rules, and where lengths are alike.
 
-    `share` of the usual pairs per prompt, for quick comparisons.
+    Per set a few pairs of each prompt, so that no prompt decides; of like length all there are,
+    because they are few. `share` of both, for quick comparisons.
     """
     held_out = [p for p in preferences(data) if p.held_out]
-    pairs = [p for s, n in PER_CLUSTER.items()
+    drawn = [p for s, n in PER_CLUSTER.items()
              for p in subsample([q for q in held_out if q.source == s],
                                 max(1, int(n * share)), seed)]  # fmt: skip
+    chosen_ids = {id(p) for p in drawn}
+    alike = [p for p in held_out if p.source != EASY and _alike(p) and id(p) not in chosen_ids]
+    pairs = drawn + random.Random(seed).sample(alike, int(len(alike) * share))
+    usual = np.arange(len(pairs)) < len(drawn)
     chosen = measure([_conversation(p, p.chosen) for p in pairs])["reward"]
     rejected = measure([_conversation(p, p.rejected) for p in pairs])["reward"]
     won = wins(chosen, rejected)
     words = np.array([[len(p.chosen.split()), len(p.rejected.split())] for p in pairs])
     longer = wins(words[:, 0], words[:, 1])
-    matched = np.abs(words[:, 0] - words[:, 1]) < 0.1 * words.max(1)
+    matched = np.array([_alike(p) for p in pairs])
     source = np.array([p.source for p in pairs])
     clusters = np.array([p.cluster for p in pairs], dtype=object)
     found: dict[str, Any] = {}
     for name in SETS:
-        own = source == name
+        own, of_set = (source == name) & usual, source == name
         found[name] = accuracy(won[own], clusters[own]) | {
             "longest": round(float(longer[own].mean()), 4),
             "shortest": round(float(1 - longer[own].mean()), 4),
-            "length_matched": accuracy(won[own & matched], clusters[own & matched]),
+            "length_matched": accuracy(won[of_set & matched], clusters[of_set & matched]),
         }
     real = matched & (source != EASY)
     sets = [figures for name, figures in found.items() if name != EASY]
@@ -68,6 +73,12 @@ def human_figures(
              for k in ("accuracy", "longest", "shortest")}  # fmt: skip
     return {"sets": found, "macro_without_politeness": macro,
             "length_matched_pooled": accuracy(won[real], clusters[real])}  # fmt: skip
+
+
+def _alike(pair: Preference) -> bool:
+    """Whether the word counts differ by less than 10 %."""
+    longer, shorter = sorted((len(pair.chosen.split()), len(pair.rejected.split())), reverse=True)
+    return longer - shorter < 0.1 * longer
 
 
 def corruption_figures(data: Path, measure: Measure, count: int, seed: int = 1) -> dict[str, Any]:

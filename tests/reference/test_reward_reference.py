@@ -113,7 +113,10 @@ def test_a_decoder_without_padding_token_is_read_at_the_last_token(tmp_path, han
 
     rows = hand_made[:3]
     scorer = scorer_of(folder, "sequence_classifier", template="plain", indicators=("reward",))
+    sizes = set()
+    scorer.model.score.register_forward_hook(lambda _, hidden, __: sizes.add(len(hidden[0])))
     found = scorer.measure(rows).values["reward"]
+    assert sizes == {1}, "transformers refuses a batch only after it has computed it"
     assert found == pytest.approx(one_by_one(folder, rows, alone), rel=1e-4, abs=1e-5)
 
 

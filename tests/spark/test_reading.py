@@ -15,7 +15,7 @@ from instructmining.reading import find_inputs, read_records
 from instructmining.settings import Read
 
 RECORDS = [
-    {"instruction": "Greet.", "input": "", "output": "Hello, \"you\"\nthere"},
+    {"instruction": "Greet.", "input": "", "output": 'Hello, "you"\nthere'},
     {"instruction": "Count.", "input": "1, 2", "output": "3, 4"},
     {"instruction": "Grüße", "input": "", "output": "日本語 🌞 \\n ok"},
 ]

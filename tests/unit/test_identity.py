@@ -11,18 +11,12 @@ from instructmining.identity import BUCKETS, bucket, example_id, half
 
 # Golden: a change of any of these is a new id version, and new ids for every user.
 GOLDEN = {
-    (("user", "Hi"), ("assistant", "Hello")): (
-        "bc412a625768e15a79ecfcc820b74c8c"
-    ),
-    (("user", "Was ist schön?"), ("assistant", "Ein Lied.")): (
-        "98fe4cc8e8b9fc75706c629c5662aeec"
-    ),
+    (("user", "Hi"), ("assistant", "Hello")): ("bc412a625768e15a79ecfcc820b74c8c"),
+    (("user", "Was ist schön?"), ("assistant", "Ein Lied.")): ("98fe4cc8e8b9fc75706c629c5662aeec"),
     (("system", "Be brief."), ("user", "日本の首都は？"), ("assistant", "東京です。")): (
         "bae2a677f2fe658c985d98fd320c86a5"
     ),
-    (("user", ""), ("assistant", "x")): (
-        "ae99044c43c856eeb9505ae8bfff56b7"
-    ),
+    (("user", ""), ("assistant", "x")): ("ae99044c43c856eeb9505ae8bfff56b7"),
 }
 
 
