@@ -5,6 +5,7 @@ import gzip
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -120,7 +121,7 @@ def _first_lines(spark: SparkSession, path: str) -> Iterator[str]:
         for row in spark.read.text(path).limit(_SNIFFED_LINES).collect():
             yield row.value or ""
         return
-    opened = {".gz": gzip.open, ".bz2": bz2.open}.get(local.suffix.lower(), open)
-    with opened(local, "rb") as file:
+    openers: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open}
+    with openers.get(local.suffix.lower(), open)(local, "rb") as file:
         for _ in range(_SNIFFED_LINES):
             yield file.readline(_SNIFFED_BYTES).decode("utf-8", "replace")

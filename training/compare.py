@@ -28,7 +28,7 @@ from udfs.conversations import last_reply
 from udfs.quality_model import HEADS, QualityModel, pair
 
 WORD_PIECES = 73  # of an Alpaca row, mean
-SMALL = 0.12
+SMALL = 0.08
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ LIST = "name: only_mtld\nmtld: {kind: mtld, indicators: [mtld]}\n"
 
 @pytest.fixture
 def measured(spark: SparkSession, tmp_path: Path) -> tuple[Store, Settings]:
-    rows = [{"instruction": f"Ask {i}", "output": " ".join(f"word{(i * j) % 11}" for j in range(30))}
-            for i in range(12)]  # fmt: skip
+    texts = [" ".join(f"word{(i * j) % 11}" for j in range(30)) for i in range(12)]
+    rows = [{"instruction": f"Ask {i}", "output": text} for i, text in enumerate(texts)]
     (tmp_path / "data.jsonl").write_text("\n".join(map(json.dumps, rows[:8])))
     (tmp_path / "more.jsonl").write_text("\n".join(map(json.dumps, rows)))
     (tmp_path / "list.yml").write_text(LIST)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
+from instructmining.containers import array_elements
 from instructmining.errors import UserError
 from instructmining.ingest import with_standard_form
-from instructmining.containers import array_elements
 from instructmining.reading import find_inputs, read_records
 from instructmining.settings import Read
 
