@@ -7,6 +7,7 @@ OUTPUT ?= out
 ARGS ?=
 # The sample carries its own labels; --keep does no harm where a file lacks the columns.
 KEEP ?= quality,topic,language
+SHARE ?= 1
 DATA ?= $(or $(INSTRUCTMINING_DATA),../shared/data)
 SPARK4_0 := .venv-spark-4.0
 
@@ -65,9 +66,11 @@ dist: setup ## the wheel, and the same bytes as .zip for --py-files
 models: setup ## retrain the embedded models from DATA (about 100 minutes on 2 cores)
 	$(BIN)/python -m training.lm --data "$(DATA)"
 	$(BIN)/python -m training.quality --data "$(DATA)"
+	$(BIN)/python -m training.check --data "$(DATA)" --write
+	$(BIN)/python -m training.cards
 
-models-check: setup ## recompute the model cards' figures; fails where they do not hold
-	$(BIN)/python -m training.check --data "$(DATA)"
+models-check: setup ## recompute the cards' figures from SHARE of the held-out data; fails where they do not hold
+	$(BIN)/python -m training.check --data "$(DATA)" --share $(SHARE)
 
 clean: ## remove what make made, except .venv
 	rm -rf out dist build *.egg-info mlflow.db mlartifacts spark-warehouse metastore_db derby.log

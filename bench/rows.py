@@ -44,11 +44,11 @@ def _usable(files: list[Path]) -> Iterator[tuple[str, str]]:
     """Id and JSON of every record of one question and one answer."""
     for record in (record for file in files for record in _records(file)):
         try:
-            _, messages = standardize(record, "auto", {})
-        except Unusable:
+            _, [(_, found)] = standardize(record)
+        except (Unusable, ValueError):  # not one conversation
             continue
-        if [message["role"] for message in messages] == ["user", "assistant"]:
-            yield example_id(messages), json.dumps(record, ensure_ascii=False)
+        if isinstance(found, list) and [m["role"] for m in found] == ["user", "assistant"]:
+            yield example_id(found), json.dumps(record, ensure_ascii=False)
 
 
 def _records(file: Path) -> Iterator[Any]:

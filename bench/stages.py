@@ -88,7 +88,8 @@ def _conversations(path: Path) -> Iterator[Conversation]:
     import json
 
     for line in path.read_text(encoding="utf-8").splitlines():
-        yield standardize(json.loads(line), "auto", {})[1]
+        _, [(_, conversation)] = standardize(json.loads(line))
+        yield conversation
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Errors a person can act on."""
 
+import re
+
 
 class UserError(Exception):
     """A mistake in the user's settings, data or environment.
@@ -11,3 +13,15 @@ class UserError(Exception):
 
 class FailedRowsError(Exception):
     """Too many rows could not be measured; what was measured is stored. Exit code 1."""
+
+
+_PYTHON_ERROR = re.compile(r"^(?:[\w.]+\.)?(\w+(?:Error|Exception|Exit)): (.+)$", re.MULTILINE)
+
+
+def cause(error: Exception) -> str:
+    """One line of what Spark reports: a failed task's last Python error, else the first line."""
+    found = _PYTHON_ERROR.findall(str(error))
+    if not found:
+        return str(error).strip().partition("\n")[0][:300]
+    kind, message = found[-1]
+    return str(message) if kind == "UserError" else f"{kind}: {message}"

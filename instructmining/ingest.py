@@ -1,38 +1,20 @@
 """Records to examples, occurrences and quarantine: every record read is accounted for."""
 
 import hashlib
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-import pyarrow as pa
 from pyspark import StorageLevel
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
+from instructmining.columnar import SPARK_ERRORS
 from instructmining.errors import UserError
-from instructmining.formats import Unusable, prompt_and_response, standardize
-from instructmining.identity import bucket, example_id
-from instructmining.reading import find_inputs, read_records
-from instructmining.schemas import MESSAGES
+from instructmining.paths import shown
+from instructmining.reading import Input, read_records
 from instructmining.settings import Read, Settings
+from instructmining.standard import UNDECODED, with_standard_form
 from instructmining.tables import Store
-
-QUARANTINE_CHARACTERS = 4096
-_STANDARDIZED = (
-    "source STRING, position BIGINT, content_hash STRING, raw STRING, format STRING, "
-    f"messages {MESSAGES}, prompt STRING, response STRING, example_id STRING, bucket INT, "
-    "source_key STRING, kept MAP<STRING, STRING>, reason STRING, detail STRING"
-)
-_MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
-_ARROW = pa.schema([
-    ("source", pa.string()), ("position", pa.int64()), ("content_hash", pa.string()),
-    ("raw", pa.string()), ("format", pa.string()), ("messages", pa.list_(_MESSAGE)),
-    ("prompt", pa.string()), ("response", pa.string()), ("example_id", pa.string()),
-    ("bucket", pa.int32()), ("source_key", pa.string()),
-    ("kept", pa.map_(pa.string(), pa.string())), ("reason", pa.string()), ("detail", pa.string()),
-])  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -40,25 +22,37 @@ class Ingested:
     """What one run read: `rows = examples + copies + sum(quarantined)`."""
 
     rows: int
+    records: int  # of the files: a tree gives several rows, a question and its answer give one
     examples: int  # distinct
-    copies: int  # further records with the id of one already counted
-    quarantined: dict[str, int]  # reason to records
+    copies: int  # further rows with the id of one already counted
+    quarantined: dict[str, int]  # reason to rows
     new_examples: int
     new_occurrences: int
     inputs: tuple[str, ...]
     left_out: tuple[str, ...] = ()  # files of folders that are of no known kind
 
 
-def ingest(store: Store, settings: Settings, run_id: str) -> Ingested:
+def ingest(
+    store: Store, settings: Settings, inputs: list[Input], left_out: Sequence[str], run_id: str
+) -> Ingested:
     """Read the input and add what the store does not have yet.
 
+    Args:
+        store: gets the new rows.
+        settings: how to read, and into which pool.
+        inputs: what `find_inputs` found to read.
+        left_out: and what it left out, for the summary.
+        run_id: marks the rows.
+
     Raises:
-        UserError: the input is missing, empty, or holds no usable record.
+        UserError: the input is empty, or holds no usable record; or a file holds no record that
+            can be decoded and `read.skip_bad_files` is off.
     """
-    inputs, left_out = find_inputs(store.spark, settings.input)
-    rows = with_standard_form(read_records(store.spark, inputs), settings.read)
-    rows = rows.persist(StorageLevel.DISK_ONLY)
+    rows, bad = _persisted(store, inputs, settings.read)
     try:
+        if bad and not settings.read.skip_bad_files:
+            raise UserError(_bad_files(bad))
+        rows = _with_one_row_each(rows, bad) if bad else rows
         counts = _counts(rows)
         if not counts["rows"]:
             raise UserError(f"no record in {', '.join(settings.input)}: the input is empty")
@@ -73,6 +67,7 @@ def ingest(store: Store, settings: Settings, run_id: str) -> Ingested:
     quarantined = {key.removeprefix("reason "): count for key, count in reasons.items()}
     return Ingested(
         rows=counts["rows"],
+        records=counts["records"],
         examples=counts["examples"],
         copies=counts["rows"] - counts["examples"] - sum(quarantined.values()),
         quarantined=quarantined,
@@ -83,79 +78,72 @@ def ingest(store: Store, settings: Settings, run_id: str) -> Ingested:
     )
 
 
-def with_standard_form(records: DataFrame, read: Read) -> DataFrame:
-    """Parse records: `messages`, ids and prompt where usable, else a reason and a detail."""
-    options = read.model_dump()
-
-    def parse(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            rows = [_standard_row(source, position, raw, options)
-                    for source, position, raw in zip(*(batch[n].to_pylist() for n in
-                    ("source", "position", "raw")), strict=True)]  # fmt: skip
-            yield pa.RecordBatch.from_pylist(rows, schema=_ARROW)
-
-    return records.mapInArrow(parse, _STANDARDIZED)
+def _persisted(store: Store, inputs: list[Input], read: Read) -> tuple[DataFrame, list[Row]]:
+    """All rows, kept on disk, and the bad files among them (see `_undecoded`)."""
+    while True:
+        rows = with_standard_form(read_records(store.spark, inputs), read)
+        rows = rows.persist(StorageLevel.DISK_ONLY)
+        try:
+            return rows, _undecoded(rows)
+        except SPARK_ERRORS as error:
+            rows.unpersist()
+            inputs = _without_broken(inputs, error)
 
 
-def _standard_row(
-    source: str, position: int, raw: bytes, options: dict[str, Any]
-) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "source": source,
-        "position": position,
-        "content_hash": hashlib.sha256(raw).hexdigest()[:32],
-    }
-    try:
-        text = _decoded(raw)
-        record = _parsed(text)
-        name, found = standardize(record, options["format"], options["columns"])
-        prompt, response = prompt_and_response(found)
-        identifier = example_id(found)
-        kept = {column: _cell(record.get(column)) for column in options["keep"]}
-        return row | {
-            "raw": text, "format": name, "messages": found, "prompt": prompt,
-            "response": response, "example_id": identifier, "bucket": bucket(identifier),
-            "source_key": _cell(record.get(options["id"])) if options["id"] else None,
-            "kept": list(kept.items()),
-        }  # fmt: skip
-    except Unusable as problem:
-        shown = raw[: 4 * QUARANTINE_CHARACTERS].decode("utf-8", "backslashreplace")
-        return row | {
-            "raw": shown[:QUARANTINE_CHARACTERS],
-            "reason": problem.reason,
-            "detail": problem.detail[:500].encode("utf-8", "backslashreplace").decode(),
-        }
+def _undecoded(rows: DataFrame) -> list[Row]:
+    """Files of which no record can be decoded: `source, rows, first`."""
+    decoded = F.col("reason").isNull() | ~F.col("reason").isin(*UNDECODED)
+    first = F.min(F.struct("position", "reason", "detail", "raw")).alias("first")
+    counted = rows.groupBy("source").agg(
+        F.count_if(decoded).alias("decoded"), F.count("*").alias("rows"), first
+    )
+    return counted.where("decoded = 0").orderBy("source").collect()
 
 
-def _decoded(raw: bytes) -> str:
-    try:
-        return raw.decode("utf-8-sig").strip()
-    except UnicodeDecodeError as error:
-        raise Unusable("not_utf8", f"byte {error.start} of the record is not UTF-8") from None
+def _without_broken(inputs: list[Input], error: Exception) -> list[Input]:
+    """The inputs, with the file that Spark could not read to its end marked as broken.
+
+    Raises:
+        Exception: `error` again, where it names none of them.
+    """
+    text = str(error)
+    for place, each in enumerate(inputs):
+        if each.broken is None and "FAILED_READ_FILE" in text and shown(each.path) in text:
+            broken = replace(each, broken="Spark cannot read the file to its end")
+            return [*inputs[:place], broken, *inputs[place + 1 :]]
+    raise error
 
 
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except RecursionError:
-        raise Unusable("nested_too_deep", "the record's nesting is too deep to read") from None
-    except ValueError as error:
-        raise Unusable("malformed_json", str(error)) from None
+def _bad_files(bad: Sequence[Row]) -> str:
+    lines = [f"{row.source}: {row.first['detail']} ({row.first['reason']})" for row in bad[:3]]
+    more = f" and {len(bad) - 3:,} more files" if len(bad) > 3 else ""
+    return (
+        f"no record can be decoded of {'; '.join(lines)}{more}; "
+        "mend or leave out such files, or quarantine them with --skip-bad-files"
+    )
 
 
-def _cell(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    return json.dumps(value, ensure_ascii=False)
+def _with_one_row_each(rows: DataFrame, bad: Sequence[Row]) -> DataFrame:
+    """Each bad file as one quarantine row instead of its records."""
+    lines = [(row.source, 0, hashlib.sha256(str(row.first["raw"]).encode()).hexdigest()[:32],
+              row.first["raw"], "unreadable_file", f"none of its {row['rows']:,} records can be "
+              f"decoded; the first: {row.first['detail']}", 1) for row in bad]  # fmt: skip
+    columns = ("source", "position", "content_hash", "raw", "reason", "detail", "records")
+    types = rows.select(*columns).schema
+    replaced = rows.sparkSession.createDataFrame(lines, types)
+    kept = rows.where(~F.col("source").isin([row.source for row in bad]))
+    return kept.unionByName(replaced, allowMissingColumns=True)
 
 
 def _counts(rows: DataFrame) -> dict[str, int]:
     grouped = rows.groupBy("reason").agg(
-        F.count("*").alias("rows"), F.countDistinct("example_id").alias("examples")
-    )
+        F.count("*").alias("rows"), F.countDistinct("example_id").alias("examples"),
+        F.sum("records").alias("records"),
+    )  # fmt: skip
     found = grouped.collect()
     counts = {f"reason {row.reason}": row.rows for row in found if row.reason is not None}
     counts["rows"] = sum(row.rows for row in found)
+    counts["records"] = sum(row.records for row in found)
     counts["examples"] = sum(row.examples for row in found if row.reason is None)
     return counts
 
@@ -190,5 +178,5 @@ def _nothing_usable(rows: DataFrame, settings: Settings) -> str:
     return (
         f"no usable record in {', '.join(settings.input)}; the first: {first.source} record "
         f"{first.position}: {first.detail} ({first.reason}); name the fields with "
-        "--columns prompt=…,response=… or the layout with --format"
+        "--columns prompt=…,response=… (or turns=…, transcript=…), or the layout with --format"
     )

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from instructmining.errors import UserError
 from instructmining.packaged import conf_folder
+from instructmining.settings import Tracking
 
 Kind = Literal[
     "causal_lm", "gpt_neox_reward", "python", "quality_heads", "sentence_encoder",
@@ -104,10 +105,15 @@ def load_model_list(name: str) -> ModelList:
         raise UserError(f"{path}: {error}") from error
 
 
-def resolve(spec: ModelSpec) -> ResolvedModel:
-    """Find the model's files on the driver (downloading a hub id) and fingerprint them."""
-    folder = locate(spec.source, spec.revision) if spec.source else None
-    base = locate(spec.base) if spec.base else None
+def resolve(spec: ModelSpec, tracking: Tracking | None = None) -> ResolvedModel:
+    """Find the model's files on the driver (downloading a hub id) and fingerprint them.
+
+    Args:
+        spec: an entry of a model list.
+        tracking: where MLflow sources are looked up; None: the default store.
+    """
+    folder = locate(spec.source, spec.revision, tracking) if spec.source else None
+    base = locate(spec.base, tracking=tracking) if spec.base else None
     definition = _definition(spec, folder, base)
     text = json.dumps(definition, sort_keys=True, ensure_ascii=False)
     return ResolvedModel(
@@ -119,7 +125,7 @@ def resolve(spec: ModelSpec) -> ResolvedModel:
     )
 
 
-def locate(source: str, revision: str | None = None) -> Path:
+def locate(source: str, revision: str | None = None, tracking: Tracking | None = None) -> Path:
     """The folder that holds a model: `embedded:lm`, `package:NAME`, a path, a hub id, `models:/…`.
 
     Raises:
@@ -134,9 +140,9 @@ def locate(source: str, revision: str | None = None) -> Path:
             raise UserError(f"model {source}: the Python package {name} is not installed here")
         return _existing(Path(found.origin).parent / "model", source)
     if scheme in ("models", "runs", "mlflow-artifacts"):
-        import mlflow
+        from instructmining.registry import download  # MLflow costs seconds, and few lists name it
 
-        return Path(mlflow.artifacts.download_artifacts(source))
+        return download(source, tracking or Tracking())
     if Path(source).exists() or source.startswith((".", "/", "~")):
         return _existing(Path(source).expanduser(), source)
     return _from_hub(source, revision)

@@ -84,7 +84,7 @@ def promote(version: str, settings: Tracking, alias: str = CHAMPION) -> tuple[st
     """
     _require(settings, "promote a rule")
     uri = f"models:/{settings.registry_model}/{version}" if version.isdigit() else version
-    name, number = resolve_rule_uri(uri, settings)
+    name, number = resolve_version(uri, settings)
     with connection(settings) as client:
         client.get_model_version(name, str(number))  # refuses a version that does not exist
         before = _aliases(client, name).get(alias)
@@ -92,7 +92,7 @@ def promote(version: str, settings: Tracking, alias: str = CHAMPION) -> tuple[st
     return name, number, before
 
 
-def resolve_rule_uri(uri: str, settings: Tracking) -> tuple[str, int]:
+def resolve_version(uri: str, settings: Tracking) -> tuple[str, int]:
     """The registered model's name and version behind `models:/NAME@ALIAS` or `models:/NAME/7`."""
     parts = _URI.fullmatch(uri)
     if parts is None:
@@ -114,10 +114,30 @@ def load_rule(source: str, settings: Tracking) -> LinearRule:
     if not source.startswith("models:"):
         return read_rule(source)
     _require(settings, f"read {source}")
-    name, version = resolve_rule_uri(source, settings)
-    rule = LinearRule.from_json(_artifact(name, version, settings), f"models:/{name}/{version}")
+    name, version = resolve_version(source, settings)
+    text = (download(f"models:/{name}/{version}", settings) / _ARTIFACT).read_text("utf-8")
+    rule = LinearRule.from_json(text, f"models:/{name}/{version}")
     provenance = {**rule.provenance, "published_as": f"{rule.name} {rule.version}"}
     return rule.model_copy(update={"name": name, "version": str(version), "provenance": provenance})
+
+
+def download(uri: str, settings: Tracking) -> Path:
+    """A local folder with what is behind `models:/…`, `runs:/…` or `mlflow-artifacts:/…`.
+
+    Raises:
+        UserError: there is no such version, or the store cannot be reached.
+    """
+    _require(settings, f"read {uri}")
+    registry, root = registry_uri(settings), uri
+    with connection(settings) as client:
+        from mlflow.artifacts import download_artifacts
+
+        # MLflow reads models:/ from its global registry, except where Databricks lends the keys.
+        if uri.startswith("models:") and not registry.startswith("databricks"):
+            name, version = resolve_version(uri, settings)
+            root = client.get_model_version_download_uri(name, str(version))
+        return Path(download_artifacts(artifact_uri=root, tracking_uri=settings.uri,
+                                       registry_uri=registry))  # fmt: skip
 
 
 def choose_rule(
@@ -218,19 +238,6 @@ def _save(rule: LinearRule, record: Path, model: Path) -> None:
             signature=ModelSignature(*columns),
             pip_requirements=["mlflow", "pandas"],  # inferring them would load the model: 9 s
         )
-
-
-def _artifact(name: str, version: int, settings: Tracking) -> str:
-    registry = registry_uri(settings)
-    with connection(settings) as client, tempfile.TemporaryDirectory() as folder:
-        from mlflow.artifacts import download_artifacts
-
-        # MLflow reads models:/ from its global registry, except where Databricks lends the keys.
-        root = (f"models:/{name}/{version}" if registry.startswith("databricks")
-                else client.get_model_version_download_uri(name, str(version)))  # fmt: skip
-        path = download_artifacts(artifact_uri=f"{root}/{_ARTIFACT}", dst_path=folder,
-                                  tracking_uri=settings.uri, registry_uri=registry)  # fmt: skip
-        return Path(path).read_text(encoding="utf-8")
 
 
 def _find(client: "MlflowClient", name: str, fingerprint: str) -> RegisteredRule | None:

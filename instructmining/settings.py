@@ -1,7 +1,7 @@
 """Typed settings: `conf/base.yml`, then `--settings FILE`, then `--set a.b=c`, then options."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from instructmining.errors import UserError
+from instructmining.formats import FORMATS
 from instructmining.packaged import conf_folder
 
 STAGES = ("ingest", "reward", "perplexity", "embed", "mtld", "unieval", "knn", "rule")
@@ -25,6 +26,8 @@ class Read(_Settings):
     columns: dict[str, str] = Field(default_factory=dict)  # e.g. {"prompt": "q", "response": "a"}
     id: str | None = None  # the user's own key, stored as occurrences.source_key
     keep: tuple[str, ...] = ()  # the user's columns, stored in occurrences.kept
+    best_path: bool = False  # of a tree of messages only the best-ranked conversation
+    skip_bad_files: bool = False  # a file without a decodable record: one quarantine row
 
 
 class Measure(_Settings):
@@ -110,7 +113,8 @@ def load_settings(
         settings = Settings(**merged)
     except ValidationError as error:
         raise UserError(_explain(error)) from None
-    _check_stages(settings.stages)
+    _check_known("stage", (s for s in settings.stages if not s.startswith("classifier:")), STAGES)
+    _check_known("format", [settings.read.format], ("auto", *FORMATS))
     return settings
 
 
@@ -154,9 +158,9 @@ def _keys(path: list[str]) -> list[str]:
     return list(model.model_fields)
 
 
-def _check_stages(stages: tuple[str, ...]) -> None:
-    for stage in stages:
-        if stage not in STAGES and not stage.startswith("classifier:"):
-            near = difflib.get_close_matches(stage, STAGES, n=1)
-            hint = f"; did you mean {near[0]}?" if near else f"; known: {', '.join(STAGES)}"
-            raise UserError(f"unknown stage {stage!r}{hint}")
+def _check_known(what: str, names: Iterable[str], known: Sequence[str]) -> None:
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else f"; known: {', '.join(known)}"
+            raise UserError(f"unknown {what} {name!r}{hint}")

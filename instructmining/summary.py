@@ -48,6 +48,8 @@ class Summary:
                 f"rows read {read.rows:,} = scored {read.examples:,} + copies {read.copies:,} "
                 f"+ quarantined {bad:,}"
             )
+            if read.records != read.rows:
+                lines.append(f"  from {read.records:,} records of the files")
             lines += [f"  quarantined: {count:,} {reason}"
                       for reason, count in sorted(read.quarantined.items())]  # fmt: skip
             lines += [f"  left out, not a data file: {path}" for path in read.left_out[:5]]

@@ -1,13 +1,15 @@
 """The command line: `instructmining COMMAND`; exit codes 0 done, 1 failed, 2 a user's mistake."""
 
 import sys
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
 from instructmining import __version__
-from instructmining.errors import FailedRowsError, UserError
+from instructmining.errors import FailedRowsError, UserError, cause
 from instructmining.settings import STAGES, Settings, load_settings
 from jobs.models import models
 from jobs.options import common, flag
@@ -35,9 +37,13 @@ def commands() -> None:
 @flag("--strict-rule", "Refuse a rule that was fitted with other models.")
 @click.option("--stages", help=f"Stages to run, {_COMMA}: {','.join(STAGES)}.")
 @click.option("--format", "format_name", help="Force one layout instead of detecting it.")
-@click.option("--columns", help="Your own field names: prompt=q,response=a[,input=…,system=…].")
+@click.option(
+    "--columns", help="Your own fields: prompt=q,response=a, or turns=…,role=…,content=…."
+)
 @click.option("--id", "id_column", help="Your own key, stored with every occurrence.")
 @click.option("--keep", help=f"Your own columns to carry through, {_COMMA}.")
+@flag("--best-path", "Of a message tree take the best-ranked conversation only.")
+@flag("--skip-bad-files", "Quarantine a file without a readable record instead of stopping.")
 @click.option("--device", help="auto, cpu or cuda.")
 @click.option("--dtype", help="auto, bfloat16 or float32.")
 @click.option("--max-failed-fraction", type=float, help="More failed rows than this fail the run.")
@@ -66,7 +72,8 @@ def score_settings(given: dict[str, Any]) -> Settings:
                                        "dry_run")},
         "stages": _listed(given["stages"]),
         "read": {"format": given["format_name"], "columns": _pairs(given["columns"]),
-                 "id": given["id_column"], "keep": _listed(given["keep"])},
+                 "id": given["id_column"], "keep": _listed(given["keep"]),
+                 "best_path": given["best_path"], "skip_bad_files": given["skip_bad_files"]},
         "measure": {key: given[key] for key in ("device", "dtype", "max_failed_fraction",
                                                 "retry_failed")},
         "rule": {"source": given["rule"], "strict": given["strict_rule"]},
@@ -85,6 +92,11 @@ def console(argv: Sequence[str] | None = None) -> None:
         _fail(str(error), 1)
     except KeyboardInterrupt:
         _fail("interrupted: what was committed stays, run again to go on", 130)
+    except Exception as error:
+        if not type(error).__module__.startswith(("pyspark", "py4j")):
+            raise
+        report = _full_report()
+        _fail(f"Spark failed: {cause(error)} (the whole report: {report})", 1)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -111,9 +123,20 @@ def _pairs(text: str | None) -> dict[str, str] | None:
     if text is None:
         return None
     pairs = dict(part.partition("=")[::2] for part in text.split(","))
-    if not {"prompt", "response"} <= set(pairs) or not all(pairs.values()):
-        raise UserError("--columns needs prompt=FIELD,response=FIELD")
-    return pairs
+    known = ({"prompt", "response"}, {"turns", "role", "content"}, {"transcript"})
+    if not any(names <= set(pairs) for names in known) or not all(pairs.values()):
+        raise UserError("--columns needs prompt=FIELD,response=FIELD, or turns=LIST,role=FIELD,"
+                        "content=FIELD, or transcript=FIELD,user=NAME,assistant=NAME")  # fmt: skip
+    return {key.strip(): value for key, value in pairs.items()}
+
+
+def _full_report() -> Path:
+    """Write the error at hand, with what Spark says of it, behind what the JVM has logged."""
+    from instructmining.session import jvm_log
+
+    with jvm_log().open("a", encoding="utf-8") as log:
+        traceback.print_exc(file=log)
+    return jvm_log()
 
 
 def _fail(message: str, code: int) -> None:

@@ -7,14 +7,15 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from instructmining.errors import UserError
-from instructmining.ingest import with_standard_form
 from instructmining.models import ResolvedModel, load_model_list, resolve
 from instructmining.planning import pending
 from instructmining.progress import duration
 from instructmining.reading import find_inputs, read_records
 from instructmining.session import get_session
 from instructmining.settings import Settings
+from instructmining.standard import with_standard_form
 from instructmining.tables import Store
+from jobs.preflight import check_settings
 from jobs.score import chosen_stages
 from jobs.stages import table_of
 from udfs.indicator import with_measurements
@@ -51,7 +52,10 @@ def run(spark: SparkSession, settings: Settings) -> list[StageCost]:
     """Read the input, measure a stratified sample of it, print the estimate. Writes nothing."""
     store = Store.open(spark, settings.store)
     models = load_model_list(settings.models)
+    chosen = chosen_stages(settings, models)
+    resolved = {stage: resolve(models.stages[stage], settings.tracking) for stage in chosen}
     inputs, _ = find_inputs(spark, settings.input)
+    notes = check_settings(spark, store, settings, inputs, resolved, chosen)
     rows = with_standard_form(read_records(spark, inputs), settings.read).persist()
     examples = rows.where(F.col("reason").isNull()).dropDuplicates(["example_id"])
     counted = rows.agg(F.count("*").alias("all"), F.count("reason").alias("bad"),
@@ -62,8 +66,7 @@ def run(spark: SparkSession, settings: Settings) -> list[StageCost]:
     slots = model_slots(spark, settings.measure)
     sample = stratified(examples, total, _SAMPLE_PER_SLOT * slots)
     costs = []
-    for stage in chosen_stages(settings, models):
-        model = resolve(models.stages[stage])
+    for stage, model in resolved.items():
         todo = pending(store, examples, table_of(model), model.fingerprint, False)
         costs.append(stage_cost(spark, stage, model, todo.count(), sample, settings, slots))
     rows.unpersist()
@@ -78,6 +81,7 @@ def run(spark: SparkSession, settings: Settings) -> list[StageCost]:
     print(
         f"\nabout {_stored_megabytes(counted.bytes, total):,.0f} MB of tables in {settings.store}"
     )
+    print("".join(f"note: {note}\n" for note in notes), end="")
     print(f"{slots} tasks of a model stage at a time; Spark settings:")
     print("\n".join(f"  {key} = {value}" for key, value in _spark_settings(spark).items()))
     return costs

@@ -40,8 +40,9 @@ def provenance(
             found = {"device": device.partition(":")[0], "dtype": dtype, **library_versions()}
             yield pa.RecordBatch.from_pydict({"found": [json.dumps(found, sort_keys=True)]})
 
-    row = store.spark.range(1).mapInArrow(ask, "found STRING", profile=profile).first()
-    assert row is not None  # noqa: S101 - one row in, one row out
+    # Not first(): Spark ends a Python worker that it does not read to the end, with the libraries
+    # and models that it has loaded.
+    (row,) = store.spark.range(1).mapInArrow(ask, "found STRING", profile=profile).collect()
     answer: dict[str, str] = json.loads(row.found)
     return answer
 

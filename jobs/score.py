@@ -1,9 +1,10 @@
-"""Score instruction data: read → measure what is missing → neighbours → rule → Delta tables."""
+"""Score instruction data: check → read → measure what is missing → neighbours → rule → tables."""
 
 import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pyspark.sql import SparkSession
@@ -12,14 +13,18 @@ from instructmining.errors import FailedRowsError, UserError
 from instructmining.ingest import ingest
 from instructmining.models import ModelList, ResolvedModel, load_model_list, resolve
 from instructmining.planning import members, pool_examples
+from instructmining.reading import find_inputs
 from instructmining.registry import choose_rule
+from instructmining.rule import LinearRule
 from instructmining.scoring import Measured, score_pool, scores_of
 from instructmining.session import get_session
 from instructmining.settings import STAGES, Settings
 from instructmining.summary import Summary
 from instructmining.tables import Store
 from instructmining.tracking import Run, log_run
+from jobs.preflight import preflight
 from jobs.record import record_run
+from jobs.resources import check_gpus
 from jobs.stages import Pool, StageResult, run_knn, run_model_stage
 
 T = TypeVar("T")
@@ -43,19 +48,25 @@ def run(spark: SparkSession, settings: Settings) -> Summary:
     store = Store.open(spark, settings.store)
     models = load_model_list(settings.models)
     chosen = chosen_stages(settings, models)
-    resolved = {stage: resolve(spec) for stage, spec in models.stages.items()}
+    resolved = {s: resolve(spec, settings.tracking) for s, spec in models.stages.items()}
+    choice = choose(models, resolved, settings) if "rule" in settings.stages else None
+    check_gpus(dict(spark.conf.getAll), settings.measure)  # wrong ones hang the first Spark job
+    reads = "ingest" in settings.stages
+    inputs, left_out = find_inputs(spark, settings.input) if reads else ([], [])
+    notes = preflight(spark, store, settings, inputs, resolved, chosen)
     with log_run(settings.tracking, f"score {settings.pool}") as tracked, ExitStack() as stack:
         summary = Summary(store, settings.pool, tracked.id, tracking=settings.tracking.uri)
-        summary.warnings += models.notes
-        if "ingest" in settings.stages:
-            summary.ingested = timed(summary, "ingest", lambda: ingest(store, settings, tracked.id))
+        summary.warnings += [*models.notes, *notes]
+        if reads:
+            summary.ingested = timed(summary, "ingest", lambda: ingest(
+                store, settings, inputs, left_out, tracked.id))  # fmt: skip
         pool = open_pool(store, settings.pool, stack)
         results = measure(store, pool, resolved, chosen, settings, tracked, summary)
-        if "rule" in settings.stages:
-            apply_rule(store, pool, models, resolved, settings, tracked, summary)
+        if choice is not None:
+            apply_rule(store, pool, choice, tracked, summary)
         record_run(tracked, summary, settings, resolved, results)
         print(summary.text())
-    refuse_failures(results, settings)
+        refuse_failures(results, settings)
     return summary
 
 
@@ -100,11 +111,22 @@ def measure(
     return results
 
 
-def apply_rule(
-    store: Store, pool: Pool, models: ModelList, resolved: dict[str, ResolvedModel],
-    settings: Settings, tracked: Run, summary: Summary,
-) -> None:  # fmt: skip
-    """Choose the rule, say where its models differ, and write the scores."""
+@dataclass(frozen=True)
+class Choice:
+    """The rule of a run, why it is this one, and where its models are not those that measure."""
+
+    rule: LinearRule
+    why: str
+    mismatches: list[str]
+    measured: Measured
+
+
+def choose(models: ModelList, resolved: dict[str, ResolvedModel], settings: Settings) -> Choice:
+    """Choose the rule before anything is measured: a mistake in it must not cost a run.
+
+    Raises:
+        UserError: there is no such rule, or `--strict-rule` refuses it.
+    """
     measured = Measured(models, {s: m.fingerprint for s, m in resolved.items()}, settings.knn)
     by_indicator = {name: resolved[stage] for name, stage in measured.stage_of.items()}
     if "embed" in resolved:
@@ -116,12 +138,19 @@ def apply_rule(
     if mismatches and settings.rule.strict:
         raise UserError(f"rule {rule.name} does not fit these models: {'; '.join(mismatches)}; "
                         "fit a rule for them, or drop --strict-rule")  # fmt: skip
+    return Choice(rule, why, mismatches, measured)
+
+
+def apply_rule(store: Store, pool: Pool, choice: Choice, tracked: Run, summary: Summary) -> None:
+    """Write the scores, and say where the rule's models differ."""
+    rule, mismatches = choice.rule, choice.mismatches
     timed(summary, "rule", lambda: score_pool(
-        store, pool.members, pool.name, rule, measured, not mismatches, tracked.id))  # fmt: skip
-    summary.rule, summary.rule_why = rule, why
+        store, pool.members, pool.name, rule, choice.measured, not mismatches,
+        tracked.id))  # fmt: skip
+    summary.rule, summary.rule_why = rule, choice.why
     summary.scores = scores_of(store, pool.name, rule)
     summary.warnings += [f"{each}: its coefficient does not carry over" for each in mismatches]
-    tracked.log_rule(rule, why, mismatches)
+    tracked.log_rule(rule, choice.why, mismatches)
 
 
 def refuse_failures(results: Sequence[StageResult], settings: Settings) -> None:

@@ -1,7 +1,8 @@
 """Batches of like length under a token budget, and what happens when one of them fails.
 
 Sequences are sorted by length, so that few padding tokens are computed, and grouped until
-`rows x longest` reaches the budget, so that memory is bounded whatever the lengths are.
+`rows x longest` reaches the budget, so that memory is bounded whatever the lengths are, or until
+the next one is so much shorter that another batch is cheaper than its padding.
 The longest come first: a budget that does not fit the device shows at once.
 """
 
@@ -13,6 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 from udfs.measurement import FAILED
 
 Rows = NDArray[np.int64]
+
+# A batch ends before its budget where the next row is shorter than this share of the longest,
+# unless the batch is still small: under an eighth of the budget, a call costs more than padding.
+_ALIKE, _SMALL = 0.95, 1 / 8
 
 # What a broken device raises; every later call in this process would fail like it, so the
 # task has to die and be tried again elsewhere instead of calling its rows unmeasurable.
@@ -74,7 +79,7 @@ def for_each_batch(
     sizes = np.asarray(lengths, dtype=np.int64)
     waiting = _longest_first(sizes, rows)
     while waiting.size:
-        batch = waiting[: _fitting(sizes[waiting[0]], token_budget)]
+        batch = waiting[: _worthwhile(sizes[waiting], token_budget)]
         error = _attempt(compute, batch)
         if error is not None and batch.size > 1 and _out_of_memory(error):
             token_budget = int(batch.size * sizes[batch[0]]) // 2
@@ -92,6 +97,14 @@ def _longest_first(sizes: Rows, rows: ArrayLike | None = None) -> Rows:
 
 def _fitting(longest: np.int64, token_budget: int) -> int:
     return max(1, token_budget // max(1, int(longest)))
+
+
+def _worthwhile(falling: Rows, token_budget: int) -> int:
+    """How many of the rows, longest first, to compute together with little padding."""
+    longest = int(falling[0])
+    room = falling[: _fitting(falling[0], token_budget)]
+    alike = int((room >= _ALIKE * longest).sum())
+    return max(alike, min(room.size, _fitting(falling[0], int(_SMALL * token_budget))))
 
 
 def _attempt(compute: Callable[[Rows], None], rows: Rows) -> Exception | None:

@@ -1,9 +1,9 @@
 """knn_i: euclidean distance of unit vectors to the i-th neighbour in the pool, itself excluded.
 
-Source: the diversity indicator of arXiv 2307.06290 (its rule uses i = 6). A FAISS index proposes
-candidates; these are ranked again by Σ(a−b)², because FAISS expands the square and is off by up to
-0.9 of the value on near-duplicates. The example itself is removed by its row, not by its distance:
-exact copies of its vector stay, at distance 0.
+Source: the diversity indicator of arXiv 2307.06290 (its rule uses i = 6). Up to a size the search
+is exact (`udfs.exact`), beyond it a FAISS graph. Both rank by Σ(a−b)², never by |a|² + |b|² − 2ab,
+which is off by up to 0.9 of the value on near-duplicates. The example itself is removed by its
+row, not by its distance: exact copies of its vector stay, at distance 0.
 """
 
 from dataclasses import dataclass
@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Vectors = NDArray[np.float32]
+Ids = NDArray[np.int64]
 
-_BLOCK = 256  # queries re-ranked together: block × candidates × dimension floats at a time
+_LINKS = 32  # of a row in the graph
+_BUILD_EFFORT = 100
 _RECALL_SAMPLE = 1000
 
 
@@ -26,7 +28,7 @@ class Search:
 
     Attributes:
         neighbors: k, distances 1 … k are returned.
-        candidates: proposals per query, at least k + 1, that are ranked exactly.
+        candidates: rows per query, at least k + 1, that are ranked by their true distance.
         copies: int64[n], further records with the same example; None: distinct examples only.
     """
 
@@ -35,22 +37,25 @@ class Search:
     copies: NDArray[np.int64] | None = None
 
 
-def build_index(vectors: Vectors, exact: bool, probes: int = 64, seed: int = 0) -> Any:
-    """A FAISS L2 index of float32[n, d]: flat, or inverted lists of about 4·√n cells."""
-    rows, width = vectors.shape
+def build_index(vectors: Vectors, exact: bool, effort: int = 64) -> Any:
+    """An index of float32[n, d], of unit length: an `ExactIndex`, or a FAISS HNSW graph.
+
+    Args:
+        vectors: the pool.
+        exact: which of the two.
+        effort: how many rows a search of the graph keeps in sight; more finds more.
+    """
     if exact:
-        index = faiss.IndexFlatL2(width)
-    else:
-        cells = max(1, min(int(4 * rows**0.5), rows // 39))
-        index = faiss.IndexIVFFlat(faiss.IndexFlatL2(width), width, cells)
-        index.cp.seed = seed
-        index.train(vectors)
-        index.nprobe = min(probes, cells)
-    index.add(vectors)
-    return index
+        from udfs.exact import ExactIndex  # imports torch, which the driver may not need
+
+        return ExactIndex(vectors)
+    graph = faiss.IndexHNSWFlat(vectors.shape[1], _LINKS)
+    graph.hnsw.efConstruction, graph.hnsw.efSearch = _BUILD_EFFORT, effort
+    graph.add(vectors)
+    return graph
 
 
-def neighbor_distances(index: Any, rows: NDArray[np.int64], search: Search) -> Floats:
+def neighbor_distances(index: Any, rows: Ids, search: Search) -> Floats:
     """Distances of indexed rows to their neighbours.
 
     Args:
@@ -61,11 +66,14 @@ def neighbor_distances(index: Any, rows: NDArray[np.int64], search: Search) -> F
     Returns:
         float64[m, k], ascending; NaN where the pool has fewer neighbours.
     """
-    _make_readable(index)
     wanted = min(max(search.candidates, search.neighbors + 1), index.ntotal)
-    found = [_block(index, rows[i : i + _BLOCK], wanted, search)
-             for i in range(0, len(rows), _BLOCK)]  # fmt: skip
-    return np.concatenate(found) if found else np.empty((0, search.neighbors))
+    near = _in_graph if isinstance(index, faiss.Index) else _in_pool
+    squared, labels = near(index, rows, wanted, search)
+    distances = np.sqrt(squared.astype(np.float64))
+    if search.copies is not None:
+        counts = 1 + search.copies[labels]
+        distances = _with_copies(distances, counts, search.copies[rows], search.neighbors)
+    return _first(distances, search.neighbors)
 
 
 def recall(index: Any, vectors: Vectors, neighbors: int, seed: int = 0) -> tuple[float, int]:
@@ -79,20 +87,16 @@ def recall(index: Any, vectors: Vectors, neighbors: int, seed: int = 0) -> tuple
     return float(np.sum(hits) / true.size), len(rows)
 
 
-def _block(index: Any, rows: NDArray[np.int64], wanted: int, search: Search) -> Floats:
-    queries = index.reconstruct_batch(rows)
-    _, labels = index.search(queries, wanted)
-    absent = labels < 0  # an inverted list search can run out of candidates
-    candidates = index.reconstruct_batch(np.where(absent, 0, labels).ravel())
-    difference = candidates.reshape(*labels.shape, -1) - queries[:, None, :]
-    squared = np.einsum("qcd,qcd->qc", difference, difference).astype(np.float64)
-    squared[absent | (labels == rows[:, None])] = np.inf
+def _in_pool(index: Any, rows: Ids, wanted: int, search: Search) -> tuple[Vectors, Ids]:
+    nearest: tuple[Vectors, Ids] = index.nearest(rows, search.neighbors, wanted)
+    return nearest
+
+
+def _in_graph(index: Any, rows: Ids, wanted: int, search: Search) -> tuple[Vectors, Ids]:
+    squared, labels = index.search(index.reconstruct_batch(rows), wanted)
+    squared[(labels < 0) | (labels == rows[:, None])] = np.inf  # the graph may run out of rows
     order = np.argsort(squared, axis=1, kind="stable")
-    distances = np.sqrt(np.take_along_axis(squared, order, axis=1))
-    if search.copies is not None:
-        counts = 1 + search.copies[np.take_along_axis(labels, order, axis=1)]
-        distances = _with_copies(distances, counts, search.copies[rows], search.neighbors)
-    return _first(distances, search.neighbors)
+    return np.take_along_axis(squared, order, 1), np.take_along_axis(labels, order, 1)
 
 
 def _with_copies(
@@ -113,9 +117,3 @@ def _first(distances: Floats, k: int) -> Floats:
     kept = distances[:, :k]
     found[:, : kept.shape[1]] = np.where(np.isinf(kept), np.nan, kept)
     return found
-
-
-def _make_readable(index: Any) -> None:
-    """Inverted lists need a map from row to list before vectors can be read back."""
-    if isinstance(index, faiss.IndexIVF) and index.direct_map.type == faiss.DirectMap.NoMap:
-        index.make_direct_map()

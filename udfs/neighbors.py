@@ -1,7 +1,7 @@
-"""knn_i on Spark: the index is built once and broadcast, the queries are spread over the tasks."""
+"""knn_i on Spark: the pool is broadcast once, the queries are spread over the tasks."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,11 @@ from pyspark import SparkFiles, TaskContext
 from pyspark.sql import DataFrame, SparkSession
 
 from instructmining.settings import Knn
+from udfs.device import limit_threads
 from udfs.knn import Search, build_index, neighbor_distances, recall
+
+_MIB = 1024 * 1024
+_ROWS_PER_TASK = 1024  # at least: below that a task spends its time on receiving the pool
 
 
 def neighbors_of_pool(
@@ -22,9 +26,10 @@ def neighbors_of_pool(
 ) -> tuple[DataFrame, str]:  # fmt: skip
     """Distances of every example to its neighbours, searched on the executors.
 
-    The index is built here and broadcast; above `knn.broadcast_up_to_mb` it is a file (in `files`,
-    or sent to every node) that a node's workers map into memory together. Only row numbers travel
-    to the tasks.
+    For an exact search the vectors themselves are broadcast, beyond it a graph that is built here;
+    above `knn.broadcast_up_to_mb` either is a file (in `files`, or sent to every node) that a
+    node's workers map into memory together. Only row numbers travel to the tasks, and how they are
+    spread changes no distance.
 
     Args:
         spark: the session.
@@ -40,21 +45,25 @@ def neighbors_of_pool(
         neighbours), and the method in words.
     """
     exact = len(ids) <= knn.exact_up_to
-    index = build_index(vectors, exact, knn.probes)
-    method = "exact"
-    if not exact:
-        share, sampled = recall(index, vectors, knn.neighbors)
-        method = f"ivf, {index.nprobe} of {index.nlist} cells, recall {share:.4f} (n={sampled})"
-    carrier = _carry(spark, index, knn.broadcast_up_to_mb, version, files)
+    if exact:
+        carrier, method = (
+            _carry_pool(spark, vectors, knn.broadcast_up_to_mb, version, files),
+            "exact",
+        )
+    else:
+        graph = build_index(vectors, exact, knn.probes)
+        share, sampled = recall(graph, vectors, knn.neighbors)
+        method = f"hnsw, effort {knn.probes}, recall {share:.4f} (n={sampled})"
+        carrier = _carry_graph(spark, graph, knn.broadcast_up_to_mb, version, files)
     names = spark.sparkContext.broadcast(pa.array(ids))
     search = Search(knn.neighbors, knn.candidates, copies)
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         task = TaskContext.get()
-        faiss_index = _arrived(carrier, version, task.cpus() if task else 1)
+        index = _arrived(carrier, version, task.cpus() if task else 1)
         for batch in batches:
             rows = batch["id"].to_numpy()
-            found = neighbor_distances(faiss_index, rows, search)
+            found = neighbor_distances(index, rows, search)
             lists = [[d for d in row if d == d] for row in found.tolist()]
             yield pa.RecordBatch.from_pydict({
                 "example_id": names.value.take(pa.array(rows)),
@@ -62,34 +71,58 @@ def neighbors_of_pool(
             })  # fmt: skip
 
     slots = int(spark.sparkContext.defaultParallelism)
-    rows = spark.range(0, len(ids), 1, slots)
+    rows = spark.range(0, len(ids), 1, max(1, min(slots, len(ids) // _ROWS_PER_TASK)))
     return rows.mapInArrow(run, "example_id STRING, distances ARRAY<DOUBLE>"), method
 
 
-def _carry(spark: SparkSession, index: Any, limit_mb: int, version: str, files: str | None) -> Any:
-    """A broadcast variable, the path of a shared file, or the name of a file sent to every node."""
-    if index.ntotal * index.d * 4 <= limit_mb * 1024 * 1024:
-        return spark.sparkContext.broadcast(faiss.serialize_index(index).tobytes())
+def _carry_pool(
+    spark: SparkSession, vectors: NDArray[np.float32], limit_mb: int, version: str,
+    files: str | None,
+) -> Any:  # fmt: skip
+    if vectors.nbytes <= limit_mb * _MIB:
+        return spark.sparkContext.broadcast(vectors)
+    return _sent(spark, f"{version}.npy", files, lambda path: np.save(path, vectors))
+
+
+def _carry_graph(
+    spark: SparkSession, graph: Any, limit_mb: int, version: str, files: str | None
+) -> Any:
+    if graph.ntotal * graph.d * 4 <= limit_mb * _MIB:
+        return spark.sparkContext.broadcast(faiss.serialize_index(graph))
+    return _sent(spark, f"{version}.faiss", files, lambda path: faiss.write_index(graph, path))
+
+
+def _sent(spark: SparkSession, name: str, files: str | None, write: Callable[[str], None]) -> str:
+    """The path of a shared file, or the name of a file sent to every node."""
     folder = Path(files) / "index" if files else Path(tempfile.mkdtemp())
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{version}.faiss"
-    faiss.write_index(index, str(path))
+    path = folder / name
+    write(str(path))
     if files:
         return str(path)
     spark.sparkContext.addFile(str(path))
-    return path.name
+    return name
 
 
 _INDEX: dict[str, Any] = {}  # the last index of this worker process
 
 
 def _arrived(carrier: Any, version: str, threads: int) -> Any:
+    limit_threads(threads)
     faiss.omp_set_num_threads(threads)
     if version not in _INDEX:
         _INDEX.clear()
-        if isinstance(carrier, str):
-            path = carrier if Path(carrier).is_absolute() else SparkFiles.get(carrier)
-            _INDEX[version] = faiss.read_index(path, faiss.IO_FLAG_MMAP_IFC)
-        else:
-            _INDEX[version] = faiss.deserialize_index(np.frombuffer(carrier.value, np.uint8))
+        _INDEX[version] = _opened(carrier)
     return _INDEX[version]
+
+
+def _opened(carrier: Any) -> Any:
+    if isinstance(carrier, str):
+        path = carrier if Path(carrier).is_absolute() else SparkFiles.get(carrier)
+        if path.endswith(".faiss"):
+            return faiss.read_index(path, faiss.IO_FLAG_MMAP_IFC)
+        return build_index(np.load(path, mmap_mode="c"), exact=True)  # "c": torch wants it writable
+    found = carrier.value
+    if found.dtype == np.uint8:
+        return faiss.deserialize_index(found)
+    return build_index(found, exact=True)

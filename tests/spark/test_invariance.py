@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tiny_models
 import yaml
+from mlflow import MlflowClient
 from pyspark.sql import functions as F
 
 from bench.comparison import compare
@@ -150,12 +151,14 @@ def test_a_row_that_a_model_cannot_read_has_no_prediction_and_says_why(store):
 def test_too_many_failed_rows_end_the_run_with_code_1_after_the_summary(
     spark, models, tmp_path, capsys
 ):
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
     lines = [json.dumps(row) for row in [*RAISES, *ADD, ONE_TOKEN]]
     (tmp_path / "rows.jsonl").write_text("\n".join(lines))
     with pytest.raises(SystemExit) as ended:
         console(["score", str(tmp_path / "rows.jsonl"), "--store", str(tmp_path / "store"),
-                 "--models", str(models / "fragile.yml"), "--tracking-uri", "none"])  # fmt: skip
+                 "--models", str(models / "fragile.yml"), "--tracking-uri", uri])  # fmt: skip
     assert ended.value.code == 1
+    assert [run.info.status for run in MlflowClient(uri).search_runs(["1"])] == ["FAILED"]
     printed = capsys.readouterr()
     assert "rows read 6 = scored 6" in printed.out
     assert "6 rows measured" in printed.out

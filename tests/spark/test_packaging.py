@@ -18,6 +18,7 @@ RUNTIME = {
     "pyspark": "3.5.3", "delta-spark": "3.2.0", "torch": "2.3.0", "transformers": "4.41.2",
     "mlflow": "2.19.0", "pandas": "1.5.3", "numpy": "1.26.4", "pyarrow": "14.0.1",
     "click": "8.1.7", "pydantic": "2.8.2", "pyyaml": "6.0.1", "rich": "13.9.4",
+    "zstandard": "0.19.0",
 }  # fmt: skip
 
 
@@ -27,7 +28,7 @@ def test_the_core_requires_nothing_that_a_runtime_provides(dist):
         metadata = email.message_from_bytes(wheel.read(path))
     required = [Requirement(line) for line in metadata.get_all("Requires-Dist")]
     core = {each.name for each in required if each.marker is None}
-    assert core == {"click", "pydantic", "pyyaml", "rich"}
+    assert core == {"click", "pydantic", "pyyaml", "rich", "zstandard"}
     assert set(RUNTIME) <= {each.name for each in required}
 
 

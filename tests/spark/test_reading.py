@@ -5,14 +5,17 @@ import gzip
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import zstandard
 from pyspark.sql import SparkSession
 
-from instructmining.containers import array_elements
+from instructmining import files, reading
 from instructmining.errors import UserError
-from instructmining.ingest import with_standard_form
 from instructmining.reading import find_inputs, read_records
 from instructmining.settings import Read
+from instructmining.standard import with_standard_form
 
 RECORDS = [
     {"instruction": "Greet.", "input": "", "output": 'Hello, "you"\nthere'},
@@ -36,6 +39,8 @@ def write(folder: Path, name: str, spark: SparkSession) -> Path:
         path.write_text(json.dumps(RECORDS, indent=2, ensure_ascii=False), encoding="utf-8")
     elif name.endswith(".gz"):
         path.write_bytes(gzip.compress(lines.encode()))
+    elif name.endswith(".zst"):
+        path.write_bytes(zstandard.compress(lines.encode()))
     elif name.endswith(".bz2"):
         path.write_bytes(bz2.compress(lines.encode()))
     else:
@@ -50,7 +55,17 @@ def standard(spark: SparkSession, *names: str, **options: object) -> list:
 
 
 @pytest.mark.parametrize(
-    "name", ["a.jsonl", "a.jsonl.gz", "a.jsonl.bz2", "a.json", "a.csv", "a.parquet", "delta"]
+    "name",
+    [
+        "a.jsonl",
+        "a.jsonl.gz",
+        "a.jsonl.bz2",
+        "a.jsonl.zst",
+        "a.json",
+        "a.csv",
+        "a.parquet",
+        "delta",
+    ],
 )
 def test_every_container_gives_the_same_examples(
     spark: SparkSession, tmp_path: Path, name: str
@@ -72,21 +87,21 @@ def test_the_raw_record_is_the_exact_slice_of_the_file(spark: SparkSession, tmp_
 
 
 def test_line_numbers_do_not_depend_on_how_a_file_is_split(
-    spark: SparkSession, tmp_path: Path
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "many.jsonl"
     lines = [json.dumps({"instruction": f"q{i}", "output": "a" * (i % 50) + "."}) if i % 7 else ""
              for i in range(3000)]  # fmt: skip
     path.write_text("\n".join(lines), encoding="utf-8")
-    positions = []
-    for size in ("128m", "7k"):
-        spark.conf.set("spark.sql.files.maxPartitionBytes", size)
-        inputs, _ = find_inputs(spark, (str(path),))
-        rows = read_records(spark, inputs)
-        positions.append({row.position: bytes(row.raw).decode() for row in rows.collect()})
-    spark.conf.unset("spark.sql.files.maxPartitionBytes")
-    assert positions[0] == positions[1]
-    assert positions[0] == {number: line for number, line in enumerate(lines, start=1) if line}
+    expected = {number: line for number, line in enumerate(lines, start=1) if line}
+    inputs, _ = find_inputs(spark, (str(path),))
+    for size in (None, "128m", "7k"):  # by Python in one piece, by Spark in one and in many
+        if size:
+            monkeypatch.setattr(files, "SPLIT_FROM", 0)
+            spark.conf.set("spark.sql.files.maxPartitionBytes", size)
+        rows = read_records(spark, inputs).collect()
+        spark.conf.unset("spark.sql.files.maxPartitionBytes")
+        assert {row.position: bytes(row.raw).decode() for row in rows} == expected
 
 
 def test_a_folder_may_mix_formats_and_names_what_it_leaves_out(
@@ -147,8 +162,118 @@ def test_an_input_that_cannot_be_read_is_named(
         find_inputs(spark, (str(tmp_path / name),))
 
 
-def test_one_malformed_element_of_an_array_costs_one_record() -> None:
-    text = '[\n {"a": 1},\n {"a": tru },\n {"a": "]"},\n {"a": [1, {"b": 2}]}\n]'
-    found = list(array_elements(text))
-    assert [found[0], *found[2:]] == ['{"a": 1}', '{"a": "]"}', '{"a": [1, {"b": 2}]}']
-    assert "tru" in found[1]
+@pytest.mark.parametrize("name", ["what[1]*.jsonl", "two words ü 100%25.jsonl.gz", "{a,b}?.json"])
+def test_a_name_is_taken_as_it_stands(spark: SparkSession, tmp_path: Path, name: str) -> None:
+    path = write(tmp_path, name, spark)
+    write(tmp_path, "what1x.jsonl", spark)
+    rows = standard(spark, str(path))
+    assert {row.source for row in rows} == {str(path)}
+    assert [row.reason for row in rows] == [None] * 3
+
+
+@pytest.mark.parametrize("name", ["a[1] ü.jsonl", "a b.parquet", "100%41.jsonl", "a+b.jsonl"])
+def test_spark_itself_reads_such_a_name_too(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(files, "SPLIT_FROM", 0)
+    path = write(tmp_path, name, spark)
+    if path.is_dir():
+        (part,) = path.glob("*.parquet")
+        part.rename(path.parent / "c d[1].parquet")
+        path = path.parent / "c d[1].parquet"
+    rows = standard(spark, str(path))
+    assert {row.source for row in rows} == {str(path)}
+    assert len(rows) == 3
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.parquet"])
+def test_a_checksum_left_behind_by_an_older_version_does_not_hide_the_file(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(files, "SPLIT_FROM", 0)
+    path = write(tmp_path, name, spark)
+    if path.is_dir():
+        (path,) = path.glob("*.parquet")
+    (path.parent / f".{path.name}.crc").write_bytes(b"crc\0\0\0\x02\0abcd")
+    assert len(standard(spark, str(path))) == 3
+
+
+def test_hidden_files_are_left_out_and_folder_names_are_columns(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    for folder in ("language=en/year=2023", "language=de", "_temporary/0", ".cache"):
+        (tmp_path / folder).mkdir(parents=True)
+        write(tmp_path / folder, "a.jsonl", spark)
+    rows = standard(spark, str(tmp_path), keep=("language", "year"))
+    assert {(row.kept["language"], row.kept["year"]) for row in rows} == {
+        ("en", "2023"), ("de", None)}  # fmt: skip
+    assert len(rows) == 6
+
+
+def test_a_delta_table_inside_a_folder_is_read_by_its_log(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    table = write(tmp_path, "delta", spark)
+    spark.sql(f"DELETE FROM delta.`{table}` WHERE instruction = 'Count.'")  # the file stays
+    write(tmp_path, "a.jsonl", spark)
+    rows = standard(spark, str(tmp_path))
+    assert [row.source for row in rows].count(str(table)) == 2
+    assert len(rows) == 5
+
+
+def test_parquet_files_whose_types_drifted_are_all_read(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for number, score in enumerate([1, "high", {"a": 1.5}]):
+        rows = pa.Table.from_pylist([RECORDS[number] | {"score": score}])
+        pq.write_table(rows, folder / f"{number}.parquet")
+    (folder / "bad.parquet").write_bytes(b"PAR1 and nothing else PAR1")
+    rows = standard(spark, str(folder), keep=("score",))
+    assert [row.kept["score"] for row in rows if row.reason is None] == ["1", "high", '{"a": 1.5}']
+    assert [(Path(row.source).name, row.reason) for row in rows if row.reason] == [
+        ("bad.parquet", "unreadable_file")]  # fmt: skip
+
+
+@pytest.fixture
+def far(spark: SparkSession, tmp_path: Path) -> str:
+    """The folder behind a file system that Python cannot open."""
+    hadoop = spark._jsc.hadoopConfiguration()
+    name = "far" + "".join(c for c in tmp_path.name if c.isalnum())  # Hadoop caches by name
+    hadoop.set(f"fs.viewfs.mounttable.{name}.link./data", f"file:{tmp_path}")
+    return f"viewfs://{name}/data"
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a b.jsonl.gz", "a.jsonl.zst", "a.json", "a.csv"])
+def test_files_on_another_file_system(
+    spark: SparkSession, tmp_path: Path, far: str, name: str
+) -> None:
+    expected = {row.example_id for row in standard(spark, str(write(tmp_path, name, spark)))}
+    rows = standard(spark, f"{far}/{name}")
+    assert {row.example_id for row in rows} == expected
+    assert {row.source for row in rows} == {f"{far}/{name}"}
+    assert [row.position for row in rows] == [1, 2, 3]
+
+
+def test_an_array_that_is_too_large_is_refused_with_the_command_that_mends_it(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "MAX_WHOLE", 100)
+    path = write(tmp_path, "a.json", spark)
+    with pytest.raises(UserError, match=r"cat .*a\.json \| jq -c '\.\[\]' > .*a\.jsonl"):
+        find_inputs(spark, (str(path),))
+
+
+def test_questions_and_answers_of_two_files_are_joined(spark: SparkSession, tmp_path: Path) -> None:
+    questions = [{"question_id": i, "category": "x", "turns": [f"q{i}", "again"]} for i in (1, 2)]
+    answers = [{"question_id": i, "model_id": "m", "choices": [{"index": 0, "turns": ["a", "b"]}]}
+               for i in (2, 3)]  # fmt: skip
+    for name, rows in (("question.jsonl", questions), ("answer.jsonl", answers)):
+        (tmp_path / name).write_text("\n".join(map(json.dumps, rows)))
+    rows = standard(spark, str(tmp_path))
+    assert sorted((row.reason or "", row.records) for row in rows) == [
+        ("", 2), ("no_question", 1), ("no_response", 1)]  # fmt: skip
+    (joined,) = (row for row in rows if row.reason is None)
+    assert [(m.role, m.content) for m in joined.messages] == [
+        ("user", "q2"), ("assistant", "a"), ("user", "again"), ("assistant", "b")]  # fmt: skip

@@ -159,6 +159,19 @@ def test_a_rule_for_other_models_is_refused_when_strict(
         run(spark, settings(quick, rule={"source": "paper-v1", "strict": True}))
 
 
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [({"source": "paper-v3"}, "paper-v3"), ({"source": "models:/absent@champion"}, "absent"),
+     ({"source": "paper-v2", "strict": True}, "does not fit")],
+)  # fmt: skip
+def test_a_mistaken_rule_is_noticed_before_anything_is_read(
+    spark: SparkSession, quick: dict[str, str], tmp_path: Path, rule: dict, message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        run(spark, settings(quick, rule=rule, store=str(tmp_path / "store")))
+    assert not (tmp_path / "store").exists()
+
+
 def test_an_empty_pool_is_a_clear_mistake(
     spark: SparkSession, quick: dict[str, str], tmp_path: Path
 ) -> None:

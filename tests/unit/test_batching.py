@@ -55,6 +55,13 @@ def test_only_the_chosen_rows_are_computed():
     assert seen == [[3], [1], [0]]
 
 
+def test_a_batch_ends_where_rows_get_short_unless_it_is_still_small():
+    batches = []
+    lengths = [100, 99, 98, 50, 49, 8, 7, 6]
+    for_each_batch(lengths, 1000, lambda rows: batches.append(rows.tolist()), [None] * 8)
+    assert batches == [[0, 1, 2], [3, 4], [5, 6, 7]]
+
+
 def test_out_of_memory_halves_the_budget_for_good():
     sizes = []
 

@@ -11,6 +11,7 @@ from jobs.cli import console, main, score_settings
 NOTHING = {
     "given_input": (), "more_input": (), "store": None, "files": None, "pool": None,
     "replace_pool": None, "models": None, "rule": None, "strict_rule": None, "stages": None,
+    "best_path": None, "skip_bad_files": None,
     "format_name": None, "columns": None, "id_column": None, "keep": None, "device": None,
     "dtype": None, "max_failed_fraction": None, "retry_failed": None, "dry_run": None,
     "settings_file": None, "sets": (), "tracking_uri": None,
@@ -41,6 +42,7 @@ def test_options_become_settings() -> None:
         (["score", "--set", "knn.neighbours=3"], "did you mean knn.neighbors"),
         (["score", "--columns", "prompt=q"], "--columns needs prompt=FIELD,response=FIELD"),
         (["score", "--stages", "emed"], "did you mean embed"),
+        (["score", "--format", "alpacca"], "did you mean alpaca"),
         (["rules", "show", "paper-v9"], "no rule 'paper-v9'"),
         (["models", "fetch", "embeded"], "no model list 'embeded'"),
     ],

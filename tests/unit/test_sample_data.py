@@ -48,9 +48,10 @@ def conversation_or_reason(record):
     if record is None:
         return "malformed_json"
     try:
-        return standardize(record)[1]
+        _, [(_, found)] = standardize(record)
     except Unusable as problem:
         return problem.reason
+    return found.reason if isinstance(found, Unusable) else found
 
 
 NAMES = [name for name, _ in readme_table("Layouts")]

@@ -10,6 +10,7 @@ import pytest
 
 from instructmining import registry, tracking
 from instructmining.errors import UserError
+from instructmining.models import locate
 from instructmining.rule import FittedModel, LinearRule, read_rule
 from instructmining.settings import Settings, Tracking
 
@@ -137,7 +138,7 @@ def test_an_alias_is_resolved_to_the_version_it_points_to_now(mlflow_store):
     registry.publish_rule(read_rule("paper-v1"), store)
     registry.publish_rule(read_rule("paper-v2"), store)
     assert registry.promote("1", store) == ("aliases", 1, None)
-    assert registry.resolve_rule_uri("models:/aliases@champion", store) == ("aliases", 1)
+    assert registry.resolve_version("models:/aliases@champion", store) == ("aliases", 1)
     assert registry.promote("models:/aliases/2", store) == ("aliases", 2, 1)
     rule = registry.load_rule("models:/aliases@champion", store)
     assert (rule.name, rule.version) == ("aliases", "2")
@@ -204,6 +205,20 @@ def test_mlflow_itself_serves_the_rule(mlflow_store):
     predicted = served.predict(table)
     assert predicted["predicted_log_loss"].tolist() == pytest.approx([-0.5, np.nan], nan_ok=True)
     assert predicted["contribution_knn_6"].tolist() == [-0.5, -0.5]
+
+
+def test_a_model_list_reads_weights_from_the_configured_store(mlflow_store, tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    store = named(mlflow_store, "weights")
+    with tracking.connection(store) as client:
+        run = client.create_run("0").info.run_id
+        client.log_artifacts(run, str(tmp_path), "weights")
+        client.create_registered_model("weights")
+        client.create_model_version("weights", f"runs:/{run}/weights", run)
+    for uri in ("models:/weights/1", f"runs:/{run}/weights"):
+        assert [path.name for path in locate(uri, tracking=store).iterdir()] == ["config.json"]
+    with pytest.raises(UserError, match="nowhere"):
+        locate("models:/nowhere/1", tracking=store)
 
 
 def test_publishing_and_recording_print_nothing(tmp_path):

@@ -1,0 +1,134 @@
+"""`make bench`: every suite, its table, and the gates; exits 1 where a gate is missed.
+
+    python -m bench.run [--suites padding,embedding,perplexity,knn] [--repeats 5]
+
+A miss that `bench/known.yml` lists, with the figure and the reason, does not fail the run. What
+was measured is written to `bench/out/` as JSON and as one plot.
+"""
+
+import argparse
+import importlib
+import json
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from bench.harness import LIMIT, Outcome, Verdict, machine, run
+from udfs.device import limit_threads
+
+HERE = Path(__file__).parent
+SUITES = ("padding", "embedding", "perplexity", "knn")
+
+
+def main() -> None:
+    """Measure, print, judge."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--suites", default=",".join(SUITES))
+    parser.add_argument("--repeats", type=int, default=5)
+    chosen = parser.parse_args()
+    unknown = set(chosen.suites.split(",")) - set(SUITES)
+    if unknown or chosen.repeats < 1:
+        parser.error(f"suites are {', '.join(SUITES)}; at least one repeat")
+    limit_threads(1)
+    console = Console(width=120)
+    console.print("; ".join(f"{name} {value}" for name, value in machine().items()))
+    outcomes = []
+    for name in chosen.suites.split(","):
+        outcomes.append(run(importlib.import_module(f"bench.{name}").suite(chosen.repeats)))
+        for table in tables(outcomes[-1]):
+            console.print(table)
+    write(outcomes, HERE / "out")
+    missed = missed_gates([v for each in outcomes for v in each.verdicts()], known())
+    sys.exit("gates missed: " + "; ".join(missed) if missed else 0)
+
+
+def tables(outcome: Outcome) -> list[Table]:
+    """Times with what they mean, figures, and gates; those that have rows."""
+    suite = outcome.suite
+    times = _table(f"{suite.name}: {suite.about}", "arm", "CPU s: least", "median", "wall s",
+                   f"times as fast as {suite.reference}", "share of the limit")  # fmt: skip
+    for arm in suite.arms:
+        if arm in outcome.wrong:
+            times.add_row(arm, "-", "-", "-", outcome.wrong[arm], "-")
+            continue
+        cpu, wall = sorted(outcome.cpu[arm]), sorted(outcome.wall[arm])
+        against = "-" if suite.reference in outcome.wrong else outcome.faster(arm, suite.reference)
+        times.add_row(arm, f"{cpu[0]:.2f}", f"{cpu[len(cpu) // 2]:.2f}",
+                      f"{wall[len(wall) // 2]:.2f}", str(against),
+                      str(outcome.of_limit(arm)))  # fmt: skip
+    for dtype, peaks in outcome.peaks.items():
+        times.add_row(f"peak {dtype}", "", "", "", "", f"{max(peaks):.0f} GFLOP/s")
+    figures = _table(f"{suite.name}: {suite.about}", "figure", "value")
+    for name, value in suite.figures.items():
+        figures.add_row(name, f"{value:.3f}")
+    gates = _table(f"{suite.name}: gates", "gate", "measured", "wanted", "")
+    for found in outcome.verdicts():
+        figure = "-" if found.figure is None else f"{found.figure:.3g}"
+        gates.add_row(found.gate, figure, f"{found.wanted:g}", "ok" if found.ok else "MISSED")
+    return [table for table in (times, figures, gates) if table.row_count]
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, justify="left" if column == columns[0] else "right")
+    return table
+
+
+def known() -> dict[str, dict[str, Any]]:
+    """Gate to figure and reason, of the misses that are understood."""
+    listed = yaml.safe_load((HERE / "known.yml").read_text(encoding="utf-8"))
+    return {entry["gate"]: entry for entry in listed or []}
+
+
+def missed_gates(verdicts: list[Verdict], understood: dict[str, dict[str, Any]]) -> list[str]:
+    """Gates that fail the run; a wrong answer always does."""
+    return [v.gate for v in verdicts
+            if not v.ok and (v.figure is None or v.gate not in understood)]  # fmt: skip
+
+
+def write(outcomes: list[Outcome], folder: Path) -> None:
+    """The measurements as JSON, and one plot of the share of the limit."""
+    folder.mkdir(exist_ok=True)
+    name = datetime.now().astimezone().strftime("%Y-%m-%d-%H%M")
+    record = {"machine": machine(), "suites": [_record(outcome) for outcome in outcomes]}
+    (folder / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    timed = [outcome for outcome in outcomes if outcome.cpu]
+    if timed:
+        plot(timed, folder / f"{name}.png")
+
+
+def _record(outcome: Outcome) -> dict[str, Any]:
+    suite = outcome.suite
+    return {
+        "suite": suite.name, "about": suite.about, "flop": suite.flop, "cpu_seconds": outcome.cpu,
+        "wall_seconds": outcome.wall, "gflops": outcome.peaks, "wrong": outcome.wrong,
+        "figures": dict(suite.figures), "gates": [v._asdict() for v in outcome.verdicts()],
+    }  # fmt: skip
+
+
+def plot(outcomes: list[Outcome], file: Path) -> None:
+    """One panel per suite: median CPU seconds per arm, and the time that the limit would take."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 2.6 * len(outcomes)), layout="constrained")
+    panels = figure.subplots(len(outcomes), squeeze=False)[:, 0]
+    for panel, outcome in zip(panels, outcomes, strict=True):
+        arms = list(outcome.cpu)[::-1]
+        medians = [sorted(outcome.cpu[arm])[len(outcome.cpu[arm]) // 2] for arm in arms]
+        shares = [outcome.of_limit(arm).median for arm in arms]
+        panel.barh(arms, medians, color="0.8", label="CPU s")
+        panel.barh(arms, [m * s for m, s in zip(medians, shares, strict=True)], label=LIMIT)
+        panel.set_title(f"{outcome.suite.name}: {outcome.suite.about}", fontsize=8)
+        panel.set_xlabel("CPU seconds, one thread")
+        panel.legend()
+    figure.savefig(file, dpi=110)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""Neighbours searched by tasks: the same whatever carries the pool and however rows are spread."""
+
+import numpy as np
+import pytest
+
+from instructmining.settings import Knn
+from udfs import neighbors
+from udfs.knn import Search, neighbor_distances
+from udfs.neighbors import neighbors_of_pool
+
+ROWS = 2600
+IDS = [f"{i:032x}" for i in range(ROWS)]
+
+
+@pytest.fixture(scope="module")
+def vectors():
+    random = np.random.default_rng(3)
+    made = random.normal(size=(60, 64))[random.integers(0, 60, ROWS)]
+    made = made + 0.5 * random.normal(size=(ROWS, 64))
+    return (made / np.linalg.norm(made, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def alone(vectors):
+    from udfs.exact import ExactIndex
+
+    return neighbor_distances(ExactIndex(vectors), np.arange(ROWS), Search(6, 32))
+
+
+def searched(spark, vectors, version, files=None, **settings):
+    found, method = neighbors_of_pool(spark, IDS, vectors, None, Knn(**settings), version, files)
+    by_id = {row.example_id: row.distances for row in found.collect()}
+    return np.array([by_id[each] for each in IDS]), method, found.rdd.getNumPartitions()
+
+
+@pytest.mark.parametrize("rows_per_task", [ROWS, 1300])
+def test_the_spread_over_tasks_changes_no_distance(
+    spark, vectors, alone, rows_per_task, monkeypatch
+):
+    monkeypatch.setattr(neighbors, "_ROWS_PER_TASK", rows_per_task)
+    found, method, tasks = searched(spark, vectors, f"spread-{rows_per_task}")
+    assert (method, tasks) == ("exact", ROWS // rows_per_task)
+    np.testing.assert_array_equal(found, alone)
+
+
+def test_a_pool_mapped_from_a_file_gives_the_same_distances(spark, vectors, alone, tmp_path):
+    sent, _, _ = searched(spark, vectors, "sent", broadcast_up_to_mb=0)
+    shared, _, _ = searched(spark, vectors, "shared", str(tmp_path), broadcast_up_to_mb=0)
+    assert (tmp_path / "index" / "shared.npy").is_file()
+    np.testing.assert_array_equal(sent, alone)
+    np.testing.assert_array_equal(shared, alone)
+
+
+@pytest.mark.parametrize("limit_mb", [512, 0])
+def test_beyond_the_exact_size_a_graph_is_searched_and_says_its_recall(
+    spark, vectors, alone, limit_mb, tmp_path
+):
+    found, method, _ = searched(
+        spark, vectors, f"graph-{limit_mb}", str(tmp_path), exact_up_to=100,
+        broadcast_up_to_mb=limit_mb,
+    )  # fmt: skip
+    assert method.startswith("hnsw, effort 64, recall 0.9") or "recall 1.0" in method
+    assert (tmp_path / "index" / "graph-0.faiss").is_file() == (limit_mb == 0)
+    assert np.isclose(found[:, 5], alone[:, 5], rtol=1e-6).mean() > 0.97
