@@ -57,6 +57,9 @@ typecheck: setup ## types
 
 check: lint typecheck test ## everything a commit must pass
 
+bench: setup ## our kernels beside what is used today, and the gates
+	$(BIN)/python -m bench.run $(ARGS)
+
 dist: setup ## the wheel, and the same bytes as .zip for --py-files
 	rm -rf dist build
 	$(BIN)/uv build -q --python $(BIN)/python --wheel --out-dir dist
