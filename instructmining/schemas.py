@@ -145,7 +145,7 @@ TABLES: dict[str, Table] = {
             Column("pool_version", "STRING", "hash of the pool's members and vectors", True),
             _ID,
             Column("distances", "ARRAY<DOUBLE>", "euclidean, neighbours 1 to k, itself excluded"),
-            Column("method", "STRING", "exact or ivf, with its recall"),
+            Column("method", "STRING", "exact or hnsw, with its recall"),
             _RUN,
         ),
         cluster_by=("pool",),

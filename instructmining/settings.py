@@ -46,9 +46,9 @@ class Knn(_Settings):
     """Neighbours of an example in its pool."""
 
     neighbors: int = Field(default=6, ge=1, le=64)
-    candidates: int = Field(default=32, ge=2)  # re-ranked exactly
+    candidates: int = Field(default=32, ge=2)  # ranked by their true distance
     exact_up_to: int = 200_000
-    probes: int = 64  # cells an approximate search reads
+    probes: int = 64  # effort of an approximate search: rows it keeps in sight
     count_copies: bool = False  # exact copies at distance 0, as in the paper's raw pool
     broadcast_up_to_mb: int = 512  # a larger index is mapped from one file per node
 

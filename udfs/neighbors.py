@@ -46,10 +46,8 @@ def neighbors_of_pool(
     """
     exact = len(ids) <= knn.exact_up_to
     if exact:
-        carrier, method = (
-            _carry_pool(spark, vectors, knn.broadcast_up_to_mb, version, files),
-            "exact",
-        )
+        method = "exact"
+        carrier = _carry_pool(spark, vectors, knn.broadcast_up_to_mb, version, files)
     else:
         graph = build_index(vectors, exact, knn.probes)
         share, sampled = recall(graph, vectors, knn.neighbors)
