@@ -17,6 +17,7 @@ from instructmining.tables import Store
 
 CUT_POINTS = 100
 QUANTILE_ERROR = 0.001  # of the rank, as a fraction of the pool
+TIE = 1e-6  # predictions this close are equal: how batches were formed moves them by less
 
 
 @dataclass(frozen=True)
@@ -103,9 +104,12 @@ def _missing_reason(rule: LinearRule, measured: Measured, columns: Sequence[str]
 
 
 def percentile_column(cut_points: Sequence[float]) -> Column:
-    """Percent of the pool with a lower prediction, by the stored cut points; null stays null."""
+    """Percent of the pool with a lower prediction, by the stored cut points; null stays null.
+
+    Predictions within `TIE` share a percentile, whichever of them became the cut point.
+    """
     cuts = F.array(*(F.lit(float(cut)) for cut in cut_points))
-    below = F.size(F.filter(cuts, lambda cut: cut < F.col("predicted_log_loss")))
+    below = F.size(F.filter(cuts, lambda cut: cut < F.col("predicted_log_loss") - TIE))
     share = below * (100.0 / (len(cut_points) + 1))
     return F.when(F.col("predicted_log_loss").isNotNull(), share.cast("double"))
 

@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from instructmining.rule import LinearRule, read_rule
+from instructmining.scoring import percentile_column
 
 COVARIANCE = np.array([[0.04, 0.01, 0.0], [0.01, 0.09, -0.02], [0.0, -0.02, 0.16]])
 
@@ -167,3 +168,12 @@ def test_the_exported_sql_gives_the_same_bits_in_spark_and_duckdb(spark, fitted)
         found = database.execute(f"SELECT {fitted.to_sql('duckdb')} FROM indicators").fetchall()
     assert column == in_spark == [row[0] for row in found]
     assert [value is None for value in column] == [False, False, True, True, False]
+
+
+def test_the_rounding_of_batched_floats_moves_no_percentile(spark):
+    """Four equal predictions, as two runs measure them, with a cut point in their midst."""
+    losses = [0.1, 0.3, 0.3 + 4e-8, 0.3 - 4e-8, 0.3, 0.5, None]
+    rows = frame(spark, ["predicted_log_loss"], [(loss,) for loss in losses])
+    for cut in (0.3, 0.3 + 4e-8, 0.3 - 4e-8):
+        found = rows.select(percentile_column([0.2, cut, 0.4]).alias("p")).collect()
+        assert [row.p for row in found] == [0.0, 25.0, 25.0, 25.0, 25.0, 75.0, None]
