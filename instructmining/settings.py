@@ -51,6 +51,9 @@ class Knn(_Settings):
     probes: int = 64  # effort of an approximate search: rows it keeps in sight
     count_copies: bool = False  # exact copies at distance 0, as in the paper's raw pool
     broadcast_up_to_mb: int = 512  # a larger index is mapped from one file per node
+    cells_beyond: int = 20_000_000  # rows; a larger pool is joined by cells, none holds it whole
+    cell_rows: int = Field(default=20_000, ge=1)
+    visits: int = Field(default=8, ge=1)  # cells that a row asks in; more finds more
 
 
 class Rule(_Settings):

@@ -14,6 +14,7 @@ from instructmining.progress import StageProgress
 from instructmining.settings import Knn, Settings
 from instructmining.tables import Store
 from jobs.provenance import admit
+from udfs.cells import neighbors_by_cells
 from udfs.indicator import with_measurements
 from udfs.neighbors import neighbors_of_pool
 from udfs.placement import gpu_profile, model_slots, ship
@@ -100,26 +101,32 @@ def run_knn(
     version = knn_version(rows, model, knn)
     if _knn_is_current(store, pool.name, version):
         return StageResult("knn", 0, 0, 0, time.monotonic() - started, "unchanged")
-    ids, matrix, copies = _collect_vectors(rows)
-    if not len(ids):
+    count = rows.count()
+    if not count:
         return StageResult("knn", 0, 0, 0, time.monotonic() - started, "no embeddings yet")
-    distances, method = neighbors_of_pool(
-        store.spark, ids, matrix, copies if knn.count_copies else None, knn, version,
-        settings.files,
-    )  # fmt: skip
+    if count > knn.cells_beyond:
+        distances, method = neighbors_by_cells(rows, knn)
+    else:
+        ids, matrix, copies = _collect_vectors(rows, count)
+        distances, method = neighbors_of_pool(
+            store.spark, ids, matrix, copies if knn.count_copies else None, knn, version,
+            settings.files,
+        )  # fmt: skip
     table = distances.select(
         "example_id", "distances", F.lit(pool.name).alias("pool"),
         F.lit(version).alias("pool_version"), F.lit(method).alias("method"),
         F.lit(run_id).alias("run_id"),
     )  # fmt: skip
     store.replace(table, "pool_knn", {"pool": pool.name}, {"run_id": run_id, "version": version})
-    return StageResult("knn", len(ids), 0, 0, time.monotonic() - started, method)
+    return StageResult("knn", count, 0, 0, time.monotonic() - started, method)
 
 
 def knn_version(rows: DataFrame, model: ResolvedModel, knn: Knn) -> str:
     """What decides the distances: members (with copies if they count), encoder and search."""
     exact = {"neighbors": knn.neighbors, "exact_up_to": knn.exact_up_to, "probes": knn.probes,
-             "candidates": knn.candidates, "copies": knn.count_copies}  # fmt: skip
+             "candidates": knn.candidates, "copies": knn.count_copies,
+             "cells_beyond": knn.cells_beyond, "cell_rows": knn.cell_rows,
+             "visits": knn.visits}  # fmt: skip
     search = "-".join(str(int(value)) for value in exact.values())
     return f"{pool_version(rows, knn.count_copies)}-{model.fingerprint[:12]}-{search}"
 
@@ -145,9 +152,8 @@ def _knn_is_current(store: Store, pool: str, version: str) -> bool:
     return stored is not None and stored.pool_version == version
 
 
-def _collect_vectors(rows: DataFrame) -> tuple[list[str], np.ndarray, np.ndarray]:
+def _collect_vectors(rows: DataFrame, count: int) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Ids in order, float32[n, d] and copies int64[n], fetched in parts to bound each result."""
-    count = rows.count()
     parts = max(1, -(-count // _COLLECT_ROWS))
     tables = []
     for part in range(parts):
@@ -156,5 +162,5 @@ def _collect_vectors(rows: DataFrame) -> tuple[list[str], np.ndarray, np.ndarray
     table = pa.concat_tables(tables).sort_by("example_id").combine_chunks()
     flat = table["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
     ids = table["example_id"].to_pylist()
-    matrix = flat.reshape(len(ids), -1).astype(np.float32) if ids else np.empty((0, 0), np.float32)
+    matrix = flat.reshape(len(ids), -1).astype(np.float32)
     return ids, matrix, table["copies"].to_numpy()

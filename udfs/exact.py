@@ -60,57 +60,79 @@ class ExactIndex:
             candidates: proposed by the codes, more than `neighbors`.
 
         Returns:
+            See `search`.
+        """
+        return self.search(self.vectors[rows], rows, neighbors, candidates)
+
+    def search(
+        self, queries: Vectors, own: Ids, neighbors: int, candidates: int
+    ) -> tuple[Vectors, Ids]:
+        """The rows nearest to any vectors.
+
+        Args:
+            queries: float32[m, d] of unit length.
+            own: int64[m], the row of each query in the pool, to be left out; -1: it has none.
+            neighbors: so many are the nearest for certain.
+            candidates: proposed by the codes, more than `neighbors`.
+
+        Returns:
             Squared distances float32[m, k], ascending, and rows int64[m, k]; k is `neighbors`, or
             all rows of a smaller pool, with an infinite distance for the row itself at the end.
         """
         if self._codes is None or self.ntotal // _GROUP < candidates:
-            return self._by_floats(rows, neighbors)
-        proposed, worst = self._by_codes(self._codes.codes, rows, candidates)
-        squared, labels = self._ranked(rows, proposed, neighbors)
-        unsure = ~_certain(squared[:, -1], worst, self._codes)
+            return self._by_floats(queries, own, neighbors)
+        asked = _quantized(torch.from_numpy(queries), self._codes.step)
+        proposed, worst = self._by_codes(self._codes.codes, asked.codes, candidates)
+        squared, labels = self._ranked(queries, own, proposed, neighbors)
+        unsure = ~_certain(squared[:, -1], worst, self._codes, asked)
         if unsure.any():
-            squared[unsure], labels[unsure] = self._by_floats(rows[unsure], neighbors)
+            again = self._by_floats(queries[unsure], own[unsure], neighbors)
+            squared[unsure], labels[unsure] = again
         return squared, labels
 
-    def _by_floats(self, rows: Ids, neighbors: int) -> tuple[Vectors, Ids]:
+    def _by_floats(self, queries: Vectors, own: Ids, neighbors: int) -> tuple[Vectors, Ids]:
         wanted = min(neighbors + _SPARE, self.ntotal)
-        labels = faiss.knn(self.vectors[rows], self.vectors, wanted)[1]
-        return self._ranked(rows, labels, neighbors)
+        labels = faiss.knn(queries, self.vectors, wanted)[1]
+        return self._ranked(queries, own, labels, neighbors)
 
-    def _by_codes(self, codes: torch.Tensor, rows: Ids, wanted: int) -> tuple[Ids, NDArray[Any]]:
-        """Per row the ids with the largest products, and a product that no other id is above."""
-        block = max(1, min(_QUERIES, _SCORES // self.ntotal, len(rows)))
+    def _by_codes(
+        self, codes: torch.Tensor, asked: torch.Tensor, wanted: int
+    ) -> tuple[Ids, NDArray[Any]]:
+        """Per query the ids with the largest products, and a product that no other id is above."""
+        block = max(1, min(_QUERIES, _SCORES // self.ntotal, len(asked)))
         # One buffer for all blocks: fresh memory for each costs as much as the product itself.
         scores = torch.empty(block, self.ntotal, dtype=torch.int32)
         ids, worst = [], []
-        for queries in torch.from_numpy(rows).split(block):
-            products = torch._int_mm(codes[queries], codes.T, out=scores[: len(queries)])
+        for queries in asked.split(block):
+            products = torch._int_mm(queries, codes.T, out=scores[: len(queries)])
             best, least = _largest(products, wanted)
             ids.append(best)
             worst.append(least)
         return torch.cat(ids).numpy(), torch.cat(worst).numpy()
 
-    def _ranked(self, rows: Ids, labels: Ids, neighbors: int) -> tuple[Vectors, Ids]:
+    def _ranked(
+        self, queries: Vectors, own: Ids, labels: Ids, neighbors: int
+    ) -> tuple[Vectors, Ids]:
         """The first labels by Σ(a−b)²: |a|² + |b|² − 2ab is far off for near-duplicates."""
-        queries = self.vectors[rows]
         labels = np.ascontiguousarray(labels)
         squared = np.empty(labels.shape, np.float32)
         faiss.fvec_L2sqr_by_idx(
             faiss.swig_ptr(squared), faiss.swig_ptr(queries), faiss.swig_ptr(self.vectors),
             faiss.swig_ptr(labels), self.d, *labels.shape,
         )  # fmt: skip
-        squared[labels == rows[:, None]] = np.inf
+        squared[labels == own[:, None]] = np.inf
         order = np.argsort(squared, axis=1, kind="stable")[:, :neighbors]
         return np.take_along_axis(squared, order, 1), np.take_along_axis(labels, order, 1)
 
 
-def _quantized(vectors: torch.Tensor) -> _Codes:
+def _quantized(vectors: torch.Tensor, step: float | None = None) -> _Codes:
+    """Codes in steps of a size, or of the smallest size that leaves nothing to be cut off."""
     parts = vectors.split(_QUANTIZED_ROWS)
-    step = max((float(part.abs().max()) for part in parts), default=0.0) / 127 or 1.0
+    step = step or max((float(part.abs().max()) for part in parts), default=0.0) / 127 or 1.0
     codes = torch.empty(vectors.shape, dtype=torch.int8)
     error = 0.0
     for part, target in zip(parts, codes.split(_QUANTIZED_ROWS), strict=True):
-        target.copy_((part / step).round())
+        target.copy_((part / step).round().clamp_(-127, 127))
         error = max(error, float((part - target * step).norm(dim=1).max()))
     return _Codes(codes, step, error)
 
@@ -132,11 +154,14 @@ def _largest(scores: torch.Tensor, wanted: int) -> tuple[torch.Tensor, torch.Ten
     return columns, top.values[:, -1]
 
 
-def _certain(squared: Vectors, worst: NDArray[Any], pool: _Codes) -> NDArray[np.bool_]:
+def _certain(
+    squared: Vectors, worst: NDArray[Any], pool: _Codes, asked: _Codes
+) -> NDArray[np.bool_]:
     """Whether every vector that was not proposed is farther away than `squared`.
 
     With a = a' + α and b = b' + β: ab = a'b' + a'β + αb, which is at most a'b' + (2 + ε)·ε for
     errors of at most ε and vectors of length 1.
     """
-    bound = worst * pool.step**2 + (2 + pool.error) * pool.error + _ROUNDING
+    error = max(pool.error, asked.error)
+    bound = worst * pool.step**2 + (2 + error) * error + _ROUNDING
     return np.asarray(1 - squared / 2 >= bound)

@@ -69,10 +69,26 @@ def neighbor_distances(index: Any, rows: Ids, search: Search) -> Floats:
     wanted = min(max(search.candidates, search.neighbors + 1), index.ntotal)
     near = _in_graph if isinstance(index, faiss.Index) else _in_pool
     squared, labels = near(index, rows, wanted, search)
+    return known_distances(squared, labels, rows, search)
+
+
+def known_distances(squared: Vectors, labels: Ids, own: Ids, search: Search) -> Floats:
+    """What a search found, as distances to the neighbours.
+
+    Args:
+        squared: float32[m, c], ascending squared distances, infinite where there is no neighbour.
+        labels: int64[m, c], the rows they belong to.
+        own: int64[m], the row of each query; -1: it is not in this pool.
+        search: how.
+
+    Returns:
+        float64[m, k], ascending; NaN where the pool has fewer neighbours.
+    """
     distances = np.sqrt(squared.astype(np.float64))
     if search.copies is not None:
         counts = 1 + search.copies[labels]
-        distances = _with_copies(distances, counts, search.copies[rows], search.neighbors)
+        mine = np.where(own >= 0, search.copies[own], 0)
+        distances = _with_copies(distances, counts, mine, search.neighbors)
     return _first(distances, search.neighbors)
 
 

@@ -211,7 +211,12 @@ def test_an_example_leaves_itself_out_by_id_among_many_with_its_vector(store):
     assert (distances[:, 7:] > 0.1).all()
 
 
-def test_the_distance_is_the_ith_euclidean_one_not_squared_not_a_mean(spark, store_path):
+@pytest.mark.parametrize("search, method", [
+    ({}, "exact"), ({"cells_beyond": 5, "cell_rows": 4, "visits": 3}, "cells, 3 of about 4 rows"),
+])  # fmt: skip
+def test_the_distance_is_the_ith_euclidean_one_not_squared_not_a_mean(
+    spark, store_path, search, method
+):
     degrees = [0, 0, 0, 10, 25, 45, 70, 100, 135, 175]
     ids = [f"{i:032x}" for i in range(len(degrees))]
     angles = np.radians(degrees)
@@ -227,8 +232,9 @@ def test_the_distance_is_the_ith_euclidean_one_not_squared_not_a_mean(spark, sto
     members = embedded.select("example_id", F.lit(0).cast("bigint").alias("copies"))
     spec = ModelSpec(kind="sentence_encoder", indicators=("knn_4",))
     model = ResolvedModel(spec=spec, folder="", fingerprint="by hand", definition={})
-    settings = load_settings(options={"knn": {"neighbors": 4}})
+    settings = load_settings(options={"knn": {"neighbors": 4, **search}})
     run_knn(store, model, Pool("angles", members, members), settings, "run")
+    assert store.read("pool_knn").first().method.startswith(method)
     stored = {row.example_id: row.distances for row in store.read("pool_knn").collect()}
     for i, identifier in enumerate(ids):
         others = [abs(degrees[i] - degree) for j, degree in enumerate(degrees) if j != i]

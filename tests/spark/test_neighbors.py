@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from instructmining.settings import Knn
-from udfs import neighbors
+from udfs import cells, neighbors
+from udfs.cells import neighbors_by_cells
+from udfs.exact import ExactIndex
 from udfs.knn import Search, neighbor_distances
 from udfs.neighbors import neighbors_of_pool
 
@@ -22,8 +24,6 @@ def vectors():
 
 @pytest.fixture(scope="module")
 def alone(vectors):
-    from udfs.exact import ExactIndex
-
     return neighbor_distances(ExactIndex(vectors), np.arange(ROWS), Search(6, 32))
 
 
@@ -62,3 +62,36 @@ def test_beyond_the_exact_size_a_graph_is_searched_and_says_its_recall(
     assert method.startswith("hnsw, effort 64, recall 0.9") or "recall 1.0" in method
     assert (tmp_path / "index" / "graph-0.faiss").is_file() == (limit_mb == 0)
     assert np.isclose(found[:, 5], alone[:, 5], rtol=1e-6).mean() > 0.97
+
+
+def by_cells(spark, vectors, copies=None, **settings):
+    copies = np.zeros(ROWS, int) if copies is None else copies
+    records = zip(IDS, vectors.tolist(), copies.tolist(), strict=True)
+    rows = spark.createDataFrame(records, "example_id string, vector array<float>, copies bigint")
+    found, method = neighbors_by_cells(rows.repartition(3), Knn(**settings))
+    by_id = {row.example_id: row.distances for row in found.collect()}
+    assert len(by_id) == found.count() == ROWS
+    return np.array([by_id[each] for each in IDS]), method
+
+
+def test_cells_that_are_all_visited_give_what_one_index_gives(spark, vectors, alone, monkeypatch):
+    monkeypatch.setattr(cells, "_ASKING_PER_GROUP", 1000)  # a cell is copied into three groups
+    found, method = by_cells(spark, vectors, cell_rows=300, visits=9)
+    np.testing.assert_allclose(found, alone, rtol=1e-6)
+    assert method == "cells, 9 of about 300 rows, 9 visits, 1.0000 of the distances right (n=1000)"
+
+
+def test_cells_count_copies_as_one_index_does(spark, vectors):
+    copies = np.arange(ROWS) % 4
+    whole = neighbor_distances(ExactIndex(vectors), np.arange(ROWS), Search(6, 32, copies))
+    found, _ = by_cells(spark, vectors, copies, cell_rows=300, visits=9, count_copies=True)
+    np.testing.assert_allclose(found, whole, rtol=1e-6, atol=1e-7)
+
+
+def test_fewer_visits_say_how_much_they_miss(spark, vectors, alone):
+    found, method = by_cells(spark, vectors, cell_rows=20, visits=1)
+    told = float(method.split("visits, ")[1].split()[0])
+    right = float(np.isclose(found[:, -1], alone[:, -1], rtol=1e-3).mean())
+    assert 0.05 < right < 0.995
+    assert abs(told - right) < 0.06  # a sample of 1,000 of 2,600
+    assert (found >= alone - 1e-6).all()  # what is missed can only be nearer
