@@ -211,7 +211,7 @@ def test_an_example_leaves_itself_out_by_id_among_many_with_its_vector(store):
     assert (distances[:, 7:] > 0.1).all()
 
 
-@pytest.mark.parametrize("search, method", [
+@pytest.mark.parametrize(("search", "method"), [
     ({}, "exact"), ({"cells_beyond": 5, "cell_rows": 4, "visits": 3}, "cells, 3 of about 4 rows"),
 ])  # fmt: skip
 def test_the_distance_is_the_ith_euclidean_one_not_squared_not_a_mean(
