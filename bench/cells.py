@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--vectors", help="NumPy file, or a store with embeddings; else made up")
     chosen = parser.parse_args()
     given = _given(chosen.vectors)
-    vectors = np.ascontiguousarray((made_vectors(chosen.rows) if given is None else given))
+    vectors = np.ascontiguousarray(made_vectors(chosen.rows) if given is None else given)
     vectors = vectors[: chosen.rows]
     spark, _ = get_session()
     table = Table(title=f"{len(vectors):,} x {vectors.shape[1]}, cells of {chosen.cell_rows:,}")
