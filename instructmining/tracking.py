@@ -8,7 +8,7 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -72,6 +72,11 @@ class Run:
         """Record, by fingerprint, what defines the numbers of each model."""
         if self._client is not None:
             self._client.log_dict(self.id, dict(definitions), "fingerprints.json")
+
+    def log_audit(self, windows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+        """Record, by stage, what each task did where: `audit.json`."""
+        if self._client is not None:
+            self._client.log_dict(self.id, {k: list(v) for k, v in windows.items()}, "audit.json")
 
     def log_metrics(self, metrics: Mapping[str, float], prefix: str = "") -> None:
         """Record counts, or with `prefix="seconds_"` the times of stages."""

@@ -10,6 +10,7 @@ from instructmining.settings import Settings
 from instructmining.summary import Summary
 from instructmining.tracking import Input, Run
 from jobs.stages import StageResult
+from udfs.audit import imbalance, record, total
 
 _BINS = 40
 
@@ -31,6 +32,14 @@ def record_run(
         counts |= {"rows_read": read.rows, "examples": read.examples, "copies": read.copies,
                    "quarantined": sum(read.quarantined.values())}  # fmt: skip
         tracked.log_inputs(Input(path) for path in read.inputs[:100])
+    spent = {result.stage: result.windows for result in results if result.windows}
+    tracked.log_audit({stage: record(windows) for stage, windows in spent.items()})
+    for stage, windows in spent.items():
+        done, spread = total(windows), imbalance(windows)
+        if spread is not None:
+            counts |= {f"padding_{stage}": done.computed / done.wanted,
+                       f"imbalance_{stage}": spread}  # fmt: skip
+        counts[f"retries_{stage}"] = float(done.retries)
     tracked.log_metrics(counts)
     if summary.scores is not None:
         for name, (edges, found, missing) in histograms(summary.scores).items():

@@ -14,6 +14,7 @@ from instructmining.progress import StageProgress
 from instructmining.settings import Knn, Settings
 from instructmining.tables import Store
 from jobs.provenance import admit
+from udfs.audit import Window, open_audit, words
 from udfs.cells import neighbors_by_cells
 from udfs.indicator import with_measurements
 from udfs.neighbors import neighbors_of_pool
@@ -32,6 +33,7 @@ class StageResult:
     truncated: int  # of these, rows that were cut
     seconds: float
     note: str = ""
+    windows: tuple[Window, ...] = ()  # what the tasks said
 
     def words(self) -> str:
         """What it did, for the summary."""
@@ -42,7 +44,8 @@ class StageResult:
         parts = [f"{self.rows:,} rows measured, {self.rows / max(self.seconds, 1e-9):,.0f} rows/s"]
         parts += [f"{self.failed:,} failed"] if self.failed else []
         parts += [f"{self.truncated:,} cut to the model's window"] if self.truncated else []
-        return ", ".join(parts)
+        spent = words(self.windows)
+        return ", ".join([*parts, spent] if spent else parts)
 
 
 @dataclass(frozen=True)
@@ -73,20 +76,20 @@ def run_model_stage(
     store.create(table)
     shipped, profile = ship(store.spark, model), gpu_profile(store.spark, measure)
     admit(store, stage, table, model, shipped, measure, profile, run_id)
-    total = sum(chunk.rows for chunk in chunks)
+    total, audit = sum(chunk.rows for chunk in chunks), open_audit(store.spark)
     about = {"run_id": run_id, "stage": stage, "fingerprint": model.fingerprint}
     with StageProgress(stage, total) as progress:
         for chunk in chunks:
             rows = todo.where(F.col("bucket").between(chunk.low, chunk.high - 1))
             # A fixed assignment and order: a chunk that is repeated gives the same numbers.
             rows = rows.repartition(slots, "example_id").sortWithinPartitions("example_id")
-            measured = with_measurements(rows, shipped, measure, profile).select(
+            measured = with_measurements(rows, shipped, measure, profile, audit).select(
                 "*", F.lit(stage).alias("stage"), F.lit(model.fingerprint).alias("fingerprint"),
                 F.lit(run_id).alias("run_id"),
             )  # fmt: skip
             store.append(measured, table, f"{run_id}/{stage}/{chunk.name}", about)
             progress.advance(chunk.rows)
-    return _result(store, stage, table, model, run_id, total, started)
+    return _result(store, stage, table, model, run_id, total, started, tuple(audit.value))
 
 
 def run_knn(
@@ -133,7 +136,7 @@ def knn_version(rows: DataFrame, model: ResolvedModel, knn: Knn) -> str:
 
 def _result(
     store: Store, stage: str, table: str, model: ResolvedModel, run_id: str, rows: int,
-    started: float,
+    started: float, windows: tuple[Window, ...],
 ) -> StageResult:  # fmt: skip
     mine = store.read(table).where(
         (F.col("fingerprint") == model.fingerprint) & (F.col("run_id") == run_id)
@@ -144,7 +147,7 @@ def _result(
     ).first()
     assert counts is not None  # noqa: S101 - an aggregate without grouping has one row
     seconds = time.monotonic() - started
-    return StageResult(stage, rows, counts.failed, counts.truncated, seconds)
+    return StageResult(stage, rows, counts.failed, counts.truncated, seconds, windows=windows)
 
 
 def _knn_is_current(store: Store, pool: str, version: str) -> bool:

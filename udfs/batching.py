@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from udfs.measurement import FAILED
+from udfs.measurement import FAILED, Work
 
 Rows = NDArray[np.int64]
 
@@ -59,7 +59,7 @@ def for_each_batch(
     compute: Callable[[Rows], None],
     reasons: list[str | None],
     rows: ArrayLike | None = None,
-) -> None:
+) -> Work:
     """Call `compute(rows)` for every batch, so that a failing row costs only itself.
 
     Out of device memory: the budget is halved for this batch and all later ones, down to one
@@ -73,14 +73,20 @@ def for_each_batch(
         reasons: list of n, written in place.
         rows: which rows to compute; all of them when None.
 
+    Returns:
+        Tokens and calls of all batches, those tried again included.
+
     Raises:
         RuntimeError: the device itself is broken, and the task has to be tried elsewhere.
     """
     sizes = np.asarray(lengths, dtype=np.int64)
     waiting = _longest_first(sizes, rows)
+    wanted, computed, batches, retries = int(sizes[waiting].sum()), 0, 0, 0
     while waiting.size:
         batch = waiting[: _worthwhile(sizes[waiting], token_budget)]
         error = _attempt(compute, batch)
+        computed, batches = computed + int(batch.size * sizes[batch[0]]), batches + 1
+        retries += error is not None
         if error is not None and batch.size > 1 and _out_of_memory(error):
             token_budget = int(batch.size * sizes[batch[0]]) // 2
             _release_cached_memory()
@@ -88,6 +94,7 @@ def for_each_batch(
         if error is not None:
             _one_by_one(compute, batch, error, reasons)
         waiting = waiting[batch.size :]
+    return Work(wanted, computed, batches, retries)
 
 
 def _longest_first(sizes: Rows, rows: ArrayLike | None = None) -> Rows:

@@ -66,7 +66,7 @@ class SequenceClassifierScorer:
 
         measurable = [row for row, reason in enumerate(found.reasons) if reason is None]
         lengths = [len(each.ids) for each in kept]
-        for_each_batch(lengths, self.token_budget, compute, found.reasons, measurable)
+        found.work = for_each_batch(lengths, self.token_budget, compute, found.reasons, measurable)
         return found.explained()
 
     def _values(self, texts: list[Rendered]) -> NDArray[np.float64]:

@@ -80,7 +80,7 @@ class EmbeddingScorer:
 
         measurable = [row for row, reason in enumerate(found.reasons) if reason is None]
         lengths = [len(ids) for ids in kept]
-        for_each_batch(lengths, self.token_budget, compute, found.reasons, measurable)
+        found.work = for_each_batch(lengths, self.token_budget, compute, found.reasons, measurable)
         found.vectors = vectors
         return found.explained()
 

@@ -7,6 +7,7 @@ Spark would otherwise be free to evaluate a model twice per row.
 """
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from pyspark.sql import functions as F
 
 from instructmining.models import ModelList, ResolvedModel, resolve
 from instructmining.settings import Measure
+from udfs.audit import window as audited
 from udfs.device import choose_device, limit_threads, resolve_dtype
 from udfs.measurement import FAILED, Conversation, Measurement
 from udfs.placement import received, ship
@@ -33,8 +35,9 @@ EMBEDDED = MEASURED.replace("values MAP<STRING, DOUBLE>", "vector ARRAY<FLOAT>")
 
 
 def with_measurements(
-    examples: DataFrame, model: ResolvedModel, measure: Measure, profile: Any = None
-) -> DataFrame:
+    examples: DataFrame, model: ResolvedModel, measure: Measure, profile: Any = None,
+    audit: Any = None,
+) -> DataFrame:  # fmt: skip
     """What one stage measures on `examples(example_id, bucket, messages)`: see MEASURED, EMBEDDED.
 
     Args:
@@ -42,13 +45,21 @@ def with_measurements(
         model: resolved on the driver, its folder reachable from the executors (see `ship`).
         measure: dtype, device and token budget.
         profile: resource profile of the stage's tasks, or None.
+        audit: an accumulator that hears of every window, see `udfs.audit`.
     """
     embeds = model.spec.kind == "sentence_encoder"
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        started = time.monotonic()
         scorer = _scorer(model, measure)
+        loading = time.monotonic() - started
         for window in _windows(batches):
+            started = time.monotonic()
             measured = scorer.measure(window["messages"].to_pylist())
+            seconds = time.monotonic() - started
+            if audit is not None:
+                audit.add([audited(scorer, window.num_rows, seconds, loading, measured.work)])
+            loading = 0.0
             yield _as_arrow(window, measured, embeds)
 
     return examples.select("example_id", "bucket", "messages").mapInArrow(

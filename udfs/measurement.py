@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,15 @@ Conversation = Sequence[Message]
 FAILED = "failed: "
 
 
+class Work(NamedTuple):
+    """What it took to measure: tokens of the sequences, with their padding, and calls."""
+
+    wanted: int = 0
+    computed: int = 0
+    batches: int = 0
+    retries: int = 0  # calls after a failure: half the budget, or single rows
+
+
 @dataclass
 class Measurement:
     """What one model stage measured on n conversations, in the order they came.
@@ -25,6 +34,7 @@ class Measurement:
         truncated_tokens: int64[n], how many of these were cut away.
         reasons: per row why a value is NaN, else None. Never a made-up number in its place.
         vectors: float32[n, d] of a sentence encoder, unit length; None for other stages.
+        work: what the batches took.
     """
 
     values: dict[str, NDArray[np.float64]]
@@ -32,6 +42,7 @@ class Measurement:
     truncated_tokens: NDArray[np.int64]
     reasons: list[str | None]
     vectors: NDArray[np.float32] | None = field(default=None)
+    work: Work = field(default=Work())
 
     @classmethod
     def empty(cls, indicators: Sequence[str], n: int) -> "Measurement":

@@ -77,7 +77,7 @@ class PerplexityScorer:
         prompts = [each.prompt_tokens for each in full]
         responses = [each.response_tokens for each in full]
         read = np.array([reason is None for reason in found.reasons])
-        nll, alone = self._nll(kept, found.reasons)
+        nll, alone = self._nll(kept, found)
         values = {
             "input_length": np.where(read, prompts, np.nan),
             "output_length": np.where(read, responses, np.nan),
@@ -91,10 +91,10 @@ class PerplexityScorer:
         return found.explained()
 
     def _nll(
-        self, kept: list[Rendered], reasons: list[str | None]
+        self, kept: list[Rendered], found: Measurement
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Mean NLL behind the prompt and alone; both forms of a text share the batches."""
-        rows = [row for row, reason in enumerate(reasons) if reason is None]
+        rows = [row for row, reason in enumerate(found.reasons) if reason is None]
         texts = [self._behind_prompt(kept[row]) for row in rows]
         if _NEED_ALONE & set(self.indicators):
             texts += [self._alone(kept[row]) for row in rows]
@@ -104,15 +104,16 @@ class PerplexityScorer:
         def compute(batch: NDArray[np.int64]) -> None:
             means[batch] = self.log_loss.means([texts[i] for i in batch])
 
-        for_each_batch([len(t.ids) for t in texts], self.token_budget, compute, failures)
+        lengths = [len(t.ids) for t in texts]
+        found.work = for_each_batch(lengths, self.token_budget, compute, failures)
         for i, failure in enumerate(failures):
             row = rows[i % len(rows)]
-            reasons[row] = reasons[row] or failure
-        found = np.full((2, len(kept)), np.nan)
-        found[0, rows] = means[: len(rows)]
+            found.reasons[row] = found.reasons[row] or failure
+        nll = np.full((2, len(kept)), np.nan)
+        nll[0, rows] = means[: len(rows)]
         if len(texts) > len(rows):
-            found[1, rows] = means[len(rows) :]
-        return found[0], found[1]
+            nll[1, rows] = means[len(rows) :]
+        return nll[0], nll[1]
 
     def _behind_prompt(self, text: Rendered) -> "Counted":
         """The text up to its last counted token; a start token if the first one is counted."""

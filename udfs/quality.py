@@ -59,7 +59,8 @@ class QualityScorer:
         def compute(batch: NDArray[np.int64]) -> None:
             logits[batch] = self._logits([pairs[row] for row in batch])
 
-        for_each_batch([n + 3 for n in read], self.token_budget, compute, found.reasons, rows)
+        lengths = [n + 3 for n in read]
+        found.work = for_each_batch(lengths, self.token_budget, compute, found.reasons, rows)
         found.values = {name: self._scaled(name, logits) for name in self.indicators}
         return found.explained()
 

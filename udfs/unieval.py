@@ -79,7 +79,7 @@ class UniEvalScorer:
             scores[batch] = self._scores([kept[row][i] for row, i in (asked[b] for b in batch)])
 
         lengths = [len(kept[row][i]) for row, i in asked]
-        for_each_batch(lengths, self.token_budget, compute, failures)
+        found.work = for_each_batch(lengths, self.token_budget, compute, failures)
         for (row, i), score, failure in zip(asked, scores, failures, strict=True):
             found.values[self.indicators[i]][row] = score
             found.reasons[row] = found.reasons[row] or failure

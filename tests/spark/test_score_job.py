@@ -216,6 +216,21 @@ def test_the_run_is_in_mlflow(first, quick: dict[str, str]) -> None:
     assert recorded.inputs.dataset_inputs
 
 
+def test_every_task_says_what_it_did(first, quick: dict[str, str]) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(quick["tracking"])
+    folder = Path(client.download_artifacts(first.run_id, "audit.json"))
+    audit = json.loads(folder.read_text(encoding="utf-8"))
+    assert sum(window["rows"] for window in audit["mtld"]) == 40
+    assert {window["device"] for window in audit["mtld"]} == {"cpu"}
+    embedded = audit["embed"]
+    assert sum(window["rows"] for window in embedded) == 40
+    assert all(window["computed"] >= window["wanted"] > 0 for window in embedded)
+    assert client.get_run(first.run_id).data.metrics["padding_embed"] >= 1
+    assert "% padding" in first.text()
+
+
 def test_the_tables_hold_exactly_the_columns_of_the_contract(first) -> None:
     for table in DATA_TABLES:
         stored = first.store.read(table).columns
