@@ -24,6 +24,7 @@ from rich.table import Table
 from bench.knn import _given, made_vectors
 from instructmining.session import get_session
 from instructmining.settings import Knn
+from udfs.arrow import vector_lists
 from udfs.cells import neighbors_by_cells
 from udfs.neighbors import neighbors_of_pool
 
@@ -75,16 +76,18 @@ def add(table: Table, rows: DataFrame, exact: pd.Series, knn: Knn) -> bool:
 def stored(spark: SparkSession, vectors: np.ndarray, file: Path) -> tuple[list[str], DataFrame]:
     """The vectors as the rows of a Parquet file."""
     ids = [f"{i:032x}" for i in range(len(vectors))]
-    flat = pa.array(np.ascontiguousarray(vectors).ravel())
-    lists = pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1]).cast(pa.list_(pa.float32()))
-    columns = {"example_id": ids, "vector": lists, "copies": np.zeros(len(ids), np.int64)}
+    columns = {
+        "example_id": ids,
+        "vector": vector_lists(vectors),
+        "copies": np.zeros(len(ids), np.int64),
+    }
     pq.write_table(pa.table(columns), file, row_group_size=20_000)
     return ids, spark.read.parquet(str(file))
 
 
 def sixth(found: DataFrame) -> pd.Series:
     """The last distance of every row, by id."""
-    rows = found.selectExpr("example_id", "element_at(distances, -1) AS distance").toPandas()
+    rows = found.selectExpr("example_id", "array_max(distances) AS distance").toPandas()
     return pd.Series(rows["distance"].to_numpy(), index=rows["example_id"])
 
 

@@ -76,7 +76,7 @@ class Run:
     def log_audit(self, windows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
         """Record, by stage, what each task did where: `audit.json`."""
         if self._client is not None:
-            self._client.log_dict(self.id, {k: list(v) for k, v in windows.items()}, "audit.json")
+            self._client.log_dict(self.id, dict(windows), "audit.json")
 
     def log_metrics(self, metrics: Mapping[str, float], prefix: str = "") -> None:
         """Record counts, or with `prefix="seconds_"` the times of stages."""

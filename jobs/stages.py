@@ -14,6 +14,7 @@ from instructmining.progress import StageProgress
 from instructmining.settings import Knn, Settings
 from instructmining.tables import Store
 from jobs.provenance import admit
+from udfs.arrow import vectors
 from udfs.audit import Window, open_audit, words
 from udfs.cells import neighbors_by_cells
 from udfs.indicator import with_measurements
@@ -97,10 +98,10 @@ def run_knn(
 ) -> StageResult:
     """Distances to the neighbours within the pool, anew when its members or vectors changed."""
     started, knn = time.monotonic(), settings.knn
-    vectors = store.read("embeddings").where(
+    embedded = store.read("embeddings").where(
         (F.col("fingerprint") == model.fingerprint) & F.col("vector").isNotNull()
     )
-    rows = pool.members.join(vectors.dropDuplicates(["example_id"]), "example_id")
+    rows = pool.members.join(embedded.dropDuplicates(["example_id"]), "example_id")
     version = knn_version(rows, model, knn)
     if _knn_is_current(store, pool.name, version):
         return StageResult("knn", 0, 0, 0, time.monotonic() - started, "unchanged")
@@ -163,7 +164,4 @@ def _collect_vectors(rows: DataFrame, count: int) -> tuple[list[str], np.ndarray
         chosen = rows.where(F.col("bucket") % parts == part) if parts > 1 else rows
         tables.append(chosen.select("example_id", "vector", "copies").toArrow())
     table = pa.concat_tables(tables).sort_by("example_id").combine_chunks()
-    flat = table["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    ids = table["example_id"].to_pylist()
-    matrix = flat.reshape(len(ids), -1).astype(np.float32)
-    return ids, matrix, table["copies"].to_numpy()
+    return table["example_id"].to_pylist(), vectors(table["vector"]), table["copies"].to_numpy()

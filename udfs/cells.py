@@ -8,20 +8,20 @@ sample against the whole pool and goes into the method's words.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import faiss
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pyspark import TaskContext
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from instructmining.settings import Knn
-from udfs.device import limit_threads
-from udfs.knn import Search, known_distances
+from udfs.arrow import distance_lists, vectors, windows
+from udfs.knn import Search, asked_distances
+from udfs.neighbors import limit_search_threads
 
 _TRAINED_ON = 64  # sampled rows per cell
 _TRAINED_ON_AT_MOST = 500_000  # which the driver holds
@@ -74,14 +74,14 @@ def neighbors_by_cells(rows: DataFrame, knn: Knn) -> tuple[DataFrame, str]:
 def _cells(rows: DataFrame, count: int, knn: Knn) -> Cells:
     wanted = max(1, -(-count // knn.cell_rows))
     sample = _sampled(rows, min(wanted * _TRAINED_ON, _TRAINED_ON_AT_MOST))
-    vectors = _vectors(sample)
-    wanted = min(wanted, len(vectors))
-    means = faiss.Kmeans(vectors.shape[1], wanted, niter=10, seed=_SEED, spherical=True,
+    sampled = vectors(sample["vector"])
+    wanted = min(wanted, len(sampled))
+    means = faiss.Kmeans(sampled.shape[1], wanted, niter=10, seed=_SEED, spherical=True,
                          min_points_per_centroid=1)  # fmt: skip
-    means.train(vectors)
+    means.train(sampled)
     visits = min(knn.visits, wanted)
-    labels = _nearest_cells(vectors, means.centroids, visits)
-    share = np.bincount(labels.ravel(), minlength=wanted) / len(vectors)
+    labels = _nearest_cells(sampled, means.centroids, visits)
+    share = np.bincount(labels.ravel(), minlength=wanted) / len(sampled)
     slices = np.maximum(1, np.ceil(share * count / _ASKING_PER_GROUP)).astype(np.int64)
     return Cells(means.centroids, slices, visits)
 
@@ -90,9 +90,9 @@ def _asking(cells: Cells) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.Re
     """Each row once where it lies (in every slice), and once wherever it asks."""
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        _limit()
+        limit_search_threads()
         for batch in batches:
-            near = _nearest_cells(_vectors(batch), cells.centroids, cells.visits)
+            near = _nearest_cells(vectors(batch["vector"]), cells.centroids, cells.visits)
             rows, turns = np.arange(batch.num_rows), cells.slices[near[:, 0]]
             lying = np.repeat(rows, turns)
             slices = np.arange(len(lying)) - np.repeat(np.cumsum(turns) - turns, turns)
@@ -120,11 +120,12 @@ def _within(search: Search, count_copies: bool) -> Callable[[pa.Table], pa.Table
     """Search one cell for all that ask there."""
 
     def run(group: pa.Table) -> pa.Table:
-        _limit()
+        limit_search_threads()
         in_pool = group["in_pool"].combine_chunks()
         pool, asked = group.filter(in_pool), group.filter(pa.compute.invert(in_pool))
         if not pool.num_rows:
-            return _lists(asked["example_id"], [[]] * asked.num_rows)
+            nothing = distance_lists(np.empty((asked.num_rows, 0)))
+            return pa.table({"example_id": asked["example_id"], "distances": nothing})
         return _distances(pool, asked, search, count_copies)
 
     return run
@@ -137,15 +138,11 @@ def _distances(pool: pa.Table, asked: pa.Table, search: Search, count_copies: bo
     own = pa.compute.index_in(asked["example_id"], pool["example_id"].combine_chunks())
     own = own.combine_chunks().fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     copies = pool["copies"].to_numpy() if count_copies else None
-    index = ExactIndex(_vectors(pool))
-    wanted = min(max(search.candidates, search.neighbors + 1), index.ntotal)
-    squared, labels = index.search(_vectors(asked), own, search.neighbors, wanted)
-    found = known_distances(squared, labels, own, Search(search.neighbors, wanted, copies))
-    return _lists(asked["example_id"], [[d for d in row if d == d] for row in found.tolist()])
-
-
-def _lists(ids: pa.ChunkedArray, distances: list[list[float]]) -> pa.Table:
-    return pa.table({"example_id": ids, "distances": pa.array(distances, pa.list_(pa.float64()))})
+    found = asked_distances(
+        ExactIndex(vectors(pool["vector"])), vectors(asked["vector"]), own,
+        replace(search, copies=copies),
+    )  # fmt: skip
+    return pa.table({"example_id": asked["example_id"], "distances": distance_lists(found)})
 
 
 def _merged(parts: DataFrame, neighbors: int) -> DataFrame:
@@ -160,10 +157,9 @@ def _recall(
     """Share of sampled rows whose last distance is that of the whole pool, and their number."""
     true = _in_whole_pool(rows, _sampled(rows, _RECALL_SAMPLE), search, count_copies)
     pairs = true.withColumnRenamed("distances", "true").join(found, "example_id")
-    off = F.abs(F.element_at("true", -1) - F.element_at("distances", -1))
-    right = (F.size("true") == F.size("distances")) & (
-        F.coalesce(off <= _SAME * F.greatest(F.element_at("true", -1), F.lit(_SAME)), F.lit(True))
-    )
+    last, here = F.array_max("true"), F.array_max("distances")  # null of an empty list
+    near = F.abs(last - here) <= _SAME * F.greatest(last, F.lit(_SAME))
+    right = (F.size("true") == F.size("distances")) & F.coalesce(near, F.lit(True))
     row = pairs.agg(F.avg(right.cast("double")).alias("share"), F.count("*").alias("n")).first()
     assert row is not None  # noqa: S101 - an aggregate without grouping has one row
     return float(row.share), int(row.n)
@@ -185,22 +181,11 @@ def _in_whole_pool(
     """Few rows, sent to every task, against all rows."""
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        _limit()
-        for pool in _windows(batches):
+        limit_search_threads()
+        for pool in windows(batches, _WINDOW):
             yield from _distances(pool, asked, search, count_copies).to_batches()
 
     return _merged(rows.mapInArrow(run, _FOUND), search.neighbors)
-
-
-def _windows(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
-    waiting: list[pa.RecordBatch] = []
-    for batch in batches:
-        waiting.append(batch)
-        if sum(each.num_rows for each in waiting) >= _WINDOW:
-            yield pa.Table.from_batches(waiting)
-            waiting = []
-    if any(each.num_rows for each in waiting):
-        yield pa.Table.from_batches(waiting)
 
 
 def _sampled(rows: DataFrame, wanted: int) -> pa.Table:
@@ -210,21 +195,6 @@ def _sampled(rows: DataFrame, wanted: int) -> pa.Table:
     )
 
 
-def _vectors(rows: pa.Table | pa.RecordBatch) -> Vectors:
-    column = rows["vector"]
-    column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    flat = column.flatten().to_numpy(zero_copy_only=False)
-    # A copy, which torch may write to.
-    return np.array(flat, np.float32).reshape(rows.num_rows, -1)
-
-
-def _nearest_cells(vectors: Vectors, centroids: Vectors, wanted: int) -> NDArray[np.int64]:
-    found: NDArray[np.int64] = faiss.knn(vectors, centroids, wanted)[1]
+def _nearest_cells(rows: Vectors, centroids: Vectors, wanted: int) -> NDArray[np.int64]:
+    found: NDArray[np.int64] = faiss.knn(rows, centroids, wanted)[1]
     return found
-
-
-def _limit() -> None:
-    task = TaskContext.get()
-    threads = task.cpus() if task else 1
-    limit_threads(threads)
-    faiss.omp_set_num_threads(threads)

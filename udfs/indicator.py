@@ -20,6 +20,7 @@ from pyspark.sql import functions as F
 
 from instructmining.models import ModelList, ResolvedModel, resolve
 from instructmining.settings import Measure
+from udfs.arrow import vector_lists, windows
 from udfs.audit import window as audited
 from udfs.device import choose_device, limit_threads, resolve_dtype
 from udfs.measurement import FAILED, Conversation, Measurement
@@ -53,7 +54,7 @@ def with_measurements(
         started = time.monotonic()
         scorer = _scorer(model, measure)
         loading = time.monotonic() - started
-        for window in _windows(batches):
+        for window in windows(batches, WINDOW_ROWS):
             started = time.monotonic()
             measured = scorer.measure(window["messages"].to_pylist())
             seconds = time.monotonic() - started
@@ -132,17 +133,6 @@ def _scorer(model: ResolvedModel, measure: Measure) -> Any:
     return load_scorer(model.model_copy(update=local), device, dtype, measure.token_budget)
 
 
-def _windows(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
-    waiting: list[pa.RecordBatch] = []
-    for batch in batches:
-        waiting.append(batch)
-        if sum(each.num_rows for each in waiting) >= WINDOW_ROWS:
-            yield pa.Table.from_batches(waiting)
-            waiting = []
-    if waiting and any(each.num_rows for each in waiting):
-        yield pa.Table.from_batches(waiting)
-
-
 def _as_arrow(window: pa.Table, measured: Measurement, embeds: bool) -> pa.RecordBatch:
     reasons = measured.reasons
     failed = [reason is not None and reason.startswith(FAILED) for reason in reasons]
@@ -170,10 +160,8 @@ def _maps(measured: Measurement) -> pa.Array:
 def _vectors(measured: Measurement) -> pa.Array:
     vectors = measured.vectors
     assert vectors is not None  # noqa: S101 - sentence encoders always return them
-    width = vectors.shape[1]
     absent = pa.array(~np.isfinite(vectors).all(axis=1))
-    flat = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), width)
-    lists = flat.cast(pa.list_(pa.float32()))
+    lists = vector_lists(vectors)
     return pa.compute.if_else(absent, pa.scalar(None, lists.type), lists)
 
 

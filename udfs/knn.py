@@ -66,24 +66,34 @@ def neighbor_distances(index: Any, rows: Ids, search: Search) -> Floats:
     Returns:
         float64[m, k], ascending; NaN where the pool has fewer neighbours.
     """
-    wanted = min(max(search.candidates, search.neighbors + 1), index.ntotal)
+    wanted = _proposed(index, search)
     near = _in_graph if isinstance(index, faiss.Index) else _in_pool
     squared, labels = near(index, rows, wanted, search)
-    return known_distances(squared, labels, rows, search)
+    return _distances(squared, labels, rows, search)
 
 
-def known_distances(squared: Vectors, labels: Ids, own: Ids, search: Search) -> Floats:
-    """What a search found, as distances to the neighbours.
+def asked_distances(index: Any, queries: Vectors, own: Ids, search: Search) -> Floats:
+    """Distances of any vectors to their neighbours in a pool.
 
     Args:
-        squared: float32[m, c], ascending squared distances, infinite where there is no neighbour.
-        labels: int64[m, c], the rows they belong to.
-        own: int64[m], the row of each query; -1: it is not in this pool.
+        index: an `ExactIndex` of the pool.
+        queries: float32[m, d] of unit length.
+        own: int64[m], the row of each query in the pool; -1: it is not in it.
         search: how.
 
     Returns:
         float64[m, k], ascending; NaN where the pool has fewer neighbours.
     """
+    squared, labels = index.search(queries, own, search.neighbors, _proposed(index, search))
+    return _distances(squared, labels, own, search)
+
+
+def _proposed(index: Any, search: Search) -> int:
+    return int(min(max(search.candidates, search.neighbors + 1), index.ntotal))
+
+
+def _distances(squared: Vectors, labels: Ids, own: Ids, search: Search) -> Floats:
+    """By falling nearness; infinite squares and `own` = -1 stand for what is not in the pool."""
     distances = np.sqrt(squared.astype(np.float64))
     if search.copies is not None:
         counts = 1 + search.copies[labels]

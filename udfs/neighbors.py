@@ -13,6 +13,7 @@ from pyspark import SparkFiles, TaskContext
 from pyspark.sql import DataFrame, SparkSession
 
 from instructmining.settings import Knn
+from udfs.arrow import distance_lists
 from udfs.device import limit_threads
 from udfs.knn import Search, build_index, neighbor_distances, recall
 
@@ -57,20 +58,26 @@ def neighbors_of_pool(
     search = Search(knn.neighbors, knn.candidates, copies)
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        task = TaskContext.get()
-        index = _arrived(carrier, version, task.cpus() if task else 1)
+        limit_search_threads()
+        index = _arrived(carrier, version)
         for batch in batches:
             rows = batch["id"].to_numpy()
-            found = neighbor_distances(index, rows, search)
-            lists = [[d for d in row if d == d] for row in found.tolist()]
             yield pa.RecordBatch.from_pydict({
                 "example_id": names.value.take(pa.array(rows)),
-                "distances": pa.array(lists, pa.list_(pa.float64())),
+                "distances": distance_lists(neighbor_distances(index, rows, search)),
             })  # fmt: skip
 
     slots = int(spark.sparkContext.defaultParallelism)
     rows = spark.range(0, len(ids), 1, max(1, min(slots, len(ids) // _ROWS_PER_TASK)))
     return rows.mapInArrow(run, "example_id STRING, distances ARRAY<DOUBLE>"), method
+
+
+def limit_search_threads() -> None:
+    """Let torch and FAISS use the cores of this task and no more."""
+    task = TaskContext.get()
+    threads = task.cpus() if task else 1
+    limit_threads(threads)
+    faiss.omp_set_num_threads(threads)
 
 
 def _carry_pool(
@@ -105,9 +112,7 @@ def _sent(spark: SparkSession, name: str, files: str | None, write: Callable[[st
 _INDEX: dict[str, Any] = {}  # the last index of this worker process
 
 
-def _arrived(carrier: Any, version: str, threads: int) -> Any:
-    limit_threads(threads)
-    faiss.omp_set_num_threads(threads)
+def _arrived(carrier: Any, version: str) -> Any:
     if version not in _INDEX:
         _INDEX.clear()
         _INDEX[version] = _opened(carrier)

@@ -95,3 +95,9 @@ def test_fewer_visits_say_how_much_they_miss(spark, vectors, alone):
     assert 0.05 < right < 0.995
     assert abs(told - right) < 0.06  # a sample of 1,000 of 2,600
     assert (found >= alone - 1e-6).all()  # what is missed can only be nearer
+
+
+def test_rows_alone_in_their_cells_ask_the_whole_pool(spark, vectors, alone):
+    found, method = by_cells(spark, vectors, cell_rows=1, visits=1)
+    np.testing.assert_allclose(found, alone, rtol=1e-6)
+    assert ", 0.0000 of the distances right" in method  # of the cells; asking again is not counted

@@ -1,0 +1,38 @@
+"""Vectors and distances between Arrow and NumPy, and rows gathered across Arrow's batches."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+
+def windows(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
+    """At least `rows` rows at a time; fewer only at the end, and none without a row."""
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        waiting.append(batch)
+        if sum(each.num_rows for each in waiting) >= rows:
+            yield pa.Table.from_batches(waiting)
+            waiting = []
+    if any(each.num_rows for each in waiting):
+        yield pa.Table.from_batches(waiting)
+
+
+def vectors(lists: pa.Array | pa.ChunkedArray) -> NDArray[np.float32]:
+    """float32[n, d], a copy that may be written to, of n ≥ 1 lists of equal length."""
+    whole = lists.combine_chunks() if isinstance(lists, pa.ChunkedArray) else lists
+    flat = whole.flatten().to_numpy(zero_copy_only=False)
+    return np.array(flat, np.float32).reshape(len(lists), -1)
+
+
+def vector_lists(rows: NDArray[np.float32]) -> pa.Array:
+    """float32[n, d] as n lists."""
+    flat = pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel()), rows.shape[1])
+    return flat.cast(pa.list_(pa.float32()))
+
+
+def distance_lists(distances: NDArray[np.float64]) -> pa.Array:
+    """float64[n, k] as n lists without their NaN, which stand for neighbours there are not."""
+    lists = [[d for d in row if d == d] for row in distances.tolist()]
+    return pa.array(lists, pa.list_(pa.float64()))
