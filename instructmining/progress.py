@@ -14,9 +14,9 @@ _LINE_SECONDS = 5.0  # a log needs no more than this
 class StageProgress:
     """Rows done, rows per second and the time that remains, on standard error."""
 
-    def __init__(self, stage: str, rows: int) -> None:
+    def __init__(self, stage: str, rows: int, unit: str = "rows") -> None:
         """Nothing is shown before the first `advance`."""
-        self._stage, self._rows, self._done = stage, rows, 0
+        self._stage, self._rows, self._done, self._unit = stage, rows, 0, unit
         self._started = self._printed = time.monotonic()
         self._bar: Progress | None = None
         self._task = TaskID(0)
@@ -25,7 +25,7 @@ class StageProgress:
         if sys.stderr.isatty() and self._rows:
             self._bar = Progress(
                 TextColumn("{task.description:<12}"), BarColumn(),
-                TextColumn("{task.completed:,.0f} of {task.total:,.0f} rows"),
+                TextColumn("{task.completed:,.0f} of {task.total:,.0f} " + self._unit),
                 TextColumn("{task.fields[rate]}"), TimeRemainingColumn(),
                 console=Console(stderr=True), transient=True,
             )  # fmt: skip
@@ -39,16 +39,22 @@ class StageProgress:
         now = time.monotonic()
         rate = self._done / max(now - self._started, 1e-9)
         if self._bar:
-            self._bar.update(self._task, advance=rows, rate=f"{rate:,.0f} rows/s")
+            self._bar.update(self._task, advance=rows, rate=self._speed(rate))
         elif now - self._printed >= _LINE_SECONDS or self._done >= self._rows:
             self._printed = now
             left = (self._rows - self._done) / max(rate, 1e-9)
             print(
-                f"{self._stage:<12} {self._done:>12,} of {self._rows:,} rows  "
-                f"{rate:,.0f} rows/s  {duration(left)} left",
+                f"{self._stage:<12} {self._done:>12,} of {self._rows:,} {self._unit}  "
+                f"{self._speed(rate)}  {duration(left)} left",
                 file=sys.stderr,
                 flush=True,
             )
+
+    def _speed(self, rate: float) -> str:
+        """`120 rows/s`, `3.2 runs/min`."""
+        if rate < 1:
+            return f"{60 * rate:.1f} {self._unit}/min"
+        return f"{rate:,.0f} {self._unit}/s"
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None,

@@ -92,6 +92,38 @@ def promote(version: str, settings: Tracking, alias: str = CHAMPION) -> tuple[st
     return name, number, before
 
 
+def refuse_unproven(version: str, settings: Tracking) -> None:
+    """Let only a rule become champion that predicts better than what there is.
+
+    Args:
+        version: as for `promote`.
+        settings: where the rules are registered.
+
+    Raises:
+        UserError: its cross-validated error, stored when it was fitted, is not below that of the
+            mean alone and that of the champion's terms refitted on the same runs.
+    """
+    _require(settings, "promote a rule")
+    uri = f"models:/{settings.registry_model}/{version}" if version.isdigit() else version
+    name, number = resolve_version(uri, settings)
+    rule = load_rule(f"models:/{name}/{number}", settings)
+    with connection(settings) as client:
+        incumbent = _aliases(client, name).get(CHAMPION)
+    gate: dict[str, Any] = rule.provenance.get("cross_validation") or {}
+    rivals = {"the mean alone": gate.get("rmse_mean_only")}
+    if incumbent not in (None, number):
+        champion = f"models:/{name}/{incumbent}"
+        rivals[f"the champion ({champion}) refitted"] = gate.get("rmse_others", {}).get(champion)
+    for rival, error in rivals.items():
+        if error is None:
+            raise UserError(f"{uri} was not compared with {rival}: fit it beside that "
+                            "(instructmining fit), or promote it with --force")  # fmt: skip
+        if not gate["rmse"] < error:
+            raise UserError(f"{uri} is not better than {rival}: cross-validated error "
+                            f"{gate['rmse']:.5f} against {error:.5f}; --force promotes it "
+                            "nevertheless")  # fmt: skip
+
+
 def resolve_version(uri: str, settings: Tracking) -> tuple[str, int]:
     """The registered model's name and version behind `models:/NAME@ALIAS` or `models:/NAME/7`."""
     parts = _URI.fullmatch(uri)

@@ -56,6 +56,40 @@ class Knn(_Settings):
     visits: int = Field(default=8, ge=1)  # cells that a row asks in; more finds more
 
 
+class Finetune(_Settings):
+    """How a model is finetuned on a subset; all of it is part of a run's key."""
+
+    epochs: int = Field(default=2, ge=1)
+    batch_rows: int = Field(default=16, ge=1)  # examples of one step
+    rate: float | None = None  # None: 2e-5, with LoRA 2e-4, below 100 M parameters 3e-4
+    warm_up: float = Field(default=0.1, ge=0, le=1)  # share of the steps; then a cosine to 5 %
+    weight_decay: float = 0.0
+    max_length: int = Field(default=512, ge=8)  # tokens; the end of a longer response is cut
+    adapter: Literal["auto", "full", "lora"] = "auto"  # auto: LoRA from 3e9 parameters
+    lora_rank: int = Field(default=16, ge=1)
+    dtype: Literal["auto", "bfloat16", "float32"] = "auto"  # of the weights; masters are float32
+
+
+class Fit(_Settings):
+    """How a rule is learned."""
+
+    pools: tuple[str, ...] = ()  # scored pools to draw from; none: `pool`
+    evaluation: tuple[str, ...] = ()  # NAME=DATA, or DATA; the first is the target
+    base: str | None = None  # model to finetune; None: the list's perplexity model
+    subsets: int = Field(default=129, ge=1)
+    size: int = Field(default=300, ge=1)  # examples of a subset
+    design: Literal["spread", "random"] = "spread"
+    repeats: int = Field(default=6, ge=0)  # subsets trained again with another seed: the noise
+    candidates: int = Field(default=50_000, ge=1)  # rows drawn from; more are sampled by hash
+    indicators: tuple[str, ...] = ()  # none: all that are measured
+    criterion: Literal["cv", "aic", "bic", "p"] = "cv"
+    seed: int = 0
+    max_runs: int | None = None
+    budget_minutes: float | None = None  # no further wave is begun that would end later
+    max_failed_fraction: float = Field(default=0.1, ge=0, le=1)
+    register_rule: bool = True
+
+
 class Rule(_Settings):
     """Which rule predicts."""
 
@@ -73,7 +107,7 @@ class Tracking(_Settings):
 
 
 class Settings(_Settings):
-    """Everything a `score` run was told."""
+    """Everything a command was told."""
 
     input: tuple[str, ...] = ()
     store: str = "out"
@@ -87,6 +121,8 @@ class Settings(_Settings):
     measure: Measure = Measure()
     knn: Knn = Knn()
     rule: Rule = Rule()
+    finetune: Finetune = Finetune()
+    fit: Fit = Fit()
     tracking: Tracking = Tracking()
 
 

@@ -100,6 +100,36 @@ class Run:
             self.id, [DatasetInput(_dataset(given)._to_mlflow_entity(), tags) for given in inputs]
         )
 
+    def log_child(
+        self, name: str, params: Mapping[str, Any], metrics: Mapping[str, float]
+    ) -> None:  # fmt: skip
+        """Record a run below this one, finished as it is logged."""
+        if self._client is None:
+            return
+        from mlflow.entities import Metric, Param
+        from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+        experiment, now = self._client.get_run(self.id).info.experiment_id, int(time.time() * 1000)
+        child = self._client.create_run(experiment, tags={MLFLOW_PARENT_RUN_ID: self.id},
+                                        run_name=name).info.run_id  # fmt: skip
+        self._client.log_batch(
+            child,
+            [Metric(key, float(value), now, 0) for key, value in metrics.items()],
+            [Param(key, str(value)[:_PARAM_LENGTH]) for key, value in params.items()],
+        )
+        self._client.set_terminated(child)
+
+    def log_text(self, text: str, file: str) -> None:
+        """Record a text as an artifact."""
+        if self._client is not None:
+            self._client.log_text(self.id, text, file)
+
+    def log_figures(self, figures: Mapping[str, Any]) -> None:
+        """Record figures as `plots/NAME.png`."""
+        if self._client is not None:
+            for name, figure in figures.items():
+                self._client.log_figure(self.id, figure, f"plots/{name}.png")
+
     def log_histogram(
         self, name: str, edges: NDArray[np.float64], counts: NDArray[np.int64], missing: int = 0
     ) -> None:

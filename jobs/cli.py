@@ -60,6 +60,33 @@ def score(**given: Any) -> None:
     run_with_session(settings)
 
 
+@commands.command()
+@click.option("--store", "--output", "store", help="Folder, or catalog.schema, that `score` wrote.")
+@click.option("--files", help="Folder that all nodes see, for what is not a table.")
+@click.option("--pool", "--pools", "pools", help=f"Scored pools to draw from, {_COMMA}.")
+@click.option("--eval", "evaluation", multiple=True, metavar="NAME=DATA",
+              help="Data with reference answers; the first is the target.")  # fmt: skip
+@click.option("--models", help="The list the pools were scored with.")
+@click.option("--base", help="Model to finetune; default: the list's perplexity model.")
+@click.option("--subsets", type=int, help="How many; the paper had 129.")
+@click.option("--size", type=int, help="Examples of each subset.")
+@click.option("--design", help="spread or random.")
+@click.option("--indicators", help=f"That may become terms, {_COMMA}; default: all measured.")
+@click.option("--criterion", help="cv, aic, bic or p.")
+@click.option("--seed", type=int, help="Of everything random.")
+@click.option("--epochs", type=int, help="Of each finetune.")
+@click.option("--max-runs", type=int, help="No more finetunes than this.")
+@click.option("--budget", "budget_minutes", type=float, help="Minutes; no wave ends later.")
+@click.option("--device", help="auto, cpu or cuda.")
+@click.option("--dtype", help="auto, bfloat16 or float32.")
+@common
+def fit(**given: Any) -> None:
+    """Learn a rule from finetuned subsets and register it as a candidate."""
+    from jobs.fit_rule import run_with_session
+
+    run_with_session(fit_settings(given))
+
+
 commands.add_command(models)
 commands.add_command(rules)
 
@@ -77,6 +104,21 @@ def score_settings(given: dict[str, Any]) -> Settings:
         "measure": {key: given[key] for key in ("device", "dtype", "max_failed_fraction",
                                                 "retry_failed")},
         "rule": {"source": given["rule"], "strict": given["strict_rule"]},
+        "tracking": {"uri": given["tracking_uri"]},
+    }  # fmt: skip
+    return load_settings(given["settings_file"], given["sets"], options)
+
+
+def fit_settings(given: dict[str, Any]) -> Settings:
+    """Options of `fit` as settings."""
+    options = {
+        **{key: given[key] for key in ("store", "files", "models")},
+        "fit": {"pools": _listed(given["pools"]), "evaluation": given["evaluation"] or None,
+                "indicators": _listed(given["indicators"]),
+                **{key: given[key] for key in ("base", "subsets", "size", "design", "criterion",
+                                               "seed", "max_runs", "budget_minutes")}},
+        "finetune": {"epochs": given["epochs"], "dtype": given["dtype"]},
+        "measure": {"device": given["device"]},
         "tracking": {"uri": given["tracking_uri"]},
     }  # fmt: skip
     return load_settings(given["settings_file"], given["sets"], options)

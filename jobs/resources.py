@@ -115,7 +115,7 @@ def check_memory(
     """
     notes = []
     for stage, model in models.items():
-        weights = place.copies * _elements(model) * place.width
+        weights = place.copies * parameters_of(model) * place.width
         likely = weights + place.copies * _working(model, place, budget)
         source = model.spec.source
         held = f"{place.copies} copies of {source} need" if place.copies > 1 else f"{source} needs"
@@ -184,7 +184,12 @@ def _tasks_of_executor(conf: Conf, measure: Measure) -> int | None:
     return max(1, int(tasks))
 
 
-def _elements(model: ResolvedModel) -> int:
+def parameters_of(model: ResolvedModel) -> int:
+    """How many numbers the model's safetensors files hold, read from their headers.
+
+    Raises:
+        UserError: there is no such file.
+    """
     folders = [folder for folder in (model.folder, model.base_folder) if folder]
     files = [file for folder in folders for file in Path(folder).glob("*.safetensors")]
     if not any(Path(model.folder).rglob("*.safetensors")):

@@ -14,10 +14,11 @@ from instructmining.registry import (
     load_rule,
     promote,
     publish_rule,
+    refuse_unproven,
 )
 from instructmining.rule import LinearRule, built_in_rules
 from instructmining.settings import Tracking, load_settings
-from jobs.options import common
+from jobs.options import common, flag
 
 
 @click.group()
@@ -85,10 +86,18 @@ def publish(sources: tuple[str, ...], alias: str | None, **given: Any) -> None:
 @rules.command("promote")
 @click.argument("version")
 @click.option("--alias", default=CHAMPION, show_default=True)
+@flag("--force", "Also a rule that does not pass the gate.")
 @common
-def promote_command(version: str, alias: str, **given: Any) -> None:
-    """Point an alias at a version: a number, or models:/NAME/NUMBER."""
-    name, number, before = promote(version, _tracking(given), alias)
+def promote_command(version: str, alias: str, force: bool | None, **given: Any) -> None:
+    """Point an alias at a version: a number, or models:/NAME/NUMBER.
+
+    The champion moves only to a rule whose cross-validated error is below that of the mean alone
+    and that of the champion's terms, refitted on the same runs.
+    """
+    tracking = _tracking(given)
+    if alias == CHAMPION and not force:
+        refuse_unproven(version, tracking)
+    name, number, before = promote(version, tracking, alias)
     was = f", before it was version {before}" if before else ""
     click.echo(f"{name}@{alias} is version {number}{was}")
 

@@ -24,7 +24,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from training.allocator import keep_freed_memory
 from training.data import Example, data_folder, digest, half_examples
-from training.masters import Masters, Optimizers
+from udfs.masters import Masters, Optimizers
 
 EMBEDDED = Path(__file__).resolve().parent.parent / "conf" / "models" / "embedded"
 SPECIAL = ["<|pad|>", "<|begin|>", "<|end|>", "<|user|>", "<|assistant|>", "<|system|>"]

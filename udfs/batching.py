@@ -118,11 +118,16 @@ def _attempt(compute: Callable[[Rows], None], rows: Rows) -> Exception | None:
     try:
         compute(rows)
     except Exception as error:
-        if any(sign in str(error) for sign in _DEVICE_LOST):
+        if device_is_lost(error):
             raise
         # The traceback holds the tensors of the failed call, which a retry needs the room of.
         return error.with_traceback(None)
     return None
+
+
+def device_is_lost(error: Exception) -> bool:
+    """Whether every later call in this process would fail too: the task has to die."""
+    return any(sign in str(error) for sign in _DEVICE_LOST)
 
 
 def _one_by_one(

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.utils.checkpoint import checkpoint
 from transformers import AutoModelForCausalLM
 
 from instructmining.errors import UserError
@@ -95,7 +96,7 @@ class PerplexityScorer:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Mean NLL behind the prompt and alone; both forms of a text share the batches."""
         rows = [row for row, reason in enumerate(found.reasons) if reason is None]
-        texts = [self._behind_prompt(kept[row]) for row in rows]
+        texts = [behind_prompt(kept[row], self.start) for row in rows]
         if _NEED_ALONE & set(self.indicators):
             texts += [self._alone(kept[row]) for row in rows]
         failures: list[str | None] = [None] * len(texts)
@@ -115,14 +116,6 @@ class PerplexityScorer:
             nll[1, rows] = means[len(rows) :]
         return nll[0], nll[1]
 
-    def _behind_prompt(self, text: Rendered) -> "Counted":
-        """The text up to its last counted token; a start token if the first one is counted."""
-        ids, counted = text.ids, text.counted
-        if counted[0]:
-            ids, counted = [self.start, *ids], [False, *counted]
-        last = len(counted) - counted[::-1].index(True)
-        return Counted(ids[:last], counted[:last])
-
     def _alone(self, text: Rendered) -> "Counted":
         ids = [i for i, flag in zip(text.ids, text.counted, strict=True) if flag]
         return Counted([self.start, *ids], [False] + [True] * len(ids))
@@ -133,6 +126,15 @@ class Counted(NamedTuple):
 
     ids: list[int]
     counted: list[bool]
+
+
+def behind_prompt(text: Rendered, start: int) -> Counted:
+    """The text up to its last counted token; the start token in front if the first is counted."""
+    ids, counted = text.ids, text.counted
+    if counted[0]:
+        ids, counted = [start, *ids], [False, *counted]
+    last = len(counted) - counted[::-1].index(True)
+    return Counted(ids[:last], counted[:last])
 
 
 class TokenLogLoss:
@@ -157,15 +159,19 @@ class TokenLogLoss:
 
     def means(self, texts: Sequence[Counted]) -> NDArray[np.float64]:
         """Mean NLL per text in nats, float64[n]; every text counts at least one token."""
+        with torch.inference_mode():
+            losses, rows = self.of_tokens(texts)
+        return np.bincount(rows, losses.cpu().numpy(), minlength=len(texts)) / np.bincount(rows)
+
+    def of_tokens(self, texts: Sequence[Counted]) -> tuple[torch.Tensor, NDArray[np.int64]]:
+        """NLL of every counted token, float32[t] with its gradient, and the text it is of."""
         ids, _ = pad([text.ids for text in texts], 0)
         counted, _ = pad([text.counted for text in texts], 0)
         rows, columns = np.nonzero(counted)
         where = to_device(rows * (ids.shape[1] - 1) + columns - 1, self.device)
         targets = to_device(ids[rows, columns], self.device)
-        with torch.inference_mode():
-            hidden = self._hidden(to_device(ids[:, :-1], self.device))
-            nll = self._nll(hidden.flatten(0, 1)[where], targets).cpu().numpy()
-        return np.bincount(rows, nll, minlength=len(texts)) / np.bincount(rows)
+        hidden = self._hidden(to_device(ids[:, :-1], self.device))
+        return self._nll(hidden.flatten(0, 1)[where], targets), rows
 
     def _hidden(self, ids: torch.Tensor) -> torch.Tensor:
         hidden: torch.Tensor = self.body(input_ids=ids, use_cache=False).last_hidden_state
@@ -174,10 +180,17 @@ class TokenLogLoss:
     def _nll(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         at_once = max(1, _LOGITS_AT_ONCE[self.device.partition(":")[0]] // self.vocabulary)
         parts = zip(hidden.split(at_once), targets.split(at_once), strict=True)
-        return torch.cat([
-            torch.nn.functional.cross_entropy(self._logits(h), t, reduction="none")
-            for h, t in parts
-        ])  # fmt: skip
+        return torch.cat([self._nll_of_part(*part) for part in parts])
+
+    def _nll_of_part(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        if not torch.is_grad_enabled():
+            return self._cross_entropy(hidden, targets)
+        # In training the logits are computed again on the way back instead of being kept.
+        again: torch.Tensor = checkpoint(self._cross_entropy, hidden, targets, use_reentrant=False)
+        return again
+
+    def _cross_entropy(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.cross_entropy(self._logits(hidden), targets, reduction="none")
 
     def _logits(self, hidden: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = self.head(hidden).float()

@@ -1,0 +1,130 @@
+"""From finetuning runs to a rule, and to what can honestly be said about it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from instructmining.errors import UserError
+from instructmining.regression import OlsFit, ols, univariate
+from instructmining.rule import FittedModel, LinearRule
+from instructmining.settings import Fit
+from instructmining.term_selection import (
+    CrossValidation,
+    Selection,
+    cross_validate,
+    leave_one_group_out,
+    noise_floor,
+    select_terms,
+)
+
+_FEWEST = 12  # runs below which a fit says nothing
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A fit and how far to trust it.
+
+    Attributes:
+        runs: one row per finetuned subset, see `regression_frame`.
+        singles: each indicator alone.
+        selection: which terms were taken and why.
+        fit: least squares on these terms.
+        cross_validated: of the terms, out of fold.
+        mean_only: of no terms at all, on the same folds.
+        others: by name, of the terms of other rules, refitted on the same folds.
+        left_out: out of each source in turn, where there are several.
+        noise: standard deviation of log loss between seeds of one subset, if any was repeated.
+        elsewhere: by evaluation set, the same terms refitted on its log loss.
+    """
+
+    runs: pd.DataFrame
+    singles: pd.DataFrame
+    selection: Selection
+    fit: OlsFit
+    cross_validated: CrossValidation
+    mean_only: CrossValidation
+    others: Mapping[str, CrossValidation]
+    left_out: CrossValidation | None
+    noise: float | None
+    elsewhere: Mapping[str, CrossValidation]
+
+    @property
+    def better(self) -> bool:
+        """Whether the terms predict better than the mean and than every other rule's terms."""
+        rivals = [self.mean_only, *self.others.values()]
+        return bool(self.fit.terms) and all(
+            self.cross_validated.rmse < rival.rmse for rival in rivals
+        )
+
+
+def learn(
+    runs: pd.DataFrame, indicators: Sequence[str], fit: Fit, target: str,
+    others: Mapping[str, Sequence[str]],
+) -> Learned:  # fmt: skip
+    """Choose terms, fit them, and measure the fit out of sample.
+
+    Args:
+        runs: of `regression_frame`.
+        indicators: that may become terms.
+        fit: criterion and seed.
+        target: name of the evaluation set whose log loss is fitted.
+        others: by name, terms of rules to be refitted beside it; those with a term that was not
+            measured are left out.
+
+    Raises:
+        UserError: too few runs.
+    """
+    if len(runs) < _FEWEST:
+        raise UserError(f"{len(runs)} finished runs are too few to fit a rule: {_FEWEST} at least, "
+                        "some hundred for intervals that mean something; raise --subsets or the "
+                        "budget and run again, finished runs are kept")  # fmt: skip
+    varied = [name for name in indicators if runs[name].std() > 0]
+    selection = select_terms(runs, varied, criterion=fit.criterion, seed=fit.seed)
+    terms = selection.terms
+    known = {name: tuple(t) for name, t in others.items() if t and set(t) <= set(varied)}
+    elsewhere = {}
+    for column in runs.columns:
+        name = column.removeprefix("log_loss_")
+        if name not in (column, target):
+            moved = runs.assign(log_loss=runs[column])
+            elsewhere[name] = cross_validate(moved, terms, seed=fit.seed)
+    return Learned(
+        runs=runs,
+        singles=univariate(runs, varied),
+        selection=selection,
+        fit=ols(runs, terms, seed=fit.seed),
+        cross_validated=cross_validate(runs, terms, seed=fit.seed),
+        mean_only=cross_validate(runs, (), seed=fit.seed),
+        others={name: cross_validate(runs, t, seed=fit.seed) for name, t in known.items()},
+        left_out=leave_one_group_out(runs, terms, "mix") if runs["mix"].nunique() > 1 else None,
+        noise=noise_floor(runs),
+        elsewhere=elsewhere,
+    )
+
+
+def rule_of(
+    learned: Learned, name: str, models: Mapping[str, FittedModel],
+    ranges: Mapping[str, tuple[float, float]], provenance: Mapping[str, object],
+) -> LinearRule | None:  # fmt: skip
+    """The rule, None where no term was found: a mean is no rule."""
+    fit = learned.fit
+    if not fit.terms:
+        return None
+    gate = {
+        "rmse": learned.cross_validated.rmse, "rmse_mean_only": learned.mean_only.rmse,
+        "rmse_others": {name: each.rmse for name, each in learned.others.items()},
+        "r_squared": learned.cross_validated.r_squared,
+        "rank_correlation": learned.cross_validated.rank_correlation,
+    }  # fmt: skip
+    return LinearRule(
+        name=name,
+        intercept=fit.intercept,
+        coefficients=fit.coefficients,
+        covariance=fit.covariance,
+        models={term: models[term] for term in fit.terms if term in models},
+        ranges={term: ranges[term] for term in fit.terms if term in ranges},
+        provenance={**provenance, "runs": fit.n, "cross_validation": gate,
+                    "criterion": learned.selection.criterion,
+                    "permutation_p": learned.selection.p_value},
+    )  # fmt: skip

@@ -1,0 +1,256 @@
+"""Run finetunes on Spark: wave by wave, each its own job and its own commit, none done twice."""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+
+from instructmining.errors import UserError
+from instructmining.evaluation_sets import EvaluationSet
+from instructmining.finetunes import PlannedRun, Task, finished
+from instructmining.models import ResolvedModel
+from instructmining.progress import StageProgress, duration
+from instructmining.schemas import TABLES
+from instructmining.settings import Finetune, Measure, Settings
+from instructmining.tables import Store
+from udfs.batching import device_is_lost
+from udfs.indicator import task_place
+from udfs.measurement import Conversation
+from udfs.placement import gpu_profile, model_slots, received, ship
+
+_WAVE_SECONDS = 60.0  # a wave of short runs lasts about this long: what a kill costs at most
+_ATTEMPTS = 2
+_COLUMNS = TABLES["finetuning_runs"].columns
+_SCHEMA = ", ".join(f"`{column.name}` {column.type}" for column in _COLUMNS)
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What the finetunes of one call took.
+
+    Attributes:
+        runs: finished in this call.
+        found: finished before.
+        failed: reason of each that failed in every attempt, by key.
+        seconds: wall-clock.
+        estimated: what the calibration said the runs behind it would take, and what they took.
+        left: runs not begun for want of budget.
+    """
+
+    runs: int
+    found: int
+    failed: dict[str, str]
+    seconds: float
+    estimated: tuple[float, float] | None
+    left: int
+
+
+def refuse_speculation(spark: SparkSession) -> None:
+    """A second copy of a finetune on another node is wasted and writes nothing.
+
+    Raises:
+        UserError: `spark.speculation` is on.
+    """
+    if (spark.conf.get("spark.speculation", "false") or "").lower() == "true":
+        raise UserError("spark.speculation starts slow finetunes a second time: set it to false")
+
+
+def run_finetunes(
+    store: Store, task: Task, plan: Sequence[PlannedRun], texts: Mapping[str, Conversation],
+    sets: Sequence[EvaluationSet], model: ResolvedModel, settings: Settings, run_id: str,
+    purpose: str,
+) -> Spent:  # fmt: skip
+    """Finetune what the table does not have yet.
+
+    Args:
+        store: gets `finetuning_runs`.
+        task: what the runs share.
+        plan: the runs wanted, those first that calibrate the cost.
+        texts: conversations by example id.
+        sets: measured after every run.
+        model: the base model.
+        settings: recipe, device, budget.
+        run_id: marks the rows.
+        purpose: `fit` or `evaluate`.
+    """
+    started = time.monotonic()
+    done = set(finished(store, [run.key for run in plan])["run_key"])
+    todo = [run for run in plan if run.key not in done]
+    waves = _Waves(store, task, texts, sets, model, settings, run_id, purpose)
+    failed: dict[str, str] = {}
+    estimate, left = None, 0
+    with StageProgress("finetune", len(todo), "runs") as progress:
+        for _ in range(_ATTEMPTS):
+            waiting, failed = list(todo), {}
+            while waiting:
+                wave = waiting[: waves.width()]
+                if waves.too_late(wave, time.monotonic() - started, settings.fit.budget_minutes):
+                    left = len(waiting)
+                    break
+                failed |= waves.run(wave)
+                waiting = waiting[len(wave) :]
+                progress.advance(len(wave))
+                if estimate is None and waves.calibrated and waiting:
+                    estimate = waves.estimate(waiting)
+                    cost = duration(estimate) + waves.gpu_hours(waiting)
+                    print(f"finetune: {len(waiting)} more runs, about {cost}", flush=True)
+                    begun = time.monotonic()
+            todo = [run for run in todo if run.key in failed]
+    seconds = time.monotonic() - started
+    compared = (estimate, time.monotonic() - begun) if estimate and not left else None
+    finished_now = len(plan) - len(done) - len(failed) - left
+    return Spent(finished_now, len(done), failed, seconds, compared, left)
+
+
+class _Waves:
+    """Runs in groups, and what the groups before tell of their cost."""
+
+    def __init__(
+        self, store: Store, task: Task, texts: Mapping[str, Conversation],
+        sets: Sequence[EvaluationSet], model: ResolvedModel, settings: Settings, run_id: str,
+        purpose: str,
+    ):  # fmt: skip
+        spark = store.spark
+        self.store, self.task, self.texts = store, task, texts
+        self.measure = settings.measure.model_copy(update={"dtype": settings.finetune.dtype})
+        self.recipe, self.run_id, self.purpose = settings.finetune, run_id, purpose
+        self.slots = model_slots(spark, self.measure)
+        self.profile = gpu_profile(spark, self.measure)
+        self.model = ship(spark, model)
+        self.sets = spark.sparkContext.broadcast({s.name: s.conversations for s in sets})
+        self.fixed = 0.0  # seconds of a run that trains on nothing
+        self.paid: list[tuple[int, float]] = []  # characters and seconds of training
+
+    @property
+    def calibrated(self) -> bool:
+        return bool(self.paid)
+
+    def width(self) -> int:
+        """Runs of the next wave: one per slot, several where they are short."""
+        if not self.paid:
+            return self.slots
+        mean = self.fixed + sum(s for _, s in self.paid) / len(self.paid)
+        return self.slots * max(1, int(_WAVE_SECONDS / mean))
+
+    def estimate(self, runs: Sequence[PlannedRun]) -> float:
+        """Wall-clock seconds of runs that are spread over the slots."""
+        characters, seconds = (sum(each) for each in zip(*self.paid, strict=True))
+        rate = seconds / max(1, characters)
+        return sum(self.fixed + rate * self._characters(run) for run in runs) / self.slots
+
+    def gpu_hours(self, runs: Sequence[PlannedRun]) -> str:
+        """`, 1.5 GPU hours` where the tasks own GPUs."""
+        hours = self.estimate(runs) * self.slots / 3600
+        return f", {hours:.2g} GPU hours" if self.profile is not None else ""
+
+    def too_late(self, wave: Sequence[PlannedRun], spent: float, minutes: float | None) -> bool:
+        """Whether the wave would end after the budget."""
+        if minutes is None or not self.paid:
+            return False
+        return spent + self.estimate(wave) > 60 * minutes
+
+    def run(self, wave: Sequence[PlannedRun]) -> dict[str, str]:
+        """Run and commit one wave; the reasons of the runs that failed, by key."""
+        name = hashlib.sha256("".join(run.key for run in wave).encode()).hexdigest()[:16]
+        rows = self._finetuned(wave)
+        transaction = f"{self.run_id}/finetune/{name}/{time.monotonic_ns()}"
+        self.store.append(rows, "finetuning_runs", transaction, {"run_id": self.run_id})
+        stored = self.store.read("finetuning_runs").where(f"run_id = '{self.run_id}'")
+        keys = {run.key: run for run in wave}
+        results = [row for row in stored.select("run_key", "status", "reason", "seconds").collect()
+                   if row.run_key in keys]  # fmt: skip
+        for row in results:
+            if row.status == "ok":
+                self._learn(keys[row.run_key], row.seconds)
+        good = {row.run_key for row in results if row.status == "ok"}
+        return {row.run_key: row.reason for row in results if row.run_key not in good}
+
+    def _learn(self, run: PlannedRun, seconds: float) -> None:
+        if not run.ids:
+            self.fixed = seconds
+        else:
+            self.paid.append((self._characters(run), max(0.0, seconds - self.fixed)))
+
+    def _characters(self, run: PlannedRun) -> int:
+        return sum(len(m["content"]) for i in run.ids for m in self.texts[i])
+
+    def _described(self, run: PlannedRun) -> dict[str, Any]:
+        task = self.task
+        return {
+            "run_key": run.key, "purpose": self.purpose, "subset": run.subset, "seed": run.seed,
+            "base": task.base, "base_fingerprint": task.fingerprint, "run_id": self.run_id,
+            "recipe": task.recipe_json(), "evaluation": json.dumps(dict(task.evaluation)),
+            "examples": len(run.ids), "indicators": list(run.indicators.items()),
+            "mix": list(run.mix.items()),
+        }  # fmt: skip
+
+    def _finetuned(self, wave: Sequence[PlannedRun]) -> DataFrame:
+        spark = self.store.spark
+        given = spark.sparkContext.broadcast(
+            [(self._described(run), [self.texts[i] for i in run.ids]) for run in wave]
+        )
+        model, measure, recipe, sets = self.model, self.measure, self.recipe, self.sets
+
+        def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            for batch in batches:
+                for number in batch["id"].to_pylist():
+                    about, rows = given.value[number]
+                    row = _finetune(model, measure, recipe, rows, sets.value, about["seed"])
+                    yield _as_arrow(about | row)
+
+        tasks = spark.range(0, len(wave), 1, len(wave))
+        return tasks.mapInArrow(work, _SCHEMA, profile=self.profile)
+
+
+def _finetune(
+    model: ResolvedModel, measure: Measure, recipe: Finetune, rows: Sequence[Conversation],
+    sets: Mapping[str, Sequence[Conversation]], seed: int,
+) -> dict[str, Any]:  # fmt: skip
+    """One run in this process; what breaks in it is its reason, not the end of the wave."""
+    device, dtype = task_place(measure)
+    row: dict[str, Any] = {"device": f"{device} {dtype}", "status": "ok"}
+    try:
+        outcome = _finetuner(model, device, dtype, measure.token_budget, recipe).run(
+            rows, sets, seed
+        )
+    except Exception as error:
+        if device_is_lost(error):
+            raise
+        return row | {"status": "failed", "reason": f"{type(error).__name__}: {error}"[:500]}
+    return row | {
+        "losses": list(outcome.losses.items()), "tokens": outcome.tokens, "steps": outcome.steps,
+        "train_loss": None if outcome.train_loss != outcome.train_loss else outcome.train_loss,
+        "read_tokens": outcome.read, "unused": outcome.unused, "seconds": outcome.seconds,
+    }  # fmt: skip
+
+
+_LOADED: dict[tuple[str, ...], Any] = {}  # at most one model per process
+
+
+def _finetuner(
+    model: ResolvedModel, device: str, dtype: str, budget: int | None, recipe: Finetune
+) -> Any:
+    from udfs.device import default_token_budget
+    from udfs.finetuning import Finetuner
+
+    key = (model.fingerprint, device, dtype, str(budget), recipe.model_dump_json())
+    if key not in _LOADED:
+        _LOADED.clear()
+        _LOADED[key] = Finetuner(
+            model.spec, received(model.folder), device, dtype,
+            budget or default_token_budget(device), recipe,
+        )  # fmt: skip
+    return _LOADED[key]
+
+
+def _as_arrow(row: dict[str, Any]) -> pa.RecordBatch:
+    types = {"MAP<STRING, DOUBLE>": pa.map_(pa.string(), pa.float64()), "BIGINT": pa.int64(),
+             "DOUBLE": pa.float64(), "STRING": pa.string()}  # fmt: skip
+    return pa.RecordBatch.from_pydict(
+        {each.name: pa.array([row.get(each.name)], types[each.type]) for each in _COLUMNS}
+    )
