@@ -12,7 +12,7 @@ DATA ?= $(or $(INSTRUCTMINING_DATA),../shared/data)
 SPARK4_0 := .venv-spark-4.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup score test test-slow test-gpu test-compat lint typecheck check bench models models-check dist clean
+.PHONY: help setup score test test-slow test-gpu test-compat campaign lint typecheck check bench models models-check dist clean
 
 help: ## print this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -47,6 +47,10 @@ test-compat: setup ## the Spark tests on the oldest pair we support
 	@# Everything else comes from $(VENV): a path file after the pair's own packages.
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$(echo $(SPARK4_0)/lib/python3.*/site-packages)/libraries.pth
 	PYTHONPATH=$(CURDIR) $(SPARK4_0)/bin/python -m pytest -q tests/spark
+
+campaign: setup ## ten minutes and more of property tests on what reads files
+	$(BIN)/python -m pytest -q --hypothesis-profile=campaign --hypothesis-show-statistics \
+	  tests/unit/test_splitting.py tests/unit/test_damage_property.py tests/unit/test_formats_property.py
 
 lint: setup ## style
 	$(BIN)/ruff check .

@@ -1,19 +1,23 @@
 """Large inputs through reading and `examples`: `python -m bench.large --gigabytes 3`.
 
-Ten thousand small files, then one file of JSON lines of the given size; prints rows, seconds,
-MB/s and the largest process.
+Ten thousand small files, one file of JSON lines of the given size, and a JSON array over 1 GiB,
+which is refused; prints rows, seconds, MB/s, the largest process and what was said. The command
+fails where rows are missing, or where the array is not refused in one sentence with its remedy.
 """
 
 import argparse
 import json
+import shutil
+import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench.formats import run_command
 from bench.memory import peak_memory
-from bench.stored import table
+from bench.stored import count
+from instructmining.reading import MAX_WHOLE
 
 WORDS = ("river", "bread", "planet", "tax", "violin", "harbour", "winter", "engine")
 
@@ -42,31 +46,57 @@ def one_file(folder: Path, gigabytes: float) -> int:
     return rows
 
 
+def large_array(folder: Path) -> int:
+    """A JSON array just over what is read in one piece; returns the rows."""
+    rows = written = 0
+    with (folder / "large.json").open("w") as file:
+        while written <= MAX_WHOLE:
+            written += file.write(("," if rows else "[") + record(rows, 20_000))
+            rows += 1
+        file.write("]")
+    return rows
+
+
+def run_case(name: str, write: Callable[[Path], int], folder: Path, refused: bool) -> bool:
+    """Write one input, read it, print what it took; whether all went as it must."""
+    given, store = folder / "in", folder / "store"
+    given.mkdir(parents=True)
+    rows = write(given)
+    size = sum(path.stat().st_size for path in given.iterdir())
+    started = time.monotonic()
+    with peak_memory() as peak:
+        code, _, err = run_command(given, store, ())
+    seconds = time.monotonic() - started
+    stored = 0 if code else count(store, "examples")
+    said = err.strip().splitlines()
+    good = (code == 2 and len(said) == 1 and "jq -c" in said[0]) if refused else stored == rows
+    print(f"{name:<24} {rows:>9,} rows in, {stored:>9,} stored, code {code}, {seconds:7.1f} s, "
+          f"{size / seconds / 1e6:6.1f} MB/s, largest process {peak():.2f} GiB, "
+          f"{'ok' if good else 'FAILED'}", flush=True)  # fmt: skip
+    if code:
+        print(f"  {said[-1] if said else 'nothing was said'}", flush=True)
+    shutil.rmtree(folder)
+    return good
+
+
 def main(argv: Sequence[str] | None = None) -> None:
-    """Write both inputs, read them, and print what it took."""
+    """Run the inputs one after the other; exits with 1 where one does not go as it must."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--gigabytes", type=float, default=3.0)
     parser.add_argument("--files", type=int, default=10_000)
     parser.add_argument("--folder", help="where the inputs are written; default: a temporary one")
     arguments = parser.parse_args(argv)
-    inputs = {
-        f"{arguments.files:,} small files": lambda at: small_files(at, arguments.files),
-        f"one file of {arguments.gigabytes:g} GB": lambda at: one_file(at, arguments.gigabytes),
-    }
+    size, files = arguments.gigabytes, arguments.files
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        for number, (name, write) in enumerate(inputs.items()):
-            given, store = Path(folder) / f"in{number}", Path(folder) / f"store{number}"
-            given.mkdir()
-            rows = write(given)
-            size = sum(path.stat().st_size for path in given.iterdir())
-            started = time.monotonic()
-            with peak_memory() as peak:
-                code, _, err = run_command(given, store, ())
-            seconds = time.monotonic() - started
-            stored = len(table(store, "examples")[["example_id"]]) if not code else 0
-            print(f"{name:<24} {rows:>9,} rows in, {stored:>9,} stored, code {code}, "
-                  f"{seconds:7.1f} s, {size / seconds / 1e6:6.1f} MB/s, largest process "
-                  f"{peak():.2f} GiB {err.strip()[-200:]}", flush=True)  # fmt: skip
+        good = [
+            run_case(name, write, Path(folder) / str(number), refused)
+            for number, (name, write, refused) in enumerate((
+                (f"{files:,} small files", lambda at: small_files(at, files), False),
+                (f"one file of {size:g} GB", lambda at: one_file(at, size), False),
+                ("an array over 1 GiB", large_array, True),
+            ))
+        ]  # fmt: skip
+    sys.exit(0 if all(good) else 1)
 
 
 if __name__ == "__main__":

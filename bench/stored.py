@@ -15,6 +15,11 @@ def table(store: Path, name: str) -> pd.DataFrame:
     return arrow.to_pandas(maps_as_pydicts="strict")
 
 
+def count(store: Path, name: str) -> int:
+    """Rows of a table, without reading them."""
+    return int(DeltaTable(str(store / name)).to_pyarrow_dataset().count_rows())
+
+
 def version(store: Path, name: str) -> int:
     """The table's latest version, −1 where it does not exist."""
     path = str(store / name)

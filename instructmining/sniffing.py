@@ -42,6 +42,8 @@ _FIELD = re.compile(
     re.IGNORECASE,
 )
 
+_OF_JSON = re.compile(r'[{}]|"\s*:')  # a damaged line of JSON names fields too, but is no header
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -129,6 +131,8 @@ def _json_container(text: str) -> str | None:
 
 def _is_csv_header(text: str) -> bool:
     first = (text.lstrip("\ufeff \r\n").splitlines() or [""])[0]
+    if _OF_JSON.search(first):
+        return False
     cells = first.split(delimiter(first))
     return len(cells) > 1 and sum(bool(_FIELD.search(cell)) for cell in cells) > 1
 
