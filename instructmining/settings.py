@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from instructmining.errors import UserError
 from instructmining.formats import FORMATS
@@ -54,6 +54,14 @@ class Knn(_Settings):
     cells_beyond: int = 20_000_000  # rows; a larger pool is joined by cells, none holds it whole
     cell_rows: int = Field(default=20_000, ge=1)
     visits: int = Field(default=8, ge=1)  # cells that a row asks in; more finds more
+    reference: Literal["refresh", "frozen"] = "refresh"  # frozen: new rows move no old distance
+
+    @model_validator(mode="after")
+    def _frozen_counts_no_copies(self) -> "Knn":
+        if self.reference == "frozen" and self.count_copies:
+            raise ValueError("reference=frozen cannot count copies: those of old rows may grow; "
+                             "set count_copies=false, or reference=refresh")  # fmt: skip
+        return self
 
 
 class Finetune(_Settings):
@@ -90,6 +98,91 @@ class Fit(_Settings):
     register_rule: bool = True
 
 
+class Select(_Settings):
+    """Which examples are chosen; without a size, quotas alone decide."""
+
+    strategy: str = "rule"  # a name of instructmining.selection.STRATEGIES
+    top: int | None = Field(default=None, ge=1)  # examples; at most one of these five is given
+    fraction: float | None = Field(default=None, gt=0, le=1)  # of the pool
+    tokens: int | None = Field(default=None, ge=1)  # of prompts and responses together, at most
+    threshold: float | None = None  # the worst score to take
+    percentile: float | None = Field(default=None, gt=0, le=100)  # below it; strategy `rule`
+    per_source: int | None = Field(default=None, ge=1)  # at most so many of each source
+    quota: dict[str, float] = Field(default_factory=dict)  # source pattern: at most; < 1 a share
+    diversity: Literal["none", "cosine", "facility", "near_duplicates"] = "none"
+    similarity: float = Field(default=0.9, gt=0, le=1)  # cosine above which two are too close
+    candidates: int | None = Field(default=None, ge=1)  # rows that diversity draws from
+    seed: int = 0  # of the strategy `random`
+    against: str | None = None  # another rule, to see what changes between the two
+
+
+class Evaluate(_Settings):
+    """How a selection is proved; every arm gets the same."""
+
+    evaluation: tuple[str, ...] = ()  # NAME=DATA, or DATA
+    top: int = Field(default=500, ge=1)  # examples of an arm
+    tokens: int | None = Field(default=None, ge=1)  # instead: tokens of an arm
+    seeds: int = Field(default=5, ge=2)
+    seed: int = 0  # the first
+    diversity: Literal["cosine", "facility", "near_duplicates"] = "cosine"  # of the arm `diverse`
+    overlap: int = Field(default=8, ge=1)  # words in a row shared with an evaluation set
+    sizes: tuple[str, ...] = ()  # examples, for a curve of loss against size; or `auto`
+    size_trials: int = Field(default=12, ge=3)  # of `auto`
+    size_seeds: int = Field(default=2, ge=2)
+    max_failed_fraction: float = Field(default=0.1, ge=0, le=1)
+
+
+class Judge(_Settings):
+    """How answers are compared."""
+
+    kind: Literal["reward", "endpoint", "none"] = "reward"
+    arms: tuple[str, str] = ("selected", "random")
+    seeds: int = Field(default=1, ge=1)
+    prompts: int = Field(default=100, ge=1)  # of each evaluation set, chosen by their id
+    answer_tokens: int = Field(default=128, ge=1)
+    temperature: float = Field(default=0.0, ge=0)  # 0: the likeliest token
+    url: str | None = None  # of an endpoint that speaks OpenAI's chat completions: …/v1
+    model: str | None = None
+    key_variable: str = "OPENAI_API_KEY"  # environment variable that holds the key
+    concurrency: int = Field(default=8, ge=1)
+    timeout: float = Field(default=60.0, gt=0)  # seconds
+    attempts: int = Field(default=5, ge=1)
+    max_calls: int = Field(default=1000, ge=0)
+    max_tokens: int = Field(default=2_000_000, ge=0)  # as the endpoint counts them
+
+
+class Export(_Settings):
+    """Where the chosen examples are written."""
+
+    to: str | None = None  # FILE.jsonl, FILE.jsonl.gz, a folder, or table:NAME; None: nowhere
+    layout: str = "original"  # or a name of instructmining.exporting.LAYOUTS, parquet, delta
+    overwrite: bool = False
+
+
+class Report(_Settings):
+    """What the page shows."""
+
+    to: str | None = None  # FILE.html; None: report.html in `files`, or where the command is run
+    examples: int = Field(default=8, ge=1, le=50)  # best, worst, groups of near-duplicates
+    characters: int = Field(default=1200, ge=100, le=10_000)  # of a text; what is cut is said
+
+
+class Maintain(_Settings):
+    """How long older versions of the tables stay."""
+
+    # Less would take files from under runs and readers of now; Delta refuses it as well.
+    retention_hours: int = Field(default=168, ge=168)
+
+
+class Erase(_Settings):
+    """Which examples are erased."""
+
+    ids: tuple[str, ...] = ()
+    ids_file: str | None = None  # one id a line
+    exports: tuple[str, ...] = ()  # files or folders to look into beside those that are known
+    vacuum_now: bool = False  # give up all older versions of the tables at once
+
+
 class Rule(_Settings):
     """Which rule predicts."""
 
@@ -123,6 +216,13 @@ class Settings(_Settings):
     rule: Rule = Rule()
     finetune: Finetune = Finetune()
     fit: Fit = Fit()
+    select: Select = Select()
+    evaluate: Evaluate = Evaluate()
+    judge: Judge = Judge()
+    export: Export = Export()
+    report: Report = Report()
+    maintain: Maintain = Maintain()
+    erase: Erase = Erase()
     tracking: Tracking = Tracking()
 
 
@@ -171,8 +271,9 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in over.items():
         if value is None:
             continue
-        nested = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _merge(merged[key], value) if nested else value
+        before = merged.get(key)
+        nested = before if isinstance(before, Mapping) else {}
+        merged[key] = _merge(nested, value) if isinstance(value, Mapping) else value
     return merged
 
 
