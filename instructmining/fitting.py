@@ -26,7 +26,7 @@ class Learned:
     """A fit and how far to trust it.
 
     Attributes:
-        runs: one row per finetuned subset, see `regression_frame`.
+        runs: one row per finetuned subset, see `one_per_subset`.
         singles: each indicator alone.
         selection: which terms were taken and why.
         fit: least squares on these terms.
@@ -75,8 +75,9 @@ def learn(
     Raises:
         UserError: too few runs.
     """
+    noise, runs = noise_floor(runs), one_per_subset(runs)
     if len(runs) < _FEWEST:
-        raise UserError(f"{len(runs)} finished runs are too few to fit a rule: {_FEWEST} at least, "
+        raise UserError(f"{len(runs)} finetuned subsets are too few to fit a rule: {_FEWEST} at least, "
                         "some hundred for intervals that mean something; raise --subsets or the "
                         "budget and run again, finished runs are kept")  # fmt: skip
     varied = [name for name in indicators if runs[name].std() > 0]
@@ -98,9 +99,16 @@ def learn(
         mean_only=cross_validate(runs, (), seed=fit.seed),
         others={name: cross_validate(runs, t, seed=fit.seed) for name, t in known.items()},
         left_out=leave_one_group_out(runs, terms, "mix") if runs["mix"].nunique() > 1 else None,
-        noise=noise_floor(runs),
+        noise=noise,
         elsewhere=elsewhere,
     )
+
+
+def one_per_subset(runs: pd.DataFrame) -> pd.DataFrame:
+    """Log losses averaged over the seeds of a subset: its runs are no independent observations."""
+    means = {name: "mean" for name in runs.columns if name.startswith("log_loss")}
+    rules = {name: means.get(name, "first") for name in runs.columns if name != "subset"}
+    return runs.groupby("subset", sort=False, as_index=False).agg(rules)[list(runs.columns)]
 
 
 def rule_of(

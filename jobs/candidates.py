@@ -61,8 +61,9 @@ def gather(
     found = found.drop_duplicates("example_id")
     if trained_on_half:
         seen = found["example_id"].map(half) == 0
-        said.append(f"{seen.sum():,} examples are left out: of half 0, which the embedded models "
-                    "were trained on")  # fmt: skip
+        if seen.any():
+            said.append(f"{seen.sum():,} examples are left out: of half 0, which the embedded "
+                        "models were trained on")  # fmt: skip
         found = found[~seen]
     known = found["example_id"].isin(set(held_out))
     if known.any():

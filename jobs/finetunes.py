@@ -101,6 +101,8 @@ def run_finetunes(
                     print(f"finetune: {len(waiting)} more runs, about {cost}", flush=True)
                     begun = time.monotonic()
             todo = [run for run in todo if run.key in failed]
+            if left:
+                break
     seconds = time.monotonic() - started
     compared = (estimate, time.monotonic() - begun) if estimate and not left else None
     finished_now = len(plan) - len(done) - len(failed) - left
@@ -123,25 +125,24 @@ class _Waves:
         self.profile = gpu_profile(spark, self.measure)
         self.model = ship(spark, model)
         self.sets = spark.sparkContext.broadcast({s.name: s.conversations for s in sets})
-        self.fixed = 0.0  # seconds of a run that trains on nothing
-        self.paid: list[tuple[int, float]] = []  # characters and seconds of training
+        self.asked = sum(_characters(c) for each in sets for c in each.conversations)
+        self.waves = 0
+        self.pace = self.each = 0.0  # slot-seconds per unit of work and per run, of the last wave
 
     @property
     def calibrated(self) -> bool:
-        return bool(self.paid)
+        """Whether a wave has told the pace; the first loads the model, so a short one has not."""
+        return self.pace > 0
 
     def width(self) -> int:
         """Runs of the next wave: one per slot, several where they are short."""
-        if not self.paid:
+        if not self.calibrated:
             return self.slots
-        mean = self.fixed + sum(s for _, s in self.paid) / len(self.paid)
-        return self.slots * max(1, int(_WAVE_SECONDS / mean))
+        return self.slots * max(1, int(_WAVE_SECONDS / self.each))
 
     def estimate(self, runs: Sequence[PlannedRun]) -> float:
         """Wall-clock seconds of runs that are spread over the slots."""
-        characters, seconds = (sum(each) for each in zip(*self.paid, strict=True))
-        rate = seconds / max(1, characters)
-        return sum(self.fixed + rate * self._characters(run) for run in runs) / self.slots
+        return self.pace * sum(self._work(run) for run in runs) / self.slots
 
     def gpu_hours(self, runs: Sequence[PlannedRun]) -> str:
         """`, 1.5 GPU hours` where the tasks own GPUs."""
@@ -150,34 +151,36 @@ class _Waves:
 
     def too_late(self, wave: Sequence[PlannedRun], spent: float, minutes: float | None) -> bool:
         """Whether the wave would end after the budget."""
-        if minutes is None or not self.paid:
+        if minutes is None:
             return False
         return spent + self.estimate(wave) > 60 * minutes
 
     def run(self, wave: Sequence[PlannedRun]) -> dict[str, str]:
         """Run and commit one wave; the reasons of the runs that failed, by key."""
         name = hashlib.sha256("".join(run.key for run in wave).encode()).hexdigest()[:16]
-        rows = self._finetuned(wave)
+        started = time.monotonic()
         transaction = f"{self.run_id}/finetune/{name}/{time.monotonic_ns()}"
-        self.store.append(rows, "finetuning_runs", transaction, {"run_id": self.run_id})
+        self.store.append(self._finetuned(wave), "finetuning_runs", transaction,
+                          {"run_id": self.run_id})  # fmt: skip
+        self._learn(wave, time.monotonic() - started)
         stored = self.store.read("finetuning_runs").where(f"run_id = '{self.run_id}'")
-        keys = {run.key: run for run in wave}
-        results = [row for row in stored.select("run_key", "status", "reason", "seconds").collect()
+        keys = {run.key for run in wave}
+        results = [row for row in stored.select("run_key", "status", "reason").collect()
                    if row.run_key in keys]  # fmt: skip
-        for row in results:
-            if row.status == "ok":
-                self._learn(keys[row.run_key], row.seconds)
         good = {row.run_key for row in results if row.status == "ok"}
         return {row.run_key: row.reason for row in results if row.run_key not in good}
 
-    def _learn(self, run: PlannedRun, seconds: float) -> None:
-        if not run.ids:
-            self.fixed = seconds
-        else:
-            self.paid.append((self._characters(run), max(0.0, seconds - self.fixed)))
+    def _learn(self, wave: Sequence[PlannedRun], seconds: float) -> None:
+        self.waves += 1
+        if self.waves > 1 or seconds > _WAVE_SECONDS:
+            paid = seconds * min(self.slots, len(wave))
+            self.pace = paid / sum(self._work(run) for run in wave)
+            self.each = paid / len(wave)
 
-    def _characters(self, run: PlannedRun) -> int:
-        return sum(len(m["content"]) for i in run.ids for m in self.texts[i])
+    def _work(self, run: PlannedRun) -> int:
+        """Characters read: a step back costs about two more readings."""
+        trained = sum(_characters(self.texts[i]) for i in run.ids)
+        return self.asked + 3 * self.recipe.epochs * trained
 
     def _described(self, run: PlannedRun) -> dict[str, Any]:
         task = self.task
@@ -205,6 +208,10 @@ class _Waves:
 
         tasks = spark.range(0, len(wave), 1, len(wave))
         return tasks.mapInArrow(work, _SCHEMA, profile=self.profile)
+
+
+def _characters(conversation: Conversation) -> int:
+    return sum(len(message["content"]) for message in conversation)
 
 
 def _finetune(

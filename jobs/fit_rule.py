@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-from instructmining.fit_plots import fit_plots
 from pyspark.sql import SparkSession
 
 from instructmining.errors import FailedRowsError, UserError
 from instructmining.evaluation_sets import EvaluationSet, read_evaluation_sets
 from instructmining.finetunes import PlannedRun, Task, finished, ids_hash, regression_frame
+from instructmining.fit_plots import fit_plots
 from instructmining.fit_summary import fit_page, reading
 from instructmining.fitting import Learned, learn, rule_of
 from instructmining.models import ResolvedModel, load_model_list, resolve
