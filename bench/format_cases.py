@@ -14,6 +14,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
+from deltalake import write_deltalake
+from pyspark.sql import SparkSession
 
 TOPICS = ("rivers", "bread", "planets", "taxes", "violins")
 PAIRS = [(f"Say something about {topic}.", f"There is much to say about {topic}: «né» 日本 🌞.")
@@ -65,6 +67,36 @@ def parquet(tables: dict[str, list[dict[str, Any]]]) -> Callable[[Path], None]:
             pq.write_table(pa.Table.from_pylist(rows), folder / name)
 
     return write
+
+
+def delta(rows: list[dict[str, Any]], name: str | None = None) -> Callable[[Path], None]:
+    """Writes a Delta table, and more rows into it; with a name it is in the session's catalog."""
+
+    def write(folder: Path) -> None:
+        place = folder / "table" if name is None else folder.parent / name
+        for part in (rows[:2], rows[2:]):
+            write_deltalake(str(place), pa.Table.from_pylist(part), mode="append")
+        if name:
+            session = SparkSession.getActiveSession()
+            assert session is not None  # noqa: S101 - the bench and the tests hold one
+            session.sql(f"DROP TABLE IF EXISTS {name}")
+            session.sql(f"CREATE TABLE {name} USING delta LOCATION '{place}'")
+            (folder / "a.jsonl").write_bytes(lines(rows[:1]))
+
+    return write
+
+
+def damaged(name: str, content: bytes, place: float) -> Callable[[Path], None]:
+    """Writes a file in which 20 bytes are something else."""
+    at = int(len(content) * place)
+    return file(name, content[:at] + b"\xee" * 20 + content[at + 20 :])
+
+
+def parquet_bytes(rows: list[dict[str, Any]]) -> bytes:
+    """A Parquet file with a row group per record."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist(rows), sink, row_group_size=1, compression="zstd")
+    return bytes(sink.getvalue())
 
 
 def quoted_csv(separator: str = ",", end: str = "\n") -> bytes:
@@ -141,6 +173,9 @@ GOOD = [
     Case("container: CRLF", file("a.jsonl", lines(ALPACA).replace(b"\n", b"\r\n"))),
     Case("container: CR", file("a.jsonl", lines(ALPACA).replace(b"\n", b"\r"))),
     Case("container: Parquet", parquet({"a.parquet": ALPACA})),
+    Case("container: Delta, by path", delta(ALPACA)),
+    Case("container: Delta, by name, and a file", delta(ALPACA, "bench_rows"),
+         ("--input=table:bench_rows",)),
     Case("folder: formats mixed", files({
         "a.jsonl": lines(ALPACA[:2]), "b.json": json.dumps(LAYOUTS["messages"][2:3]).encode(),
         "c.csv": b"question,answer\n" + f"{PAIRS[3][0]},{PAIRS[3][1]}\n".encode(),
@@ -187,6 +222,8 @@ BAD = [
          examples=4),
     Case("bad: rows of CSV", file("a.csv", quoted_csv() + b'"x" y,z\na,b,c\nlast,"open\n')),
     Case("bad: gzip that breaks off", file("a.jsonl.gz", gzip.compress(TORN)[:-9000]),
+         examples=None),
+    Case("bad: a page of Parquet", damaged("a.parquet", parquet_bytes(ALPACA), 0.3),
          examples=None),
     Case("bad: schema drift in Parquet", parquet({
         "a.parquet": [{**ALPACA[0], "score": 1}], "b.parquet": [{**ALPACA[1], "score": "high"}],

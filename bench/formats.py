@@ -44,7 +44,7 @@ class Outcome:
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(self.reasons.items()))
         mark = "ok" if self.problem is None else f"FAILED: {self.problem}"
         return (f"{self.name:<42} {self.rows:>7,} {self.scored:>7,} {self.copies:>6,} "
-                f"{self.code:>4}  {mark}  {reasons or self.said[:110]}")  # fmt: skip
+                f"{self.code:>4}  {mark}  {reasons or self.said[:150]}")  # fmt: skip
 
 
 def run_case(case: Case, folder: Path) -> Outcome:
@@ -91,7 +91,8 @@ def outcome(case: Case, ran: tuple[int, str, str], store: Path) -> Outcome:
         problem = "the tables do not agree"
     elif code == 0 and case.examples not in (None, scored):
         problem = f"{scored} examples, not {case.examples}"
-    said = (err.strip().splitlines() or [""])[-1]
+    said = (err.strip().splitlines() or [""])[-1].removeprefix("instructmining: ")
+    said = said.replace(f"{store.parent}/in", "…")
     return Outcome(case.name, code, rows, scored, copies, reasons, said, problem)
 
 

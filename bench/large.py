@@ -17,7 +17,7 @@ from pathlib import Path
 from bench.formats import run_command
 from bench.memory import peak_memory
 from bench.stored import count
-from instructmining.reading import MAX_WHOLE
+from instructmining.splitting import MAX_WHOLE
 
 WORDS = ("river", "bread", "planet", "tax", "violin", "harbour", "winter", "engine")
 

@@ -12,9 +12,8 @@ from instructmining.errors import UserError
 from instructmining.files import read_files, read_lines, splittable
 from instructmining.paths import escaped, has_glob, shown
 from instructmining.sniffing import HEAD_BYTES, KNOWN, Kind, sniff
+from instructmining.splitting import MAX_WHOLE
 from instructmining.tables import absolute
-
-MAX_WHOLE = 1 << 30  # bytes of a file that is read in one piece
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,9 @@ from instructmining.json_elements import elements
 from instructmining.sniffing import BROKEN, Kind, new_decompressor
 
 MAX_RECORD = 1 << 26  # bytes; a longer line is no record but a file without line ends
+MAX_WHOLE = 1 << 30  # bytes, unpacked, of a file that is read in one piece
+_TOO_LARGE = ("unpacked it is over 1 GiB of JSON that cannot be split; make it JSON lines with "
+              "`jq -c '.[]'` (objects one after the other: `jq -c .`)")  # fmt: skip
 SHOWN = 1 << 14  # bytes kept of what cannot be a record
 _CHUNK = 1 << 14
 _SPACE = " \t\r\n\f\v"
@@ -128,16 +131,20 @@ def _lines(stream: io.BufferedReader, encoding: str) -> Iterator[RawRecord]:
             yield RawRecord(number, raw.rstrip(b"\n"))
 
 
-def _whole(stream: io.BufferedReader, encoding: str) -> str:
+def _decoded(content: bytes, encoding: str) -> str:
     if encoding == "utf-8":
-        return stream.read().decode("utf-8", "surrogateescape")
+        return content.decode("utf-8", "surrogateescape")
     # Not final: half a character at the end of a damaged file must not cost all the others.
-    return codecs.getincrementaldecoder(encoding)("surrogatepass").decode(stream.read())
+    return codecs.getincrementaldecoder(encoding)("surrogatepass").decode(content)
 
 
 def _array(stream: io.BufferedReader, encoding: str) -> Iterator[RawRecord]:
+    content = stream.read(MAX_WHOLE + 1)
+    if len(content) > MAX_WHOLE:  # compressed: its size on disk said nothing
+        yield RawRecord(0, b"", "unreadable_file", _TOO_LARGE)
+        return
     errors = "surrogateescape" if encoding == "utf-8" else "surrogatepass"
-    for position, text in enumerate(elements(_whole(stream, encoding)), start=1):
+    for position, text in enumerate(elements(_decoded(content, encoding)), start=1):
         yield RawRecord(position, text.encode("utf-8", errors))
 
 

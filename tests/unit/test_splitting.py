@@ -163,6 +163,18 @@ def test_a_line_without_end_is_one_record_with_a_reason(monkeypatch: pytest.Monk
     assert [record.position for record in found] == [1, 2, 3]
 
 
+def test_an_array_that_unpacks_to_too_much_is_refused_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    packed = gzip.compress(json.dumps(RECORDS).encode())
+    monkeypatch.setattr(splitting, "MAX_WHOLE", len(json.dumps(RECORDS)) - 1)
+    (found,) = read(packed, "a.json.gz")
+    assert (found.position, found.raw, found.reason) == (0, b"", "unreadable_file")
+    assert "jq -c '.[]'" in str(found.detail)
+    monkeypatch.setattr(splitting, "MAX_WHOLE", len(json.dumps(RECORDS)))
+    assert values(read(packed, "a.json.gz")) == RECORDS
+
+
 def test_ten_megabytes_on_one_line_are_a_record() -> None:
     long = json.dumps({"instruction": "q", "output": "a" * 10_000_000})
     found = read(f'{{"instruction": 1}}\n{long}\n'.encode())
