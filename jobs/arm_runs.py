@@ -1,0 +1,190 @@
+"""Finetune every arm at every seed, and read back the losses."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import ceil
+
+import pandas as pd
+from pyspark.sql import DataFrame
+
+from instructmining.arms import Arm
+from instructmining.evaluation_sets import EvaluationSet
+from instructmining.finetunes import PlannedRun, Task, finished, ids_hash
+from instructmining.models import ResolvedModel
+from instructmining.schemas import INDICATORS
+from instructmining.settings import Settings
+from instructmining.tables import Store
+from jobs.candidates import texts_of
+from jobs.finetunes import Spent, run_finetunes
+
+PURPOSE = "evaluate"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What all finetunes of an evaluation share.
+
+    Attributes:
+        store: gets the runs.
+        settings: of the command.
+        base: the model that is finetuned.
+        task: base, recipe and evaluation sets; part of every key.
+        sets: what every model is measured on.
+        run_id: marks the rows.
+    """
+
+    store: Store
+    settings: Settings
+    base: ResolvedModel
+    task: Task
+    sets: Sequence[EvaluationSet]
+    run_id: str
+
+    def with_epochs(self, epochs: int) -> "Experiment":
+        """The same with so many passes over the examples."""
+        recipe = self.task.recipe.model_copy(update={"epochs": epochs})
+        settings = self.settings.model_copy(update={"finetune": recipe})
+        return replace(self, settings=settings, task=replace(self.task, recipe=recipe))
+
+    def planned(self, arm: Arm, rows: pd.DataFrame) -> PlannedRun:
+        """The finetune of an arm; equal ones of two arms have one key and run once.
+
+        Args:
+            arm: its examples and seed.
+            rows: indexed by example id: `source` and the indicators.
+        """
+        subset, ids = ids_hash(arm.ids), tuple(sorted(arm.ids))  # the key knows no order
+        own = rows.loc[list(ids)]
+        means = own.drop(columns="source").mean().dropna()
+        mix = own["source"].value_counts(normalize=True)
+        return PlannedRun(self.task.key(subset, arm.seed), subset, ids, arm.seed,
+                          {str(k): float(v) for k, v in means.items()},
+                          {str(k): float(v) for k, v in mix.items()})  # fmt: skip
+
+    def base_run(self) -> PlannedRun:
+        """The base model as it is: what finetuning starts from, and what a run costs at least."""
+        seed = self.settings.evaluate.seed
+        return PlannedRun(self.task.key("base", seed), "base", (), seed, {}, {})
+
+    def run(self, plan: Sequence[PlannedRun], name: str) -> Spent:
+        """Finetune what the table does not have yet; equal runs once."""
+        once = list({each.key: each for each in plan}.values())
+        texts = texts_of(self.store, sorted({i for each in once for i in each.ids}))
+        print(f"{name}: {len(once)} finetunes", flush=True)
+        return run_finetunes(self.store, self.task, once, texts, self.sets, self.base,
+                             self.settings, self.run_id, PURPOSE)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ArmRun:
+    """An arm at one seed and the finetune that stands for it."""
+
+    arm: Arm
+    run: PlannedRun
+
+
+def facts_of(rows: DataFrame, arms: Sequence[Arm]) -> pd.DataFrame:
+    """`source` and indicators of every chosen example, indexed by its id."""
+    ids = sorted({i for arm in arms for i in arm.ids})
+    wanted = rows.sparkSession.createDataFrame([(i,) for i in ids], "example_id STRING")
+    known = [name for name in (*INDICATORS, "knn_6", "predicted_log_loss") if name in rows.columns]
+    found = rows.join(wanted, "example_id", "left_semi").select("example_id", "source", *known)
+    return found.toPandas().set_index("example_id")
+
+
+def finetune_arms(
+    experiment: Experiment, arms: Sequence[Arm], facts: pd.DataFrame
+) -> tuple[list[ArmRun], Spent]:
+    """Run all arms; the full pool as its own kind of task, since it has its own epochs."""
+    whole = experiment.with_epochs(full_epochs(arms, experiment))
+    runs = [ArmRun(arm, (whole if arm.name == "full" else experiment).planned(arm, facts))
+            for arm in arms]  # fmt: skip
+    spent = [
+        each.run(
+            [*extra, *(found.run for found in runs if (found.arm.name == "full") == full)], name
+        )
+        for each, extra, full, name in (
+            (experiment, [experiment.base_run()], False, "arms of equal size"),
+            (whole, [], True, "full pool, as many steps"),
+        )
+    ]
+    return runs, _together(spent)
+
+
+def full_epochs(arms: Sequence[Arm], experiment: Experiment) -> int:
+    """Passes over what the full pool was drawn to: one, or as many as make up the others' steps."""
+    rows = experiment.task.recipe.batch_rows
+    steps = {name: max(ceil(len(arm.ids) / rows) for arm in arms if arm.name == name)
+             for name in {arm.name for arm in arms}}  # fmt: skip
+    wanted = experiment.task.recipe.epochs * max(n for name, n in steps.items() if name != "full")
+    return max(1, round(wanted / steps["full"]))
+
+
+def outcomes(store: Store, runs: Sequence[ArmRun]) -> pd.DataFrame:
+    """The finished runs, one row per arm and seed.
+
+    Returns:
+        `arm`, `seed`, `run_key`, `examples`, `steps`, `tokens` (response tokens, all epochs),
+        `train_loss`, `losses`; runs that failed are not there.
+    """
+    done = finished(store, list({each.run.key for each in runs})).set_index("run_key")
+    rows = [{"arm": each.arm.name, "seed": each.arm.seed, "run_key": each.run.key,
+             **done.loc[each.run.key, ["examples", "steps", "tokens", "train_loss", "losses"]]}
+            for each in runs if each.run.key in done.index]  # fmt: skip
+    columns = ["arm", "seed", "run_key", "examples", "steps", "tokens", "train_loss", "losses"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def losses_of(found: pd.DataFrame, sets: Sequence[EvaluationSet]) -> pd.DataFrame:
+    """`evaluation`, `arm`, `seed`, `loss` of every finished run."""
+    rows = [(each.name, row.arm, row.seed, dict(row.losses)[each.name])
+            for each in sets for row in found.itertuples()]  # fmt: skip
+    return pd.DataFrame(rows, columns=["evaluation", "arm", "seed", "loss"])
+
+
+def base_losses(experiment: Experiment) -> dict[str, float]:
+    """Loss of the base model by evaluation set; empty where its run failed."""
+    found = finished(experiment.store, [experiment.base_run().key])
+    return dict(found["losses"][0]) if len(found) else {}
+
+
+def store_arms(experiment: Experiment, runs: Sequence[ArmRun]) -> None:
+    """Say in the table `arms` which finetune stands for which arm."""
+    rows = [(experiment.settings.pool, each.arm.name, each.arm.seed, each.run.key, each.run.subset,
+             each.arm.recipe.model_dump_json(exclude_defaults=True), experiment.run_id)
+            for each in runs]  # fmt: skip
+    columns = ("pool STRING, arm STRING, seed BIGINT, run_key STRING, subset STRING, "
+               "recipe STRING, run_id STRING")  # fmt: skip
+    store = experiment.store
+    store.append(store.spark.createDataFrame(rows, columns), "arms", f"{experiment.run_id}/arms",
+                 {"run_id": experiment.run_id})  # fmt: skip
+
+
+def store_members(experiment: Experiment, runs: Sequence[ArmRun]) -> None:
+    """Write the members of the subsets that the store does not have yet."""
+    store, run_id = experiment.store, experiment.run_id
+    known = {row.subset for row in store.read("subsets").select("subset").distinct().collect()}
+    rows = list(_members(runs, known, run_id))
+    if rows:
+        columns = ("subset STRING, recipe STRING, `rank` BIGINT, example_id STRING, "
+                   "run_id STRING")  # fmt: skip
+        store.append(store.spark.createDataFrame(rows, columns), "subsets",
+                     f"{run_id}/{PURPOSE}-subsets", {"run_id": run_id})  # fmt: skip
+
+
+def _members(
+    runs: Sequence[ArmRun], known: set[str], run_id: str
+) -> Iterator[tuple[str, str, int, str, str]]:
+    for subset, each in {each.run.subset: each for each in runs}.items():
+        if subset not in known:
+            recipe = each.arm.recipe.model_dump_json(exclude_defaults=True)
+            yield from ((subset, recipe, rank, i, run_id)
+                        for rank, i in enumerate(each.arm.ids, start=1))  # fmt: skip
+
+
+def _together(spent: Sequence[Spent]) -> Spent:
+    known = [each.estimated for each in spent if each.estimated]
+    estimated = (sum(e for e, _ in known), sum(t for _, t in known)) if known else None
+    failed = {key: why for each in spent for key, why in each.failed.items()}
+    return Spent(sum(e.runs for e in spent), sum(e.found for e in spent), failed,
+                 sum(e.seconds for e in spent), estimated, sum(e.left for e in spent))  # fmt: skip
