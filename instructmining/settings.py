@@ -33,7 +33,8 @@ class Read(_Settings):
 class Measure(_Settings):
     """How model stages run; none of these changes a number beyond the stated tolerances."""
 
-    chunk_rows: int = Field(default=4096, ge=1)  # per task slot: what a killed job repeats at most
+    # Per task slot, what a killed job repeats at most; None: 4,096, on GPUs 65,536.
+    chunk_rows: int | None = Field(default=None, ge=1)
     token_budget: int | None = None  # tokens of one forward, padding included; None: by device
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -95,6 +96,8 @@ class Fit(_Settings):
     max_runs: int | None = None
     budget_minutes: float | None = None  # no further wave is begun that would end later
     max_failed_fraction: float = Field(default=0.1, ge=0, le=1)
+    name: str | None = None  # of the rule; None: `fitted-POOL`
+    to: str | None = None  # folder for rule.json, fit.md and fit_table.csv
     register_rule: bool = True
 
 

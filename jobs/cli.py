@@ -11,9 +11,14 @@ import click
 from instructmining import __version__
 from instructmining.errors import FailedRowsError, UserError, cause
 from instructmining.settings import STAGES, Settings, load_settings
+from jobs.erase_command import erase
+from jobs.evaluate_command import evaluate
+from jobs.maintain_command import maintain
 from jobs.models import models
 from jobs.options import common, flag
+from jobs.report_command import report
 from jobs.rules import rules
+from jobs.select_command import select
 
 _COMMA = "comma-separated"
 
@@ -36,6 +41,7 @@ def commands() -> None:
 @click.option("--rule", help="auto, paper-v1, paper-v2, FILE.json or models:/NAME@ALIAS.")
 @flag("--strict-rule", "Refuse a rule that was fitted with other models.")
 @click.option("--stages", help=f"Stages to run, {_COMMA}: {','.join(STAGES)}.")
+@click.option("--knn-reference", help="refresh: new rows move old distances; frozen: they do not.")
 @click.option("--format", "format_name", help="Force one layout instead of detecting it.")
 @click.option(
     "--columns", help="Your own fields: prompt=q,response=a, or turns=…,role=…,content=…."
@@ -77,6 +83,7 @@ def score(**given: Any) -> None:
 @click.option("--epochs", type=int, help="Of each finetune.")
 @click.option("--max-runs", type=int, help="No more finetunes than this.")
 @click.option("--budget", "budget_minutes", type=float, help="Minutes; no wave ends later.")
+@click.option("--to", metavar="FOLDER", help="Write the rule, the page and the fit table here too.")
 @click.option("--device", help="auto, cpu or cuda.")
 @click.option("--dtype", help="auto, bfloat16 or float32.")
 @common
@@ -87,8 +94,13 @@ def fit(**given: Any) -> None:
     run_with_session(fit_settings(given))
 
 
+commands.add_command(evaluate)
+commands.add_command(erase)
+commands.add_command(maintain)
 commands.add_command(models)
+commands.add_command(report)
 commands.add_command(rules)
+commands.add_command(select)
 
 
 def score_settings(given: dict[str, Any]) -> Settings:
@@ -103,6 +115,7 @@ def score_settings(given: dict[str, Any]) -> Settings:
                  "best_path": given["best_path"], "skip_bad_files": given["skip_bad_files"]},
         "measure": {key: given[key] for key in ("device", "dtype", "max_failed_fraction",
                                                 "retry_failed")},
+        "knn": {"reference": given["knn_reference"]},
         "rule": {"source": given["rule"], "strict": given["strict_rule"]},
         "tracking": {"uri": given["tracking_uri"]},
     }  # fmt: skip
@@ -116,7 +129,7 @@ def fit_settings(given: dict[str, Any]) -> Settings:
         "fit": {"pools": _listed(given["pools"]), "evaluation": given["evaluation"] or None,
                 "indicators": _listed(given["indicators"]),
                 **{key: given[key] for key in ("base", "subsets", "size", "design", "criterion",
-                                               "seed", "max_runs", "budget_minutes")}},
+                                               "seed", "max_runs", "budget_minutes", "to")}},
         "finetune": {"epochs": given["epochs"], "dtype": given["dtype"]},
         "measure": {"device": given["device"]},
         "tracking": {"uri": given["tracking_uri"]},
