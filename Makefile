@@ -24,7 +24,7 @@ $(VENV)/.done: pyproject.toml constraints.txt
 	@java -version >/dev/null 2>&1 || { echo "Java 17 is needed: install a JRE or set JAVA_HOME"; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q uv
-	$(BIN)/uv pip install -q --python $(BIN)/python --compile-bytecode -c constraints.txt -e '.[local,models,tracking,fit,dev]'
+	$(BIN)/uv pip install -q --python $(BIN)/python --compile-bytecode -c constraints.txt -e '.[local,models,tracking,fit,report,dev]'
 	$(BIN)/python -c 'from instructmining.session import get_session; get_session()[0].stop()'
 	@touch $@
 

@@ -1,9 +1,6 @@
 """What a score run leaves in MLflow: settings, models, counts, times, inputs and distributions."""
 
-import numpy as np
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
-
+from instructmining.distributions import histograms
 from instructmining.models import ResolvedModel
 from instructmining.scoring import indicator_names
 from instructmining.settings import Settings
@@ -11,8 +8,6 @@ from instructmining.summary import Summary
 from instructmining.tracking import Input, Run
 from jobs.stages import StageResult
 from udfs.audit import imbalance, record, total
-
-_BINS = 40
 
 
 def record_run(
@@ -42,30 +37,6 @@ def record_run(
         counts[f"retries_{stage}"] = float(done.retries)
     tracked.log_metrics(counts)
     if summary.scores is not None:
-        for name, (edges, found, missing) in histograms(summary.scores).items():
+        names = [*indicator_names(summary.scores), "predicted_log_loss"]
+        for name, (edges, found, missing) in histograms(summary.scores, names).items():
             tracked.log_histogram(name, edges, found, missing)
-
-
-def histograms(scores: DataFrame) -> dict[str, tuple[np.ndarray, np.ndarray, int]]:
-    """Edges, counts and missing of every indicator and of the prediction, binned by Spark.
-
-    The bins reach from the 0.5th to the 99.5th percentile, so that one outlier does not flatten
-    the picture; what lies outside falls into the first or last bin.
-    """
-    names = [*indicator_names(scores), "predicted_log_loss"]
-    bounds = scores.approxQuantile(names, [0.005, 0.995], 0.001)
-    edges = {name: np.linspace(low, max(high, low + 1e-9), _BINS + 1)
-             for name, found in zip(names, bounds, strict=True) if found
-             for low, high in [found]}  # fmt: skip
-    columns = []
-    for name, bins in edges.items():
-        step = float(bins[1] - bins[0])
-        place = F.floor((F.col(name) - float(bins[0])) / step)
-        inside = F.greatest(F.lit(0), F.least(F.lit(_BINS - 1), place)).cast("int")
-        columns.append(F.when(F.col(name).isNotNull(), inside).alias(name))
-    total = scores.count()
-    counted = scores.select(*columns).unpivot([], list(edges), "name", "bin")
-    found = {name: np.zeros(_BINS, dtype=np.int64) for name in edges}
-    for row in counted.where("bin IS NOT NULL").groupBy("name", "bin").count().collect():
-        found[row.name][row.bin] = row["count"]
-    return {name: (edges[name], found[name], total - int(found[name].sum())) for name in edges}

@@ -1,0 +1,153 @@
+"""Which scores a report is about: the pool, the rule, and the source of each example."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from instructmining.errors import UserError
+from instructmining.registry import load_rule
+from instructmining.rule import LinearRule, built_in_rules
+from instructmining.scoring import indicator_names
+from instructmining.settings import Tracking
+from instructmining.tables import Store
+
+SHOWN_SOURCES = 12  # the largest; the others are drawn together
+OTHERS = "all other sources"
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The scores of one pool under one rule.
+
+    Attributes:
+        store: where they are.
+        pool: its name.
+        rule_name: as the scores have it.
+        rule_version: likewise.
+        rule: its record; None where it is not to be found.
+        note: why it is not, or empty.
+        rows: columns of `scores`, `source` (the first one by name) and `shown`, the source or
+            `OTHERS`.
+        indicators: columns that hold at least one number.
+        unmeasured: indicators that hold none.
+        terms: indicators of the rule.
+    """
+
+    store: Store
+    pool: str
+    rule_name: str
+    rule_version: str
+    rule: LinearRule | None
+    note: str
+    rows: DataFrame
+    indicators: tuple[str, ...]
+    unmeasured: tuple[str, ...]
+    terms: tuple[str, ...]
+
+
+def open_scores(store: Store, pool: str, source: str, tracking: Tracking) -> Scored:
+    """Find the scores.
+
+    Args:
+        store: where the tables are.
+        pool: its name.
+        source: the rule, as for `score --rule`; `auto` takes what was scored last.
+        tracking: where registered rules are looked up.
+
+    Raises:
+        UserError: the pool has no scores, or none under this rule; says what there is.
+    """
+    key, rule, note = _choose(store, pool, source, tracking)
+    scores = store.read("scores").where(
+        (F.col("pool") == pool) & (F.col("rule_name") == key[0]) & (F.col("rule_version") == key[1])
+    )
+    contributions = [c for c in scores.columns if c.startswith("contribution_")]
+    names = indicator_names(scores)
+    held = scores.agg(*(F.count(f"`{c}`").alias(c) for c in [*names, *contributions])).first()
+    assert held is not None  # noqa: S101 - an aggregate without grouping has one row
+    known = [c.removeprefix("contribution_") for c in contributions if held[c]]
+    return Scored(
+        store, pool, *key, rule, note, _with_source(scores, store, pool),
+        indicators=tuple(name for name in names if held[name]),
+        unmeasured=tuple(name for name in names if not held[name]),
+        terms=tuple(rule.coefficients if rule else known),
+    )  # fmt: skip
+
+
+def occurrences_by_source(store: Store, pool: str) -> list[tuple[str, int]]:
+    """Usable records of each source of the pool, the largest first."""
+    found = store.read("occurrences").where(F.col("pool") == pool).groupBy("source").count()
+    ordered = found.orderBy(F.desc("count"), "source").collect()
+    return [(row.source, row["count"]) for row in ordered]
+
+
+def commits(store: Store, table: str) -> list[dict[str, Any]]:
+    """What the table's commits say of themselves, the last first; old ones may be gone."""
+    history = store.spark.sql(f"DESCRIBE HISTORY {store.sql_name(table)}")
+    told = history.orderBy(F.desc("version")).select("userMetadata").collect()
+    return [json.loads(row.userMetadata) for row in told if row.userMetadata]
+
+
+def short_names(sources: Sequence[str]) -> dict[str, str]:
+    """Sources without the folders that all of them share."""
+    parts = [source.replace("\\", "/").split("/") for source in sources]
+    shared = 0
+    while parts and all(len(each) > shared + 1 and each[shared] == parts[0][shared]
+                        for each in parts):  # fmt: skip
+        shared += 1
+    return {source: "/".join(each[shared:]) for source, each in zip(sources, parts, strict=True)}
+
+
+def _choose(
+    store: Store, pool: str, source: str, tracking: Tracking
+) -> tuple[tuple[str, str], LinearRule | None, str]:
+    stored = store.read("scores").select("pool", "rule_name", "rule_version").distinct().collect()
+    there = sorted({(row.rule_name, row.rule_version) for row in stored if row.pool == pool})
+    if not there:
+        pools = ", ".join(sorted({row.pool for row in stored})) or "none yet"
+        raise UserError(f"pool {pool!r} of {store.target} has no scores (scored pools: {pools}): "
+                        "run instructmining score, or name another --pool")  # fmt: skip
+    if source == "auto":
+        key = there[0] if len(there) == 1 else _latest(store, pool, there)
+        return key, *_record_of(key, tracking)
+    rule = load_rule(source, tracking)
+    if (rule.name, rule.version) not in there:
+        names = ", ".join(" ".join(each) for each in there)
+        raise UserError(f"pool {pool!r} has no scores under {rule.name} {rule.version}, only under "
+                        f"{names}: run instructmining score --rule {source}")  # fmt: skip
+    return (rule.name, rule.version), rule, ""
+
+
+def _latest(store: Store, pool: str, there: Sequence[tuple[str, str]]) -> tuple[str, str]:
+    """The rule of the pool's last commit."""
+    for about in commits(store, "scores"):
+        key = (str(about.get("rule_name")), str(about.get("rule_version")))
+        if about.get("pool") == pool and key in there:
+            return key
+    return there[-1]
+
+
+def _record_of(key: tuple[str, str], tracking: Tracking) -> tuple[LinearRule | None, str]:
+    name, version = key
+    built_in = built_in_rules().get(name)
+    if built_in is not None and built_in.version == version:
+        return built_in, ""
+    try:
+        return load_rule(f"models:/{name}/{version}", tracking), ""
+    except UserError as error:
+        return None, (f"The record of rule {name} {version} was not found ({error}); name its file "
+                      "with --rule to see coefficients and ranges.")  # fmt: skip
+
+
+def _with_source(scores: DataFrame, store: Store, pool: str) -> DataFrame:
+    occurrences = store.read("occurrences").where(F.col("pool") == pool)
+    first = occurrences.groupBy("example_id").agg(F.min("source").alias("source"))
+    largest = [source for source, _ in occurrences_by_source(store, pool)[:SHOWN_SOURCES]]
+    source = F.coalesce(F.col("source"), F.lit("unknown"))
+    shown = F.when(source.isin(largest), source).otherwise(OTHERS)
+    joined = scores.join(first, "example_id", "left")
+    return joined.withColumns({"source": source, "shown": shown})
