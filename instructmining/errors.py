@@ -19,9 +19,14 @@ _PYTHON_ERROR = re.compile(r"^(?:[\w.]+\.)?(\w+(?:Error|Exception|Exit)): (.+)$"
 
 
 def cause(error: Exception) -> str:
-    """One line of what Spark reports: a failed task's last Python error, else the first line."""
+    """One line of what Spark reports: a failed task's last Python error, else the first line.
+
+    Of an error of the JVM itself that line says nothing: its own message is taken.
+    """
     found = _PYTHON_ERROR.findall(str(error))
     if not found:
-        return str(error).strip().partition("\n")[0][:300]
+        java = getattr(error, "java_exception", None)  # of py4j
+        text = str(error) if java is None else str(java.getMessage() or java.toString())
+        return text.strip().partition("\n")[0][:300]
     kind, message = found[-1]
     return str(message) if kind == "UserError" else f"{kind}: {message}"

@@ -11,10 +11,12 @@ from pyspark.sql import functions as F
 
 from instructmining.columnar import RECORDS
 from instructmining.paths import LOCAL_AS_IT_IS, escaped, plain, shown
+from instructmining.row_groups import rows_of_groups
 from instructmining.sniffing import Kind
 from instructmining.splitting import RawRecord, split
 
 FILE = "path STRING, content BINARY"  # the content only where Python cannot open the path
+ROW_GROUPS = Kind("row groups")  # a Parquet file that Spark could not read to its end
 SPLIT_FROM = 64 << 20  # bytes from which JSON lines are worth several tasks
 _WHOLE_PACKED = 256 << 20  # compressed bytes that may travel through Spark in one piece
 _BATCH_ROWS, _BATCH_BYTES = 1024, 8 << 20
@@ -70,7 +72,7 @@ def read_files(spark: SparkSession, files: Sequence[tuple[str, Kind, int]]) -> D
 def _records(source: str, content: pa.Scalar, kind: Kind) -> Iterator[RawRecord]:
     try:
         with _opened(source, content) as file:
-            yield from split(file, kind)
+            yield from rows_of_groups(file) if kind == ROW_GROUPS else split(file, kind)
     except OSError as error:
         yield RawRecord(0, b"", "unreadable_file", error.strerror or str(error))
 

@@ -4,6 +4,7 @@ A format is a function from a record to its parts, or None where the record is n
 layout. `FORMATS` is tried in order; a new layout is one function and one line.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -70,7 +71,16 @@ def standardize(
         if found is not None:
             return name, found
     wanted = "no known layout has" if format_name == "auto" else f"{format_name} does not have"
-    raise Unusable("unknown_format", f"{wanted} these fields: {listed(record)}")
+    raise Unusable("unknown_format", f"{wanted} these fields: {listed(record)}{_wrapped(record)}")
+
+
+def _wrapped(record: Record) -> str:
+    """What to do where the record is a file's only one and holds the records in a list."""
+    for name, value in record.items():
+        if isinstance(value, list) and value and isinstance(value[0], OBJECT):
+            path = f".[{json.dumps(name)}][]"
+            return f"; if {name!r} lists the records, take them out: jq -c '{path}' FILE"
+    return ""
 
 
 def prompt_and_response(conversation: Messages) -> tuple[str, str]:

@@ -7,12 +7,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from instructmining.errors import UserError
 from instructmining.packaged import conf_folder
 from instructmining.settings import Tracking
+from instructmining.yaml_files import explained, read_yaml
 
 Kind = Literal[
     "causal_lm", "gpt_neox_reward", "python", "quality_heads", "sentence_encoder",
@@ -100,9 +100,9 @@ def load_model_list(name: str) -> ModelList:
         known = ", ".join(sorted(p.stem for p in lists.glob("*.yml")))
         raise UserError(f"no model list {name!r}: name one of {known}, or a YAML file")
     try:
-        return ModelList(**yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (ValidationError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: {error}") from error
+        return ModelList(**read_yaml(path, "model list"))
+    except ValidationError as error:
+        raise UserError(f"{path}: {explained(error, ModelList, 'entry')}") from None
 
 
 def resolve(spec: ModelSpec, tracking: Tracking | None = None) -> ResolvedModel:

@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from instructmining.columnar import RECORDS, SPARK_ERRORS, read_delta, read_parquet, union
-from instructmining.errors import UserError
+from instructmining.errors import UserError, cause
 from instructmining.files import read_files, read_lines, splittable
 from instructmining.paths import escaped, has_glob, shown
 from instructmining.sniffing import HEAD_BYTES, KNOWN, Kind, sniff
@@ -42,7 +42,7 @@ def find_inputs(spark: SparkSession, names: tuple[str, ...]) -> tuple[list[Input
     """
     if not names:
         raise UserError("--input is missing: name files, folders, globs or tables")
-    found = list(dict.fromkeys(each for name in names for each in _expand(spark, name)))
+    found = list(dict.fromkeys(each for name in names for each in _found(spark, name)))
     inputs = [each for each in found if each.container != "unknown"]
     if not inputs:
         raise UserError(f"no file of a known kind in {', '.join(names)}: {KNOWN}")
@@ -114,9 +114,21 @@ def _joined(questions: DataFrame, answers: DataFrame) -> DataFrame:
                        first["reason"], first["detail"], counted.alias("records"))  # fmt: skip
 
 
+def _found(spark: SparkSession, name: str) -> list[Input]:
+    try:
+        return _expand(spark, name)
+    except SPARK_ERRORS as error:
+        raise UserError(
+            f"--input {name}: it cannot be read ({cause(error)}); check its name and your rights, "
+            "and that this Spark has the connector for such a place"
+        ) from None
+
+
 def _expand(spark: SparkSession, name: str) -> list[Input]:
     if name.startswith("table:"):
-        return [Input(name.removeprefix("table:"), Kind("delta"))]
+        table = name.removeprefix("table:")
+        spark.read.table(table).schema  # noqa: B018 - Spark looks for it only now
+        return [Input(table, Kind("delta"))]
     path = absolute(name.removeprefix("path:"))
     if _is_delta(spark, path):
         return [Input(path, Kind("delta"))]

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from instructmining.errors import UserError
 from instructmining.formats import FORMATS
 from instructmining.packaged import conf_folder
+from instructmining.yaml_files import explained, parse_yaml, read_yaml
 
 STAGES = ("ingest", "reward", "perplexity", "embed", "mtld", "unieval", "knn", "rule")
 
@@ -208,7 +208,7 @@ class Settings(_Settings):
     input: tuple[str, ...] = ()
     store: str = "out"
     files: str | None = None  # folder all nodes see, for what is not a table: a large index
-    pool: str = "default"
+    pool: str = Field(default="default", min_length=1)
     replace_pool: bool = False
     models: str = "embedded"
     stages: tuple[str, ...] = STAGES
@@ -242,31 +242,22 @@ def load_settings(
     Raises:
         UserError: an unknown key (with the nearest known one), a wrong type, an unreadable file.
     """
-    merged = _yaml(conf_folder() / "base.yml")
+    merged = read_yaml(conf_folder() / "base.yml", "settings file")
     if file:
-        merged = _merge(merged, _yaml(Path(file)))
+        merged = _merge(merged, read_yaml(Path(file), "settings file"))
     for assignment in sets:
         key, equals, value = assignment.partition("=")
         if not equals:
             raise UserError(f"--set {assignment}: write it as key.name=value")
-        merged = _merge(merged, _nest(key.strip().split("."), yaml.safe_load(value)))
+        merged = _merge(merged, _nest(key.strip().split("."), parse_yaml(value, f"--set {key}")))
     merged = _merge(merged, options or {})
     try:
         settings = Settings(**merged)
     except ValidationError as error:
-        raise UserError(_explain(error)) from None
+        raise UserError(explained(error, Settings, "setting")) from None
     _check_known("stage", (s for s in settings.stages if not s.startswith("classifier:")), STAGES)
     _check_known("format", [settings.read.format], ("auto", *FORMATS))
     return settings
-
-
-def _yaml(path: Path) -> dict[str, Any]:
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except OSError as error:
-        raise UserError(f"settings file {path}: {error.strerror}") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"settings file {path} is not YAML: {error}") from None
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -282,23 +273,6 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 def _nest(keys: list[str], value: Any) -> dict[str, Any]:
     return {keys[0]: value if len(keys) == 1 else _nest(keys[1:], value)}
-
-
-def _explain(error: ValidationError) -> str:
-    first = error.errors()[0]
-    where = [str(part) for part in first["loc"]]
-    if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(where[-1], _keys(where[:-1]), n=1)
-        hint = f"; did you mean {'.'.join([*where[:-1], near[0]])}?" if near else ""
-        return f"unknown setting {'.'.join(where)}{hint}"
-    return f"setting {'.'.join(where)}: {first['msg']} (given: {first['input']!r})"
-
-
-def _keys(path: list[str]) -> list[str]:
-    model: Any = Settings
-    for part in path:
-        model = model.model_fields[part].annotation
-    return list(model.model_fields)
 
 
 def _check_known(what: str, names: Iterable[str], known: Sequence[str]) -> None:

@@ -25,12 +25,13 @@ EXTENSIONS = {
 COMPRESSED = (".gz", ".bz2", ".zst")
 KNOWN = (
     ".json, .jsonl, .ndjson, .csv and .tsv (each also .gz, .bz2 or .zst), .parquet, "
-    "or a Delta folder"
+    "or a Delta folder; archives have to be unpacked, workbooks saved as .csv"
 )
 BROKEN: tuple[type[Exception], ...] = (OSError, EOFError, zlib.error)  # from a decompressor
 if zstandard:
     BROKEN += (zstandard.ZstdError,)
 _MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd"}
+_ZIP = b"PK\x03\x04"  # an archive, or a workbook that is called .csv
 # The longer mark first: UTF-32 little-endian begins with that of UTF-16.
 _MARKS = {
     b"\xff\xfe\x00\x00": "utf-32", b"\x00\x00\xfe\xff": "utf-32",
@@ -63,6 +64,8 @@ def sniff(name: str, head: bytes) -> Kind:
         head = decompress_head(head, compression)
     if head.startswith(b"PAR1") and compression is None:
         return Kind("parquet")
+    if head.startswith(_ZIP):
+        return Kind("unknown")
     encoding = next((code for mark, code in _MARKS.items() if head.startswith(mark)), "utf-8")
     text = head.decode("utf-8-sig" if encoding == "utf-8" else encoding, "replace")
     container = _container(text, extension)

@@ -42,7 +42,8 @@ def split(file: BinaryIO, kind: Kind) -> Iterator[RawRecord]:
             yield record
     except UnicodeError as error:
         detail = f"not {kind.encoding}: {error.reason if hasattr(error, 'reason') else error}"
-        yield RawRecord(position + 1, b"", "not_utf8", detail)
+        position += 1
+        yield RawRecord(position, b"", "not_utf8", detail)
     if stream.damage:
         yield RawRecord(position + 1, b"", "damaged_file", stream.damage)
 

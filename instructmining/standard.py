@@ -118,7 +118,8 @@ def _decoded(raw: bytes) -> str:
     try:
         return raw.decode("utf-8-sig").strip()
     except UnicodeDecodeError as error:
-        raise Unusable("not_utf8", f"byte {error.start} of the record is not UTF-8") from None
+        raise Unusable("not_utf8", f"byte {error.start} of the record is not UTF-8; what Windows "
+                       "wrote `iconv -f cp1252 -t utf-8` mends") from None  # fmt: skip
 
 
 def _parsed(text: str) -> Any:

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from instructmining.ingest import Ingested
 from instructmining.progress import duration
 from instructmining.rule import LinearRule
-from instructmining.tables import Store
+from instructmining.tables import Store, sql_text
 
 _SNIPPET = 76  # characters of a text that fit a line
 _EXTREMES = 3
@@ -127,11 +127,12 @@ class Summary:
         if self.rule is None or self.scores is None:
             return ""
         scores, examples = (self.store.sql_name(name) for name in ("scores", "examples"))
+        pool, rule = sql_text(self.pool), sql_text(self.rule.name)
         # Nothing is executed here: the text is for the user to paste.
         return f"""SQL to try next
   SELECT e.prompt, e.response, s.predicted_log_loss, s.percentile
   FROM {scores} s JOIN {examples} e USING (example_id)
-  WHERE s.pool = '{self.pool}' AND s.rule_name = '{self.rule.name}' AND s.percentile < 10
+  WHERE s.pool = {pool} AND s.rule_name = {rule} AND s.percentile < 10
   ORDER BY s.predicted_log_loss LIMIT 20;
 
   SELECT reason, count(*) FROM {self.store.sql_name("quarantine")} GROUP BY reason;"""  # noqa: S608

@@ -162,6 +162,34 @@ def test_an_input_that_cannot_be_read_is_named(
         find_inputs(spark, (str(tmp_path / name),))
 
 
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("table:nowhere.rows", "nowhere"),
+        ("table:not a name", "not"),
+        ("s3x://bucket/a.jsonl", "s3x"),
+    ],
+)
+def test_a_place_that_spark_cannot_reach_is_the_users_mistake(
+    spark: SparkSession, name: str, why: str
+) -> None:
+    with pytest.raises(UserError, match=f"--input {name}: it cannot be read .*{why}") as caught:
+        find_inputs(spark, (name,))
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_table_is_read_by_its_name(spark: SparkSession, tmp_path: Path) -> None:
+    folder = write(tmp_path, "delta", spark)
+    spark.sql(f"CREATE TABLE reading_rows USING delta LOCATION '{folder}'")
+    try:
+        by_name, by_path = standard(spark, "table:reading_rows"), standard(spark, str(folder))
+    finally:
+        spark.sql("DROP TABLE reading_rows")
+    assert {row.example_id for row in by_name} == {row.example_id for row in by_path}
+    assert {row.source for row in by_name} == {"reading_rows"}
+    assert len(by_name) == len(RECORDS)
+
+
 @pytest.mark.parametrize("name", ["what[1]*.jsonl", "two words ü 100%25.jsonl.gz", "{a,b}?.json"])
 def test_a_name_is_taken_as_it_stands(spark: SparkSession, tmp_path: Path, name: str) -> None:
     path = write(tmp_path, name, spark)

@@ -58,6 +58,7 @@ def quick(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> dict
 def settings(quick: dict[str, str], name: str = "data.jsonl", **options: object) -> Settings:
     base = {"input": (f"{quick['folder']}/{name}",), "store": quick["store"],
             "models": f"{quick['folder']}/quick.yml", "tracking": {"uri": quick["tracking"]},
+            "pool": "Ann's",
             "measure": {"chunk_rows": 16, "dtype": "float32"}}  # fmt: skip
     return load_settings(options={**base, **options})
 
@@ -192,7 +193,7 @@ def test_scores_are_native_columns_and_no_window_gathers_everything(
     models = load_model_list(chosen.models)
     prints = {stage: resolve(spec).fingerprint for stage, spec in models.stages.items()}
     measured = Measured(models, prints, chosen.knn)
-    wide = with_indicators(first.store, members(first.store, "default"), "default", measured, [6])
+    wide = with_indicators(first.store, members(first.store, "Ann's"), "Ann's", measured, [6])
     scored = with_rule(wide, first.rule, measured).withColumn("p", percentile_column([0.1, 0.2]))
     plan = scored._jdf.queryExecution().executedPlan().toString()
     assert "predicted_log_loss" in plan

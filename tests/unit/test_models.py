@@ -1,6 +1,7 @@
 """Model lists and fingerprints: equal fingerprints must mean equal numbers, and only that."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,27 @@ def test_a_list_with_an_unknown_key_is_refused(tmp_path: Path) -> None:
     file.write_text("name: mine\nrewards: {}\n")
     with pytest.raises(UserError, match="rewards"):
         load_model_list(str(file))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "entry name is missing"),
+        ("- reward\n", "has to be lines of `name: value`, not ['reward']"),
+        ("name: x\nrewrd: {}\n", "unknown entry rewrd; did you mean reward?"),
+        ("name: x\nreward: {kind: mtld, sorce: y, indicators: [mtld]}\n",
+         "unknown entry reward.sorce; did you mean reward.source?"),
+        ("name: x\nclassifiers: {toxic: {kind: mtld, lable: y, indicators: [toxic]}}\n",
+         "unknown entry classifiers.toxic.lable; did you mean classifiers.toxic.label?"),
+        ("name: x\nreward: {kind: bert, indicators: [reward]}\n",
+         "entry reward.kind: Input should be 'causal_lm', "),
+        ("name: x\nreward: {kind: mtld}\n", "entry reward.indicators is missing"),
+        ("name: x\nreward: {kind: [}\n", "is not YAML: "),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_model_list_is_one_sentence(tmp_path: Path, content, message) -> None:
+    (tmp_path / "mine.yml").write_text(content)
+    with pytest.raises(UserError, match=re.escape(message)) as caught:
+        load_model_list(str(tmp_path / "mine.yml"))
+    assert str(tmp_path / "mine.yml") in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1

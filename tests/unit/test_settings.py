@@ -13,7 +13,7 @@ def test_the_defaults_are_what_base_yml_says() -> None:
     settings = load_settings()
     assert settings.models == "embedded"
     assert settings.stages == STAGES
-    assert settings.measure.chunk_rows == 4096
+    assert settings.measure.chunk_rows is None
 
 
 def test_later_layers_win(tmp_path: Path) -> None:
@@ -37,6 +37,10 @@ def test_options_that_were_not_given_change_nothing() -> None:
         ("knn.neighbors=0", "setting knn.neighbors"),
         ("stages=[rewards]", "unknown stage 'rewards'; did you mean reward"),
         ("pool", "write it as key.name=value"),
+        ("pool=''", "setting pool: String should have at least 1 character"),
+        ("knn=3", "setting knn: Input should be a valid dictionary"),
+        ("knn.neighbors=[", "--set knn.neighbors is not YAML"),
+        ("zzz=1", "unknown setting zzz; there are input, store, "),
     ],
 )
 def test_a_mistake_is_named_with_its_remedy(assignment: str, message: str) -> None:
@@ -47,6 +51,29 @@ def test_a_mistake_is_named_with_its_remedy(assignment: str, message: str) -> No
 def test_a_settings_file_that_is_not_there_is_named() -> None:
     with pytest.raises(UserError, match=r"absent\.yml"):
         load_settings("absent.yml")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"- knn\n- rule\n", "has to be lines of `name: value`, not ['knn', 'rule']"),
+        (b"pool: a\nknn: {neighbors: 3\nrule: b\n", "is not YAML: "),
+        (b"pool: \xff\n", "is not UTF-8 (byte 6)"),
+    ],
+)
+def test_a_settings_file_that_is_no_mapping_is_named_in_one_sentence(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    (tmp_path / "mine.yml").write_bytes(content)
+    with pytest.raises(UserError, match=re.escape(message)) as caught:
+        load_settings(str(tmp_path / "mine.yml"))
+    assert str(caught.value).startswith(f"settings file {tmp_path}/mine.yml")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_an_empty_settings_file_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "mine.yml").write_text("# nothing yet\n")
+    assert load_settings(str(tmp_path / "mine.yml")) == load_settings()
 
 
 def test_settings_cannot_be_changed_in_place() -> None:

@@ -78,10 +78,18 @@ def test_csv_in_a_file_named_json_lines_is_read_as_csv() -> None:
 @pytest.mark.parametrize(
     ("name", "content"),
     [("README.md", b"# notes"), ("LICENSE", b"You may"), ("a.txt", b"[badge](x) text"),
+     ("book.csv", b"PK\x03\x04\x14\x00\x06\x00"),
      ("image.png", b"\x89PNG"), ("notes", b""), ("a.md", LINES.encode())],
 )  # fmt: skip
 def test_what_is_no_data_file_is_unknown(name: str, content: bytes) -> None:
     assert sniff(name, content).container == "unknown"
+
+
+def test_a_damaged_first_line_does_not_make_json_lines_csv() -> None:
+    for damage in (b"\x00", b"x", b'"'):
+        content = damage + LINES.encode()
+        assert sniff("a.jsonl", content).container == "lines"
+        assert [json.loads(r.raw) for r in read(content)[1:]] == RECORDS[1:]
 
 
 def test_a_parquet_file_is_known_by_its_first_bytes() -> None:
@@ -108,6 +116,12 @@ def test_a_compressed_file_that_breaks_off_keeps_what_came_before(compression: s
     whole = [record.raw for record in kept]
     assert whole[:-1] == many.splitlines()[: len(whole) - 1]
     assert len(whole) > 50_000
+
+
+def test_half_a_character_and_a_lost_end_are_two_records_of_two_positions() -> None:
+    found = read(gzip.compress(LINES.encode("utf-16")[:-1])[:-6], "a.jsonl.gz")
+    assert [(r.position, r.reason) for r in found[2:]] == [
+        (3, "not_utf8"), (4, "damaged_file")]  # fmt: skip
 
 
 def test_garbage_behind_a_compressed_file_is_one_record_with_a_reason() -> None:

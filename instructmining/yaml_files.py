@@ -1,0 +1,70 @@
+"""YAML that a user wrote: read as a mapping, and its mistakes in one sentence each."""
+
+import difflib
+from pathlib import Path
+from types import NoneType
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from instructmining.errors import UserError
+
+
+def read_yaml(path: Path, what: str) -> dict[str, Any]:
+    """The mapping in a file; an empty file is an empty one.
+
+    Raises:
+        UserError: it cannot be read, is not YAML, or is something else than a mapping.
+    """
+    try:
+        found = parse_yaml(path.read_text(encoding="utf-8"), f"{what} {path}")
+    except OSError as error:
+        raise UserError(f"{what} {path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{what} {path} is not UTF-8 (byte {error.start})") from None
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise UserError(f"{what} {path} has to be lines of `name: value`, not {found!r:.60}")
+    return {str(name): value for name, value in found.items()}
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """A YAML value.
+
+    Raises:
+        UserError: it is none; with the line, where there are several.
+    """
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" (line {mark.line + 1})" if mark and "\n" in text else ""
+        problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
+        raise UserError(f"{where} is not YAML: {problem}{line}") from None
+
+
+def explained(error: ValidationError, model: type[BaseModel], noun: str) -> str:
+    """The first thing that is wrong; of an unknown name with the nearest one there is."""
+    first = error.errors()[0]
+    where = [str(part) for part in first["loc"]]
+    if first["type"] == "extra_forbidden":
+        known = _fields(model, where[:-1])
+        near = difflib.get_close_matches(where[-1], known, n=1)
+        hint = f"; did you mean {'.'.join([*where[:-1], near[0]])}?" if near else ""
+        return f"unknown {noun} {'.'.join(where)}{hint or '; there are ' + ', '.join(known)}"
+    if first["type"] == "missing":
+        return f"{noun} {'.'.join(where)} is missing"
+    return f"{noun} {'.'.join(where)}: {first['msg']} (given: {first['input']!r:.100})"
+
+
+def _fields(model: Any, path: list[str]) -> list[str]:
+    """Names of the fields of the section at the path; sections may be optional, or in a dict."""
+    for part in path:
+        fields = getattr(model, "model_fields", None)
+        model = fields[part].annotation if fields else get_args(model)[-1]
+        given = [each for each in get_args(model) if each is not NoneType]
+        if len(given) == 1:
+            model = given[0]
+    return list(getattr(model, "model_fields", ()))
