@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -46,20 +47,22 @@ def pick_diverse(store: Store, rows: DataFrame, select: Select, measured: Measur
     return choose(store, rows, select, measured).picked
 
 
-def choose(store: Store, rows: DataFrame, select: Select, measured: Measured) -> Diverse:
+def choose(store: Store, rows: DataFrame, select: Select, measured: Measured | None) -> Diverse:
     """The choice, and what is to be said about it.
 
     Args:
         store: holds the embeddings.
         rows: as `instructmining.selection.candidates` gives them.
         select: strategy, size, quotas, diversity.
-        measured: which encoder's embeddings.
+        measured: which encoder's embeddings; None only without diversity.
 
     Raises:
         UserError: as `pick`; or no candidate is embedded.
     """
     if select.diversity == "none":
         return Diverse(pick(rows, select), [])
+    if measured is None:
+        raise ValueError("diversity needs to know which embeddings it goes by")
     check(rows, select)
     size = wanted(rows, select)
     if select.diversity == "facility" and size is None and not (
@@ -103,11 +106,10 @@ def _candidates(
     if not found.num_rows:
         raise UserError("diversity needs embeddings, and no candidate has one: run instructmining "
                         f"score --store {store.target} --stages embed")  # fmt: skip
-    table = cut.join(found.append_column("place", pa.array(range(found.num_rows))).drop("vector"),
-                     "example_id", join_type="inner")  # fmt: skip
-    table = table.sort_by([("cost", "ascending"), ("example_id", "ascending")])
-    vector = found["vector"].combine_chunks().take(table["place"].combine_chunks())
-    return table.drop("place").append_column("vector", vector), cut.num_rows - found.num_rows
+    places = pa.compute.index_in(cut["example_id"], found["example_id"].combine_chunks())
+    vector = found["vector"].combine_chunks().take(places.combine_chunks().drop_null())
+    table = cut.filter(places.is_valid()).append_column("vector", vector)
+    return table, cut.num_rows - table.num_rows
 
 
 def _wider(select: Select, size: int | None) -> tuple[Select, int]:
