@@ -12,7 +12,7 @@ DATA ?= $(or $(INSTRUCTMINING_DATA),../shared/data)
 SPARK4_0 := .venv-spark-4.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup score test test-slow test-gpu test-compat campaign lint typecheck check bench models models-check dist clean
+.PHONY: help setup score test test-slow test-gpu test-compat campaign lint typecheck check bench models models-check notebooks dist clean
 
 help: ## print this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -50,7 +50,8 @@ test-compat: setup ## the Spark tests on the oldest pair we support
 
 campaign: setup ## ten minutes and more of property tests on what reads files
 	$(BIN)/python -m pytest -q --hypothesis-profile=campaign --hypothesis-show-statistics \
-	  tests/unit/test_splitting.py tests/unit/test_damage_property.py tests/unit/test_formats_property.py
+	  tests/unit/test_splitting.py tests/unit/test_damage_property.py tests/unit/test_formats_property.py \
+	  tests/unit/test_row_groups.py
 
 lint: setup ## style
 	$(BIN)/ruff check .
@@ -63,6 +64,10 @@ check: lint typecheck test ## everything a commit must pass
 
 bench: setup ## our kernels beside what is used today, and the gates
 	$(BIN)/python -m bench.run $(ARGS)
+
+notebooks: setup ## run the notebooks from the first to the last; they stay without outputs
+	rm -rf notebooks/out notebooks/mlflow.db notebooks/mlartifacts
+	$(BIN)/jupyter execute --kernel_name=python3 $(wildcard notebooks/*.ipynb)
 
 dist: setup ## the wheel, and the same bytes as .zip for --py-files
 	rm -rf dist build
@@ -80,5 +85,5 @@ models-check: setup ## recompute the cards' figures from SHARE of the held-out d
 	$(BIN)/python -m training.check --data "$(DATA)" --share $(SHARE)
 
 clean: ## remove what make made, except .venv
-	rm -rf out dist build *.egg-info mlflow.db mlartifacts spark-warehouse metastore_db derby.log
+	rm -rf out notebooks/out notebooks/mlflow.db notebooks/mlartifacts dist build *.egg-info mlflow.db mlartifacts spark-warehouse metastore_db derby.log
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -185,8 +185,11 @@ def connection(settings: Tracking) -> Iterator["MlflowClient"]:
         yield MlflowClient(settings.uri, registry_uri(settings))
     except (MlflowException, OSError) as error:
         where = dict.fromkeys((settings.uri, registry_uri(settings)))
+        code = getattr(error, "error_code", "INTERNAL_ERROR")  # what a lost connection is, too
+        remedy = "name another with --tracking-uri, or do without by --tracking-uri none"
         raise UserError(
-            f"MLflow ({', '.join(where)}): {str(error).strip().splitlines()[0]}"
+            f"MLflow ({', '.join(where)}): {str(error).strip().splitlines()[0][:300]}"
+            + (f"; {remedy}" if code == "INTERNAL_ERROR" else "")
         ) from error
 
 

@@ -192,6 +192,13 @@ def test_a_store_that_cannot_be_used_is_named_in_one_sentence(uri):
     assert "\n" not in str(refusal.value)
 
 
+def test_a_server_that_does_not_answer_comes_with_the_way_to_do_without(monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(UserError, match="--tracking-uri none") as refusal:
+        registry.list_rules(Tracking(uri="http://127.0.0.1:9"))
+    assert len(str(refusal.value)) < 500
+
+
 def test_mlflow_itself_serves_the_rule(mlflow_store):
     store = named(mlflow_store, "served")
     version, _ = registry.publish_rule(fitted(), store)
