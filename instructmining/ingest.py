@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, Row
@@ -10,6 +11,7 @@ from pyspark.sql import functions as F
 
 from instructmining.columnar import SPARK_ERRORS
 from instructmining.errors import UserError
+from instructmining.files import ROW_GROUPS
 from instructmining.paths import shown
 from instructmining.reading import Input, read_records
 from instructmining.settings import Read, Settings
@@ -103,13 +105,16 @@ def _undecoded(rows: DataFrame) -> list[Row]:
 def _without_broken(inputs: list[Input], error: Exception) -> list[Input]:
     """The inputs, with the file that Spark could not read to its end marked as broken.
 
+    A Parquet file is read by row groups then, and what can be read of it is kept.
+
     Raises:
         Exception: `error` again, where it names none of them.
     """
     text = str(error)
     for place, each in enumerate(inputs):
         if each.broken is None and "FAILED_READ_FILE" in text and shown(each.path) in text:
-            broken = replace(each, broken="Spark cannot read the file to its end")
+            broken = replace(each, kind=ROW_GROUPS) if each.container == "parquet" else replace(
+                each, broken="Spark cannot read the file to its end")  # fmt: skip
             return [*inputs[:place], broken, *inputs[place + 1 :]]
     raise error
 
@@ -151,25 +156,21 @@ def _counts(rows: DataFrame) -> dict[str, int]:
 def _write(store: Store, rows: DataFrame, pool: str, run_id: str) -> dict[str, int]:
     rows = rows.withColumn("run_id", F.lit(run_id)).withColumn("pool", F.lit(pool))
     usable = rows.where(F.col("reason").isNull())
-    new = {
-        "examples": usable.dropDuplicates(["example_id"]).join(
-            store.read("examples").select("example_id"), "example_id", "left_anti"
-        ),
-        "occurrences": usable.join(
-            store.read("occurrences"), ["pool", "source", "position", "example_id"], "left_anti"
-        ),
-        "quarantine": rows.where(F.col("reason").isNotNull()).join(
-            store.read("quarantine"), ["source", "position", "content_hash"], "left_anti"
-        ),
-    }
-    written = {}
-    for table, fresh in new.items():
-        written[table] = fresh.count()
-        if written[table] or table != "quarantine":
-            store.create(table)
-        if written[table]:
-            store.append(fresh, table, f"{run_id}/ingest/{table}", {"run_id": run_id})
-    return written
+    keyed = {
+        "examples": (usable.dropDuplicates(["example_id"]), ["example_id"]),
+        "occurrences": (usable, ["pool", "source", "position", "example_id"]),
+        "quarantine": (rows.where(F.col("reason").isNotNull()),
+                       ["source", "position", "content_hash"]),
+    }  # fmt: skip
+    return {
+        table: store.insert(partial(_lacking, store, table, given, keys), table,
+                            f"{run_id}/ingest/{table}", {"run_id": run_id})
+        for table, (given, keys) in keyed.items()
+    }  # fmt: skip
+
+
+def _lacking(store: Store, table: str, rows: DataFrame, keys: list[str]) -> DataFrame:
+    return rows.join(store.read(table).select(*keys), keys, "left_anti")
 
 
 def _nothing_usable(rows: DataFrame, settings: Settings) -> str:

@@ -23,9 +23,12 @@ class Chunk:
         return f"{self.low}-{self.high}"
 
 
-def members(store: Store, pool: str) -> DataFrame:
-    """The distinct examples of a pool: `example_id`, `copies` (records beyond the first)."""
-    occurrences = store.read("occurrences").where(F.col("pool") == pool)
+def members(store: Store, pool: str, version: int | None = None) -> DataFrame:
+    """The distinct examples of a pool: `example_id`, `copies` (records beyond the first).
+
+    `version` is that of the table `occurrences`, for the pool as it was.
+    """
+    occurrences = store.read("occurrences", version).where(F.col("pool") == pool)
     return occurrences.groupBy("example_id").agg((F.count("*") - 1).alias("copies"))
 
 

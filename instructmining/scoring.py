@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame
@@ -14,6 +14,7 @@ from instructmining.rule import LinearRule
 from instructmining.schemas import INDICATORS
 from instructmining.settings import Knn
 from instructmining.tables import Store
+from instructmining.views import create_views
 
 CUT_POINTS = 100
 QUANTILE_ERROR = 0.001  # of the rank, as a fraction of the pool
@@ -116,7 +117,7 @@ def percentile_column(cut_points: Sequence[float]) -> Column:
 
 def score_pool(
     store: Store, members: DataFrame, pool: str, rule: LinearRule, measured: Measured,
-    matches: bool, run_id: str,
+    matches: bool, run_id: str, check: Callable[[], None] = lambda: None,
 ) -> bool:  # fmt: skip
     """Write the pool's scores under the rule, unless they stand there already.
 
@@ -128,6 +129,7 @@ def score_pool(
         measured: models, fingerprints and neighbours.
         matches: whether these are the models that the rule was fitted on.
         run_id: goes into every row.
+        check: see `Store.replace`.
 
     Returns:
         Whether a commit was made.
@@ -151,13 +153,9 @@ def score_pool(
     })  # fmt: skip
     about = {"run_id": run_id, **where, "rule_fingerprint": rule.fingerprint,
              "cut_points": cuts, "cut_points_rank_error": QUANTILE_ERROR}  # fmt: skip
-    store.replace(rows, "scores", where, about)
+    store.replace(rows, "scores", where, about, check)
     scored.unpersist()
-    store.create_view(
-        "scored_examples",
-        f"SELECT s.*, e.prompt, e.response, e.format FROM {store.sql_name('scores')} s "  # noqa: S608
-        f"JOIN {store.sql_name('examples')} e USING (example_id)",
-    )
+    create_views(store)
     return True
 
 
@@ -181,12 +179,13 @@ def inputs_version(
         rows = rows.join(members, "example_id", "left_semi")
         for row in rows.groupBy("fingerprint", "status").count().collect():
             counted[f"{row.fingerprint} {row.status}"] = row["count"]
-    neighbors = store.read("pool_knn").where(F.col("pool") == pool).select("pool_version").first()
+    neighbors = store.read("pool_knn").where(F.col("pool") == pool)
+    versions = neighbors.select("pool_version").distinct().collect()
     decided = {
         "pool": pool_version(members),
         "measured": counted,
         "fingerprints": dict(measured.fingerprints),
-        "neighbors": neighbors and neighbors.pool_version,
+        "neighbors": sorted(row.pool_version for row in versions),
         "rule": rule.fingerprint,
     }
     return hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()[:32]

@@ -10,9 +10,10 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.utils import is_remote
 
 from instructmining.errors import UserError
-from instructmining.schemas import TABLES, Column, Table
+from instructmining.schemas import TABLES, Column
 
 _ATTEMPTS = 5
 # In delta-spark's Python these are siblings, so each is named: catching one base misses the rest.
@@ -21,6 +22,8 @@ _CONFLICTS = (
     "ConcurrentDeleteReadException", "ConcurrentTransactionException",
     "ConcurrentWriteException", "MetadataChangedException", "ProtocolChangedException",
 )  # fmt: skip
+_ABSENT = ("PATH_NOT_FOUND", "DELTA_MISSING_DELTA_TABLE", "DELTA_PATH_DOES_NOT_EXIST",
+           "DELTA_TABLE_NOT_FOUND")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -67,18 +70,19 @@ class Store:
     def exists(self, table: str) -> bool:
         """Whether the table has been created."""
         if self.is_folder:
-            from delta.tables import DeltaTable
-
-            return bool(DeltaTable.isDeltaTable(self.spark, self.location(table)))
+            return _is_delta(self.spark, self.location(table))
         return bool(self.spark.catalog.tableExists(f"{self.target}.{table}"))
 
-    def read(self, table: str) -> DataFrame:
-        """The table; an empty frame of its schema where it does not exist yet."""
-        if not self.exists(table):
-            return self.spark.createDataFrame([], _struct(TABLES[table]))
+    def read(self, table: str, version: int | None = None) -> DataFrame:
+        """The table, as it is or was; an empty frame of its schema where it does not exist yet."""
+        if version == -1 or not self.exists(table):
+            return self.spark.createDataFrame([], TABLES[table].ddl)
+        reader = self.spark.read.format("delta")
+        if version is not None:
+            reader = reader.option("versionAsOf", version)
         if self.is_folder:
-            return self.spark.read.format("delta").load(self.location(table))
-        return self.spark.read.table(f"{self.target}.{table}")
+            return reader.load(self.location(table))
+        return reader.table(f"{self.target}.{table}")
 
     def create(self, table: str) -> None:
         """Create the table with its comments, constraints and clustering, if it is not there."""
@@ -86,7 +90,7 @@ class Store:
             return
         definition = TABLES[table]
         clustering = f"CLUSTER BY ({', '.join(definition.cluster_by)})"
-        self.spark.sql(
+        create = (
             f"CREATE TABLE IF NOT EXISTS {self.sql_name(table)} ("
             + ", ".join(_column_sql(column) for column in definition.columns)
             + f") USING delta {clustering if definition.cluster_by else ''} "
@@ -94,15 +98,23 @@ class Store:
             # Other readers (DuckDB, delta-rs) must be able to open what we write.
             "'delta.enableDeletionVectors' = 'false', 'instructmining.contract' = '1')"
         )
+        _with_retries(lambda: self.spark.sql(create))
         for name, condition in definition.constraints:
-            self.spark.sql(
-                f"ALTER TABLE {self.sql_name(table)} ADD CONSTRAINT {name} CHECK ({condition})"
-            )
+            self._constrain(table, name, condition)
+
+    def _constrain(self, table: str, name: str, condition: str) -> None:
+        added = f"ALTER TABLE {self.sql_name(table)} ADD CONSTRAINT {name} CHECK ({condition})"
+        try:
+            _with_retries(lambda: self.spark.sql(added))
+        except Exception as error:
+            if "ALREADY_EXISTS" not in str(error):  # a run that began at the same time was first
+                raise
 
     def append(
-        self, rows: DataFrame, table: str, transaction: str, about: Mapping[str, Any]
-    ) -> None:
-        """Append once: a replay of the same transaction name writes nothing.
+        self, rows: DataFrame, table: str, transaction: str, about: Mapping[str, Any],
+        version: int = 0,
+    ) -> None:  # fmt: skip
+        """Append once: a replay of the same transaction name and version writes nothing.
 
         Args:
             rows: columns are taken by name.
@@ -110,6 +122,7 @@ class Store:
             transaction: unique per commit; its Delta transaction version is always 0, so commits
                 of different chunks may land in any order.
             about: goes into the commit's metadata as JSON.
+            version: of the transaction; only `insert` counts them.
         """
         self.create(table)
         writer = (
@@ -117,15 +130,60 @@ class Store:
             .write.format("delta")
             .mode("append")
             .option("txnAppId", transaction)
-            .option("txnVersion", 0)
+            .option("txnVersion", version)
             .option("userMetadata", json.dumps(dict(about), sort_keys=True))
         )
         _with_retries(lambda: self._save(writer, table))
 
+    def insert(
+        self, missing: Callable[[], DataFrame], table: str, transaction: str,
+        about: Mapping[str, Any],
+    ) -> int:  # fmt: skip
+        """Append what the table lacks; where another writer comes first, look again what that is.
+
+        Appends never conflict in Delta, so that two writers would both add the same rows. Here all
+        of a table's inserts are versions of one transaction: of two that began at the same state
+        of the table Delta takes one.
+
+        Args:
+            missing: reads the table and gives the rows that it lacks.
+            table: a name of the data contract.
+            transaction: unique per call.
+            about: goes into the commit's metadata as JSON.
+
+        Returns:
+            How many rows were added.
+
+        Raises:
+            UserError: other writers were first, time and again.
+        """
+        for _ in range(_ATTEMPTS):
+            before = self.version(table)
+            fresh = missing()
+            count = fresh.count()
+            if not count:
+                return 0
+            note = {**about, "insert": transaction}
+            self.append(fresh, table, f"insert/{table}", note, before + 1)
+            if self._landed(table, before, transaction):
+                return count
+        raise UserError(f"other runs write to {self.location(table)} all the time: wait for them, "
+                        "then run the same command again")  # fmt: skip
+
+    def _landed(self, table: str, before: int, transaction: str) -> bool:
+        history = self.spark.sql(f"DESCRIBE HISTORY {self.sql_name(table)} LIMIT 100")
+        notes = history.where(F.col("version") > before).select("userMetadata").collect()
+        return any(f'"insert": {json.dumps(transaction)}' in (row[0] or "") for row in notes)
+
     def replace(
-        self, rows: DataFrame, table: str, where: Mapping[str, str], about: Mapping[str, Any]
-    ) -> None:
-        """Replace, atomically, the rows whose columns equal `where`; new columns are added."""
+        self, rows: DataFrame, table: str, where: Mapping[str, str], about: Mapping[str, Any],
+        check: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
+        """Replace, atomically, the rows whose columns equal `where`; new columns are added.
+
+        `check` is called before each try and may raise: a try that met another writer is repeated,
+        and what `rows` were computed from may be out of date by then.
+        """
         self.create(table)
         condition = " AND ".join(f"`{key}` = {sql_text(value)}" for key, value in where.items())
         writer = (
@@ -135,12 +193,21 @@ class Store:
             .option("mergeSchema", "true")
             .option("userMetadata", json.dumps(dict(about), sort_keys=True))
         )
-        _with_retries(lambda: self._save(writer, table))
+
+        def save() -> None:
+            check()
+            self._save(writer, table)
+
+        _with_retries(save)
 
     def delete(self, table: str, where: Mapping[str, str]) -> None:
         """Delete the rows whose columns equal `where`."""
+        condition = " AND ".join(f"`{key}` = {sql_text(value)}" for key, value in where.items())
+        self.delete_where(table, condition)
+
+    def delete_where(self, table: str, condition: str) -> None:
+        """Delete the rows of a condition in SQL, whose values the caller has quoted."""
         if self.exists(table):
-            condition = " AND ".join(f"`{key}` = {sql_text(value)}" for key, value in where.items())
             delete = f"DELETE FROM {self.sql_name(table)} WHERE {condition}"  # noqa: S608 - quoted
             _with_retries(lambda: self.spark.sql(delete))
 
@@ -175,14 +242,30 @@ def absolute(path: str) -> str:
     return path if is_uri else str(Path(path).expanduser().absolute())
 
 
+def _is_delta(spark: SparkSession, path: str) -> bool:
+    if is_remote():  # Delta's own question needs a server with its Connect plugin
+        try:
+            return bool(spark.read.format("delta").load(path).schema)
+        except Exception as error:
+            if any(name in str(error) for name in _ABSENT):
+                return False
+            raise
+    from delta.tables import DeltaTable
+
+    return bool(DeltaTable.isDeltaTable(spark, path))
+
+
 def _column_sql(column: Column) -> str:
     required = " NOT NULL" if column.required else ""
     comment = column.comment.replace("'", "\\'")
     return f"`{column.name}` {column.type}{required} COMMENT '{comment}'"
 
 
-def _struct(table: Table) -> str:
-    return ", ".join(f"`{column.name}` {column.type}" for column in table.columns)
+def _is_conflict(error: Exception) -> bool:
+    """By class; Spark Connect has one class for all and names the other in the message."""
+    return type(error).__name__ in _CONFLICTS or (
+        is_remote() and any(name in str(error) for name in _CONFLICTS)
+    )
 
 
 def _with_retries(write: Callable[[], Any]) -> None:
@@ -191,6 +274,6 @@ def _with_retries(write: Callable[[], Any]) -> None:
             write()
             return
         except Exception as error:
-            if type(error).__name__ not in _CONFLICTS or attempt == _ATTEMPTS:
+            if not _is_conflict(error) or attempt == _ATTEMPTS:
                 raise
             time.sleep(attempt * random.uniform(0.2, 1.0))  # noqa: S311 - jitter, not a secret

@@ -7,12 +7,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from instructmining.errors import FailedRowsError, UserError
 from instructmining.ingest import ingest
 from instructmining.models import ModelList, ResolvedModel, load_model_list, resolve
-from instructmining.planning import members, pool_examples
+from instructmining.planning import members, pool_examples, pool_version
 from instructmining.reading import find_inputs
 from instructmining.registry import choose_rule
 from instructmining.rule import LinearRule
@@ -83,13 +83,36 @@ def open_pool(store: Store, name: str, stack: ExitStack) -> Pool:
     Raises:
         UserError: the pool is empty.
     """
-    found = members(store, name).persist()
+    at = store.version("occurrences")
+    found = members(store, name, at).persist()
     stack.callback(found.unpersist)
     if found.isEmpty():
         raise UserError(
             f"pool {name!r} in {store.target} is empty: give --input, or another --pool"
         )
-    return Pool(name, found, pool_examples(store, found))
+    return Pool(name, found, pool_examples(store, found),
+                lambda: refuse_if_changed(store, name, found, at))  # fmt: skip
+
+
+def refuse_if_changed(store: Store, name: str, found: DataFrame, at: int) -> None:
+    """Refuse to replace what another run, which knows more of the pool, may have written.
+
+    Args:
+        store: where the tables are.
+        name: of the pool.
+        found: its members as this run knows them.
+        at: the version of the table `occurrences` that they were read at.
+
+    Raises:
+        UserError: the pool has other members now.
+    """
+    now = store.version("occurrences")
+    if now == at or pool_version(members(store, name, now), True) == pool_version(found, True):
+        return
+    raise UserError(
+        f"another run changed pool {name!r} in {store.target} meanwhile: what this one measured is "
+        "stored; run the same command again to score the whole pool"
+    )
 
 
 def measure(
@@ -146,7 +169,7 @@ def apply_rule(store: Store, pool: Pool, choice: Choice, tracked: Run, summary: 
     rule, mismatches = choice.rule, choice.mismatches
     timed(summary, "rule", lambda: score_pool(
         store, pool.members, pool.name, rule, choice.measured, not mismatches,
-        tracked.id))  # fmt: skip
+        tracked.id, pool.check))  # fmt: skip
     summary.rule, summary.rule_why = rule, choice.why
     summary.scores = scores_of(store, pool.name, rule)
     summary.warnings += [f"{each}: its coefficient does not carry over" for each in mismatches]

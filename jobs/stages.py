@@ -1,25 +1,27 @@
 """Run the model stages: only what is missing, chunk by chunk, each committed as it finishes."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from instructmining.identity import BUCKETS
 from instructmining.models import ResolvedModel
 from instructmining.planning import pending, plan, pool_version
 from instructmining.progress import StageProgress
 from instructmining.settings import Knn, Settings
 from instructmining.tables import Store
+from jobs.knn_reference import measure_new, moved, reference_of, stored_versions
 from jobs.provenance import admit
 from udfs.arrow import vectors
 from udfs.audit import Window, open_audit, words
 from udfs.cells import neighbors_by_cells
 from udfs.indicator import with_measurements
 from udfs.neighbors import neighbors_of_pool
-from udfs.placement import gpu_profile, model_slots, ship
+from udfs.placement import chunk_rows, gpu_profile, model_slots, ship
 
 _COLLECT_ROWS = 100_000  # vectors brought to the driver at a time
 
@@ -56,6 +58,7 @@ class Pool:
     name: str
     members: DataFrame  # example_id, copies
     examples: DataFrame  # the rows of `examples` in it
+    check: Callable[[], None] = lambda: None  # raises where its members have changed meanwhile
 
 
 def table_of(model: ResolvedModel) -> str:
@@ -71,7 +74,7 @@ def run_model_stage(
     table, measure = table_of(model), settings.measure
     todo = pending(store, pool.examples, table, model.fingerprint, measure.retry_failed)
     slots = model_slots(store.spark, measure)
-    chunks = plan(pool.examples, todo, measure.chunk_rows * slots)
+    chunks = plan(pool.examples, todo, chunk_rows(store.spark, measure) * slots)
     if not chunks:
         return StageResult(stage, 0, 0, 0, time.monotonic() - started)
     store.create(table)
@@ -101,10 +104,15 @@ def run_knn(
     embedded = store.read("embeddings").where(
         (F.col("fingerprint") == model.fingerprint) & F.col("vector").isNotNull()
     )
-    rows = pool.members.join(embedded.dropDuplicates(["example_id"]), "example_id")
-    version = knn_version(rows, model, knn)
-    if _knn_is_current(store, pool.name, version):
+    embedded = embedded.dropDuplicates(["example_id"])
+    rows = pool.members.join(embedded, "example_id")
+    version, stored = knn_version(rows, model, knn), stored_versions(store, pool.name)
+    if stored == {version}:
         return StageResult("knn", 0, 0, 0, time.monotonic() - started, "unchanged")
+    reference = reference_of(stored, version) if knn.reference == "frozen" else None
+    if reference:
+        count, note = measure_new(store, pool.name, rows, embedded, reference, knn, run_id)
+        return StageResult("knn", count, 0, 0, time.monotonic() - started, note)
     count = rows.count()
     if not count:
         return StageResult("knn", 0, 0, 0, time.monotonic() - started, "no embeddings yet")
@@ -121,8 +129,12 @@ def run_knn(
         F.lit(version).alias("pool_version"), F.lit(method).alias("method"),
         F.lit(run_id).alias("run_id"),
     )  # fmt: skip
-    store.replace(table, "pool_knn", {"pool": pool.name}, {"run_id": run_id, "version": version})
-    return StageResult("knn", count, 0, 0, time.monotonic() - started, method)
+    about = {"run_id": run_id, "version": version}
+    before = store.version("pool_knn")
+    store.replace(table, "pool_knn", {"pool": pool.name}, about, pool.check)
+    change = moved(store, pool.name, before, knn.neighbors) if stored else ""
+    note = "; ".join(part for part in (method, change) if part)
+    return StageResult("knn", count, 0, 0, time.monotonic() - started, note)
 
 
 def knn_version(rows: DataFrame, model: ResolvedModel, knn: Knn) -> str:
@@ -151,17 +163,21 @@ def _result(
     return StageResult(stage, rows, counts.failed, counts.truncated, seconds, windows=windows)
 
 
-def _knn_is_current(store: Store, pool: str, version: str) -> bool:
-    stored = store.read("pool_knn").where(F.col("pool") == pool).select("pool_version").first()
-    return stored is not None and stored.pool_version == version
-
-
 def _collect_vectors(rows: DataFrame, count: int) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Ids in order, float32[n, d] and copies int64[n], fetched in parts to bound each result."""
-    parts = max(1, -(-count // _COLLECT_ROWS))
-    tables = []
+    """Ids in order, float32[n, d] and copies int64[n], fetched in parts to bound each result.
+
+    A part is a range of buckets, which begin as the ids do: parts put behind each other are in
+    order. Each goes into its rows of one matrix, for Arrow counts a list's numbers in 32 bits.
+    """
+    parts = min(BUCKETS, max(1, -(-count // _COLLECT_ROWS)))
+    ids: list[str] = []
+    copies, matrix = np.empty(count, np.int64), np.empty((0, 0), np.float32)
     for part in range(parts):
-        chosen = rows.where(F.col("bucket") % parts == part) if parts > 1 else rows
-        tables.append(chosen.select("example_id", "vector", "copies").toArrow())
-    table = pa.concat_tables(tables).sort_by("example_id").combine_chunks()
-    return table["example_id"].to_pylist(), vectors(table["vector"]), table["copies"].to_numpy()
+        chosen = rows.where(F.floor(F.col("bucket") * parts / BUCKETS) == part)
+        table = chosen.select("example_id", "vector", "copies").toArrow().sort_by("example_id")
+        if table.num_rows:
+            found, place = vectors(table["vector"]), slice(len(ids), len(ids) + table.num_rows)
+            matrix = matrix if matrix.size else np.empty((count, found.shape[1]), np.float32)
+            matrix[place], copies[place] = found, table["copies"].to_numpy()
+            ids += table["example_id"].to_pylist()
+    return ids, matrix, copies

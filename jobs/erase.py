@@ -1,0 +1,157 @@
+"""Erase examples: from every table, index files, exports and logged artifacts, in one command.
+
+What a version of a table held stays readable by time travel until VACUUM takes its files: the
+command says when that is, or does it at once for a store in a folder.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from instructmining.errors import UserError
+from instructmining.schemas import TABLES
+from instructmining.session import get_session
+from instructmining.settings import Settings
+from instructmining.tables import Store, sql_text
+from instructmining.traces import Trace, held
+from jobs.erase_elsewhere import erase_artifacts, erase_files, known_files
+from jobs.maintain import unchecked_retention, vacuum, vacuum_sql
+
+_ID = re.compile(r"[0-9a-f]{32}")
+_IDS_AT_ONCE = 2000  # in one statement
+_RETENTION = "delta.deletedFileRetentionDuration"
+_HOURS = 168  # of Delta, where the table says nothing else
+_LOG_DAYS = 30
+
+
+def run(spark: SparkSession, settings: Settings) -> dict[str, int]:
+    """Erase, print what was found where, and return the rows by table.
+
+    Raises:
+        UserError: an id is none, or no table has any of them; `--vacuum-now` on a schema.
+    """
+    store, wanted = Store.open(spark, settings.store), _wanted(settings)
+    if settings.erase.vacuum_now and not store.is_folder:
+        raise UserError("--vacuum-now is for a store in a folder: in a schema others may read older"
+                        " versions; run the printed VACUUM after the retention")  # fmt: skip
+    lines, traces = [], _traces(store, wanted)
+    sources = _sources(store, wanted)
+    erased = {table: count for table in TABLES if "example_id" in TABLES[table].names
+              if (count := _erase_ids(store, table, wanted))}  # fmt: skip
+    if not erased:
+        raise UserError(f"no table of {settings.store} has {', '.join(wanted[:3])}"
+                        f"{' …' if len(wanted) > 3 else ''}: see examples.example_id")  # fmt: skip
+    if count := _erase_quarantined(store, traces):
+        erased["quarantine"] = count
+    lines += [f"  {table:<16} {count:,} rows" for table, count in erased.items()]
+    lines += erase_files(settings, known_files(settings), wanted, traces)
+    lines += erase_artifacts(settings.tracking, traces)
+    lines += [f"  still in your data: {source}; the next `score` of it brings it back"
+              for source in sources]  # fmt: skip
+    lines += _vacuumed(store, list(erased)) if settings.erase.vacuum_now else _reach(store, erased)
+    print("\n".join([f"erased {len(wanted):,} example{'s' * (len(wanted) > 1)}", *lines]))
+    return erased
+
+
+def _wanted(settings: Settings) -> list[str]:
+    given, file = list(settings.erase.ids), settings.erase.ids_file
+    if file:
+        try:
+            given += Path(file).read_text(encoding="utf-8").split()
+        except OSError as error:
+            raise UserError(f"--ids {file}: {error.strerror}") from None
+    wrong = [each for each in given if not _ID.fullmatch(each)]
+    if wrong or not given:
+        what = f"{wrong[0]!r} is no example_id" if wrong else "no example_id is given"
+        raise UserError(f"{what}: name 32 hexadecimal digits, see the table examples")
+    return list(dict.fromkeys(given))
+
+
+def _traces(store: Store, ids: Sequence[str]) -> list[Trace]:
+    rows = store.read("examples").where(F.col("example_id").isin(list(ids)))
+    return [Trace.of(row.example_id, row.prompt or "", row.response or "")
+            for row in rows.select("example_id", "prompt", "response").collect()]  # fmt: skip
+
+
+def _sources(store: Store, ids: Sequence[str]) -> list[str]:
+    rows = store.read("occurrences").where(F.col("example_id").isin(list(ids)))
+    found = rows.select("source", "position").distinct().orderBy("source", "position").collect()
+    return [f"{row.source} record {row.position}" for row in found]
+
+
+def _erase_ids(store: Store, table: str, ids: Sequence[str]) -> int:
+    erased = 0
+    for start in range(0, len(ids), _IDS_AT_ONCE):
+        part = ", ".join(sql_text(each) for each in ids[start : start + _IDS_AT_ONCE])
+        erased += _erase_where(store, table, f"`example_id` IN ({part})")
+    return erased
+
+
+def _erase_where(store: Store, table: str, condition: str) -> int:
+    count = store.read(table).where(condition).count()
+    if count:
+        store.delete_where(table, condition)
+    return count
+
+
+def _erase_quarantined(store: Store, traces: Sequence[Trace]) -> int:
+    """Records that could not be used but hold the texts of an erased example."""
+
+    def look(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            found = [key for key, raw in zip(*(batch[name].to_pylist() for name in
+                     ("content_hash", "raw")), strict=True) if held(raw or "", traces)]  # fmt: skip
+            yield pa.RecordBatch.from_pydict({"content_hash": pa.array(found, pa.string())})
+
+    records: DataFrame = store.read("quarantine").select("content_hash", "raw")
+    hashes = [row.content_hash for row in
+              records.mapInArrow(look, "content_hash STRING").distinct().collect()]  # fmt: skip
+    if not hashes:
+        return 0
+    listed = ", ".join(sql_text(each) for each in hashes)
+    return _erase_where(store, "quarantine", f"`content_hash` IN ({listed})")
+
+
+def _reach(store: Store, erased: Any) -> list[str]:
+    """When time travel stops reaching what was erased, and how."""
+    now = datetime.now(UTC)
+    lines = []
+    for table in erased:
+        detail = store.spark.sql(f"DESCRIBE DETAIL {store.sql_name(table)}").first()
+        own = (detail.properties or {}).get(_RETENTION) if detail else None
+        when = own or f"{now + timedelta(hours=_HOURS):%Y-%m-%d %H:%M} UTC"
+        statement = f"VACUUM {store.sql_name(table)}" if own else vacuum_sql(store, table, _HOURS)
+        lines.append(f"  {statement};  -- after {when}")
+    return ["time travel reaches it until these have run:", *lines, _log_note(now)]
+
+
+def _vacuumed(store: Store, tables: Sequence[str]) -> list[str]:
+    with ExitStack() as stack:
+        unchecked_retention(store.spark, stack)
+        for table in tables:
+            vacuum(store, table, 0)
+    return ["vacuumed: time travel does not reach it, nor any older version of these tables",
+            _log_note(datetime.now(UTC))]  # fmt: skip
+
+
+def _log_note(now: datetime) -> str:
+    return ("the tables' logs hold statistics with the first 32 characters of some texts until "
+            f"Delta drops their files, after {now + timedelta(days=_LOG_DAYS):%Y-%m-%d} by default "
+            "(delta.logRetentionDuration)")  # fmt: skip
+
+
+def run_with_session(settings: Settings) -> None:
+    """Run on the active session or a local one, which is stopped again."""
+    spark, ours = get_session()
+    try:
+        run(spark, settings)
+    finally:
+        if ours:
+            spark.stop()
