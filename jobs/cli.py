@@ -164,7 +164,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         commands.main(args=list(sys.argv[1:] if argv is None else argv), prog_name="instructmining",
                       standalone_mode=False)  # fmt: skip
     except click.UsageError as error:
-        hint = f" (see instructmining {error.ctx.info_name} --help)" if error.ctx else ""
+        if type(error).__name__ == "NoArgsIsHelpError":  # since click 8.2; before, it just printed
+            click.echo(error.format_message())
+            return
+        hint = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
         raise UserError(error.format_message() + hint) from None
     except click.exceptions.Abort:
         raise KeyboardInterrupt from None

@@ -14,7 +14,7 @@ NOTHING = {
     "best_path": None, "skip_bad_files": None,
     "format_name": None, "columns": None, "id_column": None, "keep": None, "device": None,
     "dtype": None, "max_failed_fraction": None, "retry_failed": None, "dry_run": None,
-    "settings_file": None, "sets": (), "tracking_uri": None,
+    "settings_file": None, "sets": (), "tracking_uri": None, "knn_reference": None,
 }  # fmt: skip
 
 
@@ -44,6 +44,7 @@ def test_options_become_settings() -> None:
         (["score", "--stages", "emed"], "did you mean embed"),
         (["score", "--format", "alpacca"], "did you mean alpaca"),
         (["rules", "show", "paper-v9"], "no rule 'paper-v9'"),
+        (["rules", "promote"], "(see instructmining rules promote --help)"),
         (["models", "fetch", "embeded"], "no model list 'embeded'"),
     ],
 )
@@ -57,6 +58,15 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(
     assert message in shown
     assert "Traceback" not in shown
     assert len(shown.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", [[], ["rules"], ["models"]])
+def test_a_command_without_arguments_shows_its_help(arguments, capsys) -> None:
+    console(arguments)
+    shown = capsys.readouterr()
+    assert shown.out.startswith(f"Usage: {' '.join(['instructmining', *arguments])} ")
+    assert "Commands:" in shown.out
+    assert not shown.err
 
 
 def test_entry_points_raise_instead_of_exiting() -> None:
