@@ -12,7 +12,7 @@ DATA ?= $(or $(INSTRUCTMINING_DATA),../shared/data)
 SPARK4_0 := .venv-spark-4.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup score test test-slow test-gpu test-compat campaign lint typecheck check bench models models-check notebooks dist clean
+.PHONY: bench-full bench-gpu help setup score test test-slow test-gpu test-compat campaign lint typecheck check bench models models-check notebooks dist clean
 
 help: ## print this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -64,6 +64,13 @@ check: lint typecheck test ## everything a commit must pass
 
 bench: setup ## our kernels beside what is used today, and the gates
 	$(BIN)/python -m bench.run $(ARGS)
+
+bench-full: setup ## the same with the long suites: 50,000 rows end to end and as neighbours, 200,000 by cells
+	$(BIN)/python -m bench.run --suites all $(ARGS)
+	$(BIN)/python -m bench.cells --rows 200000
+
+bench-gpu: setup ## reward and perplexity at 1.4 B parameters and MiniLM on a CUDA device; no Spark
+	$(BIN)/python -m bench.gpu $(ARGS)
 
 notebooks: setup ## run the notebooks from the first to the last; they stay without outputs
 	rm -rf notebooks/out notebooks/mlflow.db notebooks/mlartifacts

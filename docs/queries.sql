@@ -157,14 +157,12 @@ WHERE pool = '${pool}' AND rule_name = '${rule}' AND missing_reason IS NOT NULL
 GROUP BY missing_reason ORDER BY examples DESC;
 
 -- name: finetuning_runs
--- needs: finetuning_runs
 -- Finetuned models, what they learned from and their loss on each evaluation set.
 SELECT purpose, subset, seed, base, evaluation_set, loss, examples, tokens, seconds
 FROM delta.`${store}/finetuning_runs` LATERAL VIEW explode(losses) AS evaluation_set, loss
 WHERE status = 'ok' ORDER BY purpose, evaluation_set, loss;
 
 -- name: arms
--- needs: finetuning_runs, arms
 -- Of an evaluation, each arm's mean loss over its seeds: lower is better.
 SELECT a.run_id, a.pool, a.arm, evaluation_set, count(*) AS seeds, avg(loss) AS loss,
   stddev(loss) AS sd
@@ -175,13 +173,11 @@ FROM delta.`${store}/arms` a JOIN (
 GROUP BY a.run_id, a.pool, a.arm, evaluation_set ORDER BY evaluation_set, loss;
 
 -- name: verdicts
--- needs: comparisons
 -- Whether the selection won, in words, with the interval of the difference.
 SELECT run_id, pool, evaluation, arm, rival, n, difference, low, high, p_adjusted, verdict
 FROM delta.`${store}/comparisons` ORDER BY run_id, evaluation, arm, rival;
 
 -- name: subset_sources
--- needs: subsets
 -- Where the examples of each subset come from.
 SELECT subset, source, count(*) AS examples
 FROM delta.`${store}/subsets` JOIN (

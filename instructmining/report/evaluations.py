@@ -70,8 +70,8 @@ def _sets(found: pd.DataFrame) -> list[EvaluationSetLosses]:
     from instructmining.comparison import means  # SciPy, and only evaluations need it
 
     losses = pd.DataFrame(
-        [(name, row.arm, row.seed, loss) for row in found.itertuples()
-         for name, loss in dict(row.losses).items()],
+        [(name, row["arm"], row["seed"], loss) for row in found.to_dict("records")
+         for name, loss in dict(row["losses"]).items()],
         columns=["evaluation", "arm", "seed", "loss"],
     )  # fmt: skip
     return [_losses(str(name), group)
@@ -79,8 +79,9 @@ def _sets(found: pd.DataFrame) -> list[EvaluationSetLosses]:
 
 
 def _losses(name: str, group: pd.DataFrame) -> EvaluationSetLosses:
-    arms = [ArmLoss(row.arm, row.n, row.loss, None if pd.isna(row.low) else (row.low, row.high))
-            for row in group.sort_values("loss").itertuples()]  # fmt: skip
+    arms = [ArmLoss(row["arm"], row["n"], row["loss"],
+                    None if pd.isna(row["low"]) else (row["low"], row["high"]))
+            for row in group.sort_values("loss").to_dict("records")]  # fmt: skip
     ends = [value for each in arms for value in (each.loss, *(each.interval or ()))]
     margin = 0.05 * (max(ends) - min(ends) or 1.0)
     return EvaluationSetLosses(name, tuple(arms), Scale(min(ends) - margin, max(ends) + margin))

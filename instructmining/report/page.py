@@ -106,7 +106,7 @@ def conclusions(told: Told, short: dict[str, str]) -> list[str]:
                if name not in (None, OTHERS) and each[PREDICTION].median is not None}  # fmt: skip
     if len(medians) > 1:
         low, high = (pick(medians, key=lambda name: medians[name]) for pick in (min, max))  # type: ignore[arg-type,return-value]
-        said.append(f"By the middle example {short[str(low)]} is the best source "
+        said.append(f"By the median of their examples {short[str(low)]} is the best source "
                     f"({figure(medians[low])}) and {short[str(high)]} the worst "
                     f"({figure(medians[high])}).")  # fmt: skip
     if whole.quantiles:

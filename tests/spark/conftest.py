@@ -7,6 +7,7 @@ from pathlib import Path
 import installed
 import pytest
 from pyspark.sql import SparkSession
+from sample_store import SampleStore, score_sample
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +24,12 @@ def spark() -> Iterator[SparkSession]:
 @pytest.fixture
 def store_path(tmp_path: Path) -> str:
     return str(tmp_path / "store")
+
+
+@pytest.fixture(scope="session")
+def sample_store(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> SampleStore:
+    """The sample that ships, scored once; tests only read it."""
+    return score_sample(spark, tmp_path_factory.mktemp("sample"))
 
 
 @pytest.fixture(scope="session")
