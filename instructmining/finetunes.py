@@ -99,6 +99,23 @@ def regression_frame(runs: pd.DataFrame, indicators: Sequence[str], target: str)
     ], axis=1)  # fmt: skip
 
 
+def on_other_bases(store: Store, task: Task, target: str) -> dict[str, pd.DataFrame]:
+    """By base model, what the same recipe came to on other models than the task's.
+
+    Returns:
+        Per base the frames `subset`, `log_loss` of the target, averaged over seeds.
+    """
+    rows = store.read("finetuning_runs").where(
+        (F.col("status") == "ok") & (F.col("subset") != "base")
+        & (F.col("base_fingerprint") != task.fingerprint)
+        & (F.col("recipe") == task.recipe_json())
+        & (F.col("evaluation") == json.dumps(dict(task.evaluation)))
+    ).select("base", "subset", F.log(F.col("losses")[target]).alias("log_loss"))  # fmt: skip
+    means = rows.groupBy("base", "subset").agg(F.avg("log_loss").alias("log_loss")).toPandas()
+    return {str(base): each[["subset", "log_loss"]].sort_values("subset")
+            for base, each in means.groupby("base")}  # fmt: skip
+
+
 def _largest(mix: Any) -> str:
     shares = dict(mix)
     return max(sorted(shares), key=shares.__getitem__) if shares else ""

@@ -25,8 +25,8 @@ def reading(learned: Learned, target: str) -> list[str]:
             f"mean alone (n = {learned.fit.n} runs)."
         )
         table = learned.fit.table
-        unsure = [t for t in learned.fit.terms
-                  if table.loc[t, "low"] <= 0 <= table.loc[t, "high"]]  # fmt: skip
+        holds_zero = (table["low"] <= 0) & (table["high"] >= 0)
+        unsure = [term for term in learned.fit.terms if holds_zero[term]]
         if unsure:
             said.append(f"Whose interval holds zero, so that it may be nothing: "
                         f"{', '.join(unsure)}.")  # fmt: skip
@@ -42,11 +42,28 @@ def reading(learned: Learned, target: str) -> list[str]:
         share = (learned.noise / learned.runs["log_loss"].std()) ** 2
         said.append(f"Seeds alone move log loss by {learned.noise:.5f} (standard deviation), "
                     f"{100 * share:.1f} % of the variance between runs.")  # fmt: skip
+    return [*said, *_elsewhere(learned, target)]
+
+
+def _elsewhere(learned: Learned, target: str) -> Iterator[str]:
+    """Other evaluation sets, other base models, and the subsets' diversity."""
     for name, moved in learned.elsewhere.items():
         agree = learned.runs[["log_loss", f"log_loss_{name}"]].corr("spearman").iloc[0, 1]
-        said.append(f"On {name} the same terms, refitted, reach R² {moved.r_squared:.2f}; runs "
-                    f"rank there as on {target} with correlation {agree:.2f}.")  # fmt: skip
-    return said
+        reach = f" the same terms, refitted, reach R² {moved.r_squared:.2f};" * bool(
+            learned.fit.terms
+        )
+        yield (f"On {name}{reach} runs rank there as on {target} with correlation "
+               f"{agree:.2f}.")  # fmt: skip
+    for name, both in learned.other_bases.items():
+        if len(both) > 2:
+            agree = both[["log_loss", "log_loss_there"]].corr("spearman").iloc[0, 1]
+            yield (f"Finetuned from {name}, {len(both)} of the same subsets rank as here with "
+                   f"correlation {agree:.2f}.")  # fmt: skip
+    for measure, row in learned.diversity.astype(float).iterrows():
+        adds = "lowers" if row["fall"] > 0 else "does not lower"
+        yield (f"The subset's own diversity ({measure}) goes with log loss at r = {row['r']:.2f} "
+               f"(p = {row['p']:.3f}) and {adds} the error out of fold beside the "
+               "terms.")  # fmt: skip
 
 
 def markdown(frame: pd.DataFrame, first: str) -> Iterator[str]:
@@ -66,6 +83,10 @@ def _lines(learned: Learned, design: Design, spread: pd.DataFrame, target: str) 
     yield from markdown(learned.fit.table, "term")
     yield "\n## Each indicator alone\n"
     yield from markdown(learned.singles, "indicator")
+    yield "\n## Diversity of the subset\n\nIt belongs to no single example, so it is no term of a "\
+          "rule. `fall`: share of the terms' squared error out of fold that goes when it is "\
+          "added.\n"  # fmt: skip
+    yield from markdown(learned.diversity, "measure")
     yield "\n## How the terms were chosen\n"
     yield from markdown(learned.selection.path.set_index("step"), "step")
     yield "\n## Out of sample\n"

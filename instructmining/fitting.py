@@ -9,6 +9,7 @@ from instructmining.errors import UserError
 from instructmining.regression import OlsFit, ols, univariate
 from instructmining.rule import FittedModel, LinearRule
 from instructmining.settings import Fit
+from instructmining.subset_diversity import tried
 from instructmining.term_selection import (
     CrossValidation,
     Selection,
@@ -36,6 +37,8 @@ class Learned:
         left_out: out of each source in turn, where there are several.
         noise: standard deviation of log loss between seeds of one subset, if any was repeated.
         elsewhere: by evaluation set, the same terms refitted on its log loss.
+        other_bases: by base model, its log loss on the same subsets and ours beside it.
+        diversity: what the subsets' own diversity adds, see `subset_diversity.tried`.
     """
 
     runs: pd.DataFrame
@@ -48,6 +51,8 @@ class Learned:
     left_out: CrossValidation | None
     noise: float | None
     elsewhere: Mapping[str, CrossValidation]
+    other_bases: Mapping[str, pd.DataFrame]
+    diversity: pd.DataFrame
 
     @property
     def better(self) -> bool:
@@ -60,7 +65,7 @@ class Learned:
 
 def learn(
     runs: pd.DataFrame, indicators: Sequence[str], fit: Fit, target: str,
-    others: Mapping[str, Sequence[str]],
+    others: Mapping[str, Sequence[str]], bases: Mapping[str, pd.DataFrame],
 ) -> Learned:  # fmt: skip
     """Choose terms, fit them, and measure the fit out of sample.
 
@@ -71,20 +76,21 @@ def learn(
         target: name of the evaluation set whose log loss is fitted.
         others: by name, terms of rules to be refitted beside it; those with a term that was not
             measured are left out.
+        bases: by another base model, `subset` and `log_loss` of its runs.
 
     Raises:
         UserError: too few runs.
     """
     noise, runs = noise_floor(runs), one_per_subset(runs)
     if len(runs) < _FEWEST:
-        raise UserError(f"{len(runs)} finetuned subsets are too few to fit a rule: {_FEWEST} at least, "
-                        "some hundred for intervals that mean something; raise --subsets or the "
-                        "budget and run again, finished runs are kept")  # fmt: skip
+        raise UserError(f"{len(runs)} finetuned subsets are too few to fit a rule: {_FEWEST} at "
+                        "least, some hundred for intervals that mean something; raise --subsets "
+                        "or the budget and run again, finished runs are kept")  # fmt: skip
     varied = [name for name in indicators if runs[name].std() > 0]
     selection = select_terms(runs, varied, criterion=fit.criterion, seed=fit.seed)
     terms = selection.terms
     known = {name: tuple(t) for name, t in others.items() if t and set(t) <= set(varied)}
-    elsewhere = {}
+    elsewhere, several = {}, runs["mix"].nunique() > 1
     for column in runs.columns:
         name = column.removeprefix("log_loss_")
         if name not in (column, target):
@@ -98,9 +104,14 @@ def learn(
         cross_validated=cross_validate(runs, terms, seed=fit.seed),
         mean_only=cross_validate(runs, (), seed=fit.seed),
         others={name: cross_validate(runs, t, seed=fit.seed) for name, t in known.items()},
-        left_out=leave_one_group_out(runs, terms, "mix") if runs["mix"].nunique() > 1 else None,
+        left_out=leave_one_group_out(runs, terms, "mix") if several and terms else None,
         noise=noise,
         elsewhere=elsewhere,
+        other_bases={
+            name: runs[["subset", "log_loss"]].merge(each, on="subset", suffixes=("", "_there"))
+            for name, each in bases.items()
+        },
+        diversity=tried(runs, terms, fit.seed),
     )
 
 

@@ -149,7 +149,8 @@ def _sentence(path: pd.DataFrame) -> str:
 
 def _forward(runs: pd.DataFrame, indicators: Sequence[str], criterion: str) -> Selection:
     terms: list[str] = []
-    now, rows = getattr(_fitted(runs, terms), criterion), []
+    rows: list[dict[str, object]] = []
+    now = getattr(_fitted(runs, terms), criterion)
     while left := [name for name in indicators if name not in terms]:
         if len(runs) < len(terms) + 4:
             break
@@ -166,7 +167,8 @@ def _forward(runs: pd.DataFrame, indicators: Sequence[str], criterion: str) -> S
 
 
 def _backward(runs: pd.DataFrame, indicators: Sequence[str]) -> Selection:
-    terms, rows = list(indicators)[: max(0, len(runs) - 3)], []
+    rows: list[dict[str, object]] = []
+    terms = list(indicators)[: max(0, len(runs) - 3)]
     while terms:
         p_values = np.asarray(_fitted(runs, terms).pvalues)[1:]
         worst = int(np.argmax(p_values))

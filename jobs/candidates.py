@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -12,6 +14,7 @@ from instructmining.identity import half
 from instructmining.planning import members
 from instructmining.scoring import Measured, with_indicators
 from instructmining.tables import Store
+from udfs.arrow import vectors
 from udfs.measurement import Conversation
 
 
@@ -83,6 +86,20 @@ def texts_of(store: Store, ids: Sequence[str]) -> Mapping[str, Conversation]:
     rows = store.read("examples").join(wanted, "example_id", "left_semi")
     return {row.example_id: [{"role": m.role, "content": m.content} for m in row.messages]
             for row in rows.select("example_id", "messages").toLocalIterator()}  # fmt: skip
+
+
+def vectors_of(
+    store: Store, ids: Sequence[str], fingerprint: str
+) -> dict[str, NDArray[np.float32]]:
+    """The stored sentence vectors of these examples; one that has none is left out."""
+    wanted = store.spark.createDataFrame([(i,) for i in ids], "example_id STRING")
+    rows = store.read("embeddings").where(
+        (F.col("fingerprint") == fingerprint) & F.col("vector").isNotNull()
+    )
+    found = rows.join(wanted, "example_id", "left_semi").select("example_id", "vector").toArrow()
+    if not found.num_rows:
+        return {}
+    return dict(zip(found["example_id"].to_pylist(), vectors(found["vector"]), strict=True))
 
 
 def _pool_rows(store: Store, pool: str, measured: Measured, several: bool) -> DataFrame:

@@ -49,6 +49,16 @@ class Spent:
     estimated: tuple[float, float] | None
     left: int
 
+    def words(self) -> Iterator[str]:
+        """What was done and what it took, in lines."""
+        yield (f"finetunes {self.runs} run, {self.found} found finished, {len(self.failed)} "
+               f"failed, {self.left} left for want of budget, in "
+               f"{duration(self.seconds)}")  # fmt: skip
+        if self.estimated:
+            thought, took = self.estimated
+            yield (f"estimated {duration(thought)} after calibration, took {duration(took)} "
+                   f"({took / thought:.2f} of it)")  # fmt: skip
+
 
 def refuse_speculation(spark: SparkSession) -> None:
     """A second copy of a finetune on another node is wasted and writes nothing.
@@ -119,7 +129,7 @@ class _Waves:
     ):  # fmt: skip
         spark = store.spark
         self.store, self.task, self.texts = store, task, texts
-        self.measure = settings.measure.model_copy(update={"dtype": settings.finetune.dtype})
+        self.measure = settings.measure.model_copy(update={"dtype": task.dtype})
         self.recipe, self.run_id, self.purpose = settings.finetune, run_id, purpose
         self.slots = model_slots(spark, self.measure)
         self.profile = gpu_profile(spark, self.measure)
@@ -222,7 +232,7 @@ def _finetune(
     device, dtype = task_place(measure)
     row: dict[str, Any] = {"device": f"{device} {dtype}", "status": "ok"}
     try:
-        outcome = _finetuner(model, device, dtype, measure.token_budget, recipe).run(
+        outcome = loaded_finetuner(model, device, dtype, measure.token_budget, recipe).run(
             rows, sets, seed
         )
     except Exception as error:
@@ -239,9 +249,10 @@ def _finetune(
 _LOADED: dict[tuple[str, ...], Any] = {}  # at most one model per process
 
 
-def _finetuner(
+def loaded_finetuner(
     model: ResolvedModel, device: str, dtype: str, budget: int | None, recipe: Finetune
 ) -> Any:
+    """The process's finetuner of this base model and recipe, made on first use."""
     from udfs.device import default_token_budget
     from udfs.finetuning import Finetuner
 

@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -197,6 +197,26 @@ def training_bytes(parameters: int, adapter: str, width: int) -> int:
     # A gradient and the start of the next run in the weights' width; master, its gradient and two
     # moments in float32.
     return parameters * width + trained * (2 * width + 16)
+
+
+class Shape(NamedTuple):
+    """Of a transformer."""
+
+    layers: int
+    hidden: int
+
+
+def activation_bytes(shape: Shape, tokens: int, adapter: str, width: int) -> int:
+    """What the layers keep for the way back, for one forward pass of so many tokens.
+
+    17 numbers per token, layer and unit of width with fused attention (Korthikanti et al. 2022,
+    arXiv 2205.05198, 34 bytes in 16 bits); with LoRA we checkpoint: each layer's input, and one
+    layer whole.
+    """
+    whole = 17 * shape.hidden * tokens * width
+    if adapter == "full":
+        return shape.layers * whole
+    return shape.layers * shape.hidden * tokens * width + whole
 
 
 def _inject_lora(model: Any, rank: int) -> None:

@@ -1,0 +1,61 @@
+"""What a fit decides before anything is finetuned: candidates, design, model, evaluation sets."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pyspark.sql import SparkSession
+
+from instructmining.evaluation_sets import EvaluationSet, read_evaluation_sets
+from instructmining.finetunes import Task
+from instructmining.models import ResolvedModel, load_model_list, resolve
+from instructmining.scoring import Measured
+from instructmining.settings import Settings
+from instructmining.subsets import Design, draw_subsets
+from instructmining.tables import Store
+from jobs.base_model import base_model, refuse_what_cannot_fit, training_dtype
+from jobs.candidates import Candidates, gather
+from jobs.finetunes import refuse_speculation
+from jobs.resources import check_gpus
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What is decided before anything is finetuned."""
+
+    store: Store
+    pools: Sequence[str]
+    resolved: Mapping[str, ResolvedModel]
+    measured: Measured
+    base: ResolvedModel
+    sets: Sequence[EvaluationSet]
+    candidates: Candidates
+    design: Design
+    task: Task
+
+    @property
+    def target(self) -> str:
+        """The evaluation set whose log loss is fitted."""
+        return self.sets[0].name
+
+
+def prepare(spark: SparkSession, settings: Settings) -> Setup:
+    """Check what can be checked before hours are spent, and draw the subsets."""
+    fit, store = settings.fit, Store.open(spark, settings.store)
+    refuse_speculation(spark)
+    check_gpus(dict(spark.conf.getAll), settings.measure)
+    models = load_model_list(settings.models)
+    resolved = {s: resolve(spec, settings.tracking) for s, spec in models.stages.items()}
+    measured = Measured(models, {s: m.fingerprint for s, m in resolved.items()}, settings.knn)
+    base = base_model(settings, resolved)
+    refuse_what_cannot_fit(spark, settings, base)
+    sets = read_evaluation_sets(spark, fit.evaluation)
+    embedded = any(m.spec.source.startswith("embedded:") for m in (base, *resolved.values()))
+    pools = fit.pools or (settings.pool,)
+    candidates = gather(store, pools, measured, fit.candidates, fit.seed, fit.indicators,
+                        [i for each in sets for i in each.ids], embedded)  # fmt: skip
+    design = draw_subsets(candidates.rows, candidates.indicators, fit.subsets, fit.size, fit.seed,
+                          fit.design)  # fmt: skip
+    task = Task(base.spec.source, base.fingerprint, settings.finetune,
+                {each.name: each.version for each in sets},
+                training_dtype(spark, settings))  # fmt: skip
+    return Setup(store, pools, resolved, measured, base, sets, candidates, design, task)
