@@ -23,7 +23,7 @@ class EvaluationPage:
         means: of `comparison.means`.
         differences: of `comparison.differences`.
         failed: reasons, by key of the run.
-        answers: sentences and a table of the pairwise comparison.
+        answers: the pairwise comparison of answers in sentences.
     """
 
     title: str
@@ -47,7 +47,7 @@ class EvaluationPage:
     def _lines(self) -> Iterator[str]:
         yield f"# {self.title}\n"
         yield from (f"- {sentence}" for sentence in self.sentences())
-        yield from (f"- {sentence}" for sentence in self.answers[:1])
+        yield from (f"- {sentence}" for sentence in self.answers)
         yield "\n## Mean loss\n\nNats per reference token, lower is better; 95 % intervals over "\
               "seeds by the t distribution."  # fmt: skip
         for name, table in self._tables():
@@ -58,9 +58,6 @@ class EvaluationPage:
         shown = self.differences.assign(arm=self.differences["arm"] + " − "
                                         + self.differences["rival"])  # fmt: skip
         yield from markdown(exact(shown.drop(columns="rival").set_index("arm")), "arms")
-        if self.answers:
-            yield "\n## Answers\n"
-            yield from self.answers
         yield "\n## Notes\n"
         yield from (f"- {note}" for note in self.notes)
 

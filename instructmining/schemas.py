@@ -41,6 +41,11 @@ class Table:
         """Column names in order."""
         return [column.name for column in self.columns]
 
+    @property
+    def ddl(self) -> str:
+        """The columns as Spark reads a schema."""
+        return ", ".join(f"`{column.name}` {column.type}" for column in self.columns)
+
 
 _ID = Column("example_id", "STRING", "first 128 bits of SHA-256 of the conversation, hex", True)
 _BUCKET = Column("bucket", "INT", "first three hex digits of example_id, 0 to 4095", True)

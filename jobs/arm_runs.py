@@ -81,6 +81,7 @@ class ArmRun:
 
     arm: Arm
     run: PlannedRun
+    experiment: Experiment
 
 
 def facts_of(rows: DataFrame, arms: Sequence[Arm]) -> pd.DataFrame:
@@ -97,8 +98,8 @@ def finetune_arms(
 ) -> tuple[list[ArmRun], Spent]:
     """Run all arms; the full pool as its own kind of task, since it has its own epochs."""
     whole = experiment.with_epochs(full_epochs(arms, experiment))
-    runs = [ArmRun(arm, (whole if arm.name == "full" else experiment).planned(arm, facts))
-            for arm in arms]  # fmt: skip
+    kinds = [(arm, whole if arm.name == "full" else experiment) for arm in arms]
+    runs = [ArmRun(arm, kind.planned(arm, facts), kind) for arm, kind in kinds]
     spent = [
         each.run(
             [*extra, *(found.run for found in runs if (found.arm.name == "full") == full)], name

@@ -25,6 +25,7 @@ from instructmining.settings import Select, Settings
 from instructmining.tables import Store
 from instructmining.tracking import Run, log_run
 from jobs.arm_runs import (
+    ArmRun,
     Experiment,
     base_losses,
     facts_of,
@@ -34,12 +35,14 @@ from jobs.arm_runs import (
     store_arms,
     store_members,
 )
+from jobs.base_model import base_model, refuse_what_cannot_fit, training_dtype
 from jobs.diverse import pick_diverse
 from jobs.evaluation_pool import EvaluationPool, evaluation_pool
-from jobs.base_model import base_model, refuse_what_cannot_fit, training_dtype
 from jobs.finetunes import Spent, refuse_speculation
+from jobs.judge_answers import Judged, judge_answers
 from jobs.resources import check_gpus
 from jobs.score import Choice, choose
+from jobs.size_curve import SizeCurve, size_curve
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class Evaluated:
         outcomes: one row per arm and seed.
         means: of `comparison.means`.
         differences: of `comparison.differences`.
+        judged: what the judge said, by evaluation set; none where nobody judged.
         spent: what the finetunes took.
     """
 
@@ -58,6 +62,7 @@ class Evaluated:
     outcomes: pd.DataFrame
     means: pd.DataFrame
     differences: pd.DataFrame
+    judged: Sequence[Judged]
     spent: Spent
 
 
@@ -80,8 +85,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     console(["evaluate", *(sys.argv[1:] if argv is None else argv)])
 
 
-def run(spark: SparkSession, settings: Settings) -> Evaluated:
-    """Evaluate, print the page and return it.
+def run(spark: SparkSession, settings: Settings) -> Evaluated | SizeCurve:
+    """Evaluate, or with `evaluate.sizes` measure the curve; print the page and return it.
 
     Raises:
         UserError: a mistake in the settings or the data.
@@ -93,6 +98,11 @@ def run(spark: SparkSession, settings: Settings) -> Evaluated:
         tracked = stack.enter_context(log_run(settings.tracking, f"evaluate {settings.pool}"))
         tracked.log_params(settings.model_dump())
         experiment = experiment_of(setup, settings, tracked.id)
+        if settings.evaluate.sizes:
+            curve = size_curve(experiment, setup.pool, picker(setup), tracked,
+                               f"pool {settings.pool}, rule {setup.choice.rule.name}")  # fmt: skip
+            print(curve.page)
+            return curve
         done = evaluate(setup, experiment, tracked)
         print(done.page)
         print(closing(setup.store, done.spent, tracked.id))
@@ -138,13 +148,17 @@ def evaluate(setup: Setup, experiment: Experiment, tracked: Run) -> Evaluated:
     store_members(experiment, runs)
     store_arms(experiment, runs)
     found = outcomes(setup.store, runs)
+    if found.empty:
+        raise FailedRowsError(f"no finetune has a result: {next(iter(spent.failed.values()))}")
     losses = losses_of(found, setup.sets)
     average, compared = means(losses), differences(losses, PAIRS)
+    judged = judge(setup, experiment, runs, found)
     page = EvaluationPage(
-        title_of(setup, settings), [*setup.pool.sentences, *cautions(setup, settings)],
+        title_of(setup, settings), [*setup.pool.sentences, *cautions(setup, settings, found)],
         base_losses(experiment), settings.evaluate.seeds, found, average, compared, spent.failed,
+        [each.sentence for each in judged],
     )  # fmt: skip
-    done = Evaluated(page.text(), found, average, compared, spent)
+    done = Evaluated(page.text(), found, average, compared, judged, spent)
     record(experiment, done, losses, tracked)
     return done
 
@@ -169,9 +183,22 @@ def title_of(setup: Setup, settings: Settings) -> str:
             f"{setup.base.spec.source}")  # fmt: skip
 
 
-def cautions(setup: Setup, settings: Settings) -> list[str]:
+def judge(
+    setup: Setup, experiment: Experiment, runs: Sequence[ArmRun], found: pd.DataFrame
+) -> list[Judged]:
+    """Judge the answers of two arms, unless nobody is to judge or one of them has no model."""
+    settings = experiment.settings.judge
+    if settings.kind == "none" or not set(settings.arms) <= set(found["arm"]):
+        return []
+    return judge_answers(experiment, runs, setup.resolved.get("reward"))
+
+
+def cautions(setup: Setup, settings: Settings, found: pd.DataFrame) -> list[str]:
     """What a reader must know before believing the page."""
-    said = [f"{each}: its coefficient does not carry over" for each in setup.choice.mismatches]
+    steps = found.groupby("arm")["steps"].mean()
+    uneven = steps.max() > 1.02 * steps.min()
+    said = ["the arms differ in steps, see the table"] if uneven else []
+    said += [f"{each}: its coefficient does not carry over" for each in setup.choice.mismatches]
     fitted = setup.choice.rule.provenance.get("evaluation", {})
     same = [each.name for each in setup.sets if each.version in dict(fitted).values()]
     if same:
@@ -192,9 +219,8 @@ def record(experiment: Experiment, done: Evaluated, losses: pd.DataFrame, tracke
     rows = done.differences.assign(pool=experiment.settings.pool, run_id=run_id)
     rows["verdict"] = [verdict(row) for row in done.differences.itertuples()]
     rows = rows.astype({"n": "int64"})
-    columns = {c.name: c.type for c in TABLES["comparisons"].columns}
-    schema = ", ".join(f"`{name}` {kind}" for name, kind in columns.items())
-    frame = store.spark.createDataFrame(rows[list(columns)], schema)
+    table = TABLES["comparisons"]
+    frame = store.spark.createDataFrame(rows[table.names], table.ddl)
     store.append(frame, "comparisons", f"{run_id}/comparisons", {"run_id": run_id})
     if not tracked.records:
         return
@@ -202,6 +228,8 @@ def record(experiment: Experiment, done: Evaluated, losses: pd.DataFrame, tracke
     tracked.log_metrics({f"{name}_{d.arm}_vs_{d.rival}_{d.evaluation}": getattr(d, name)
                          for d in done.differences.itertuples() if d.n > 1
                          for name in ("difference", "low", "high", "p")})  # fmt: skip
+    tracked.log_metrics({f"win_share_{j.evaluation}": j.tally.win / j.tally.n
+                         for j in done.judged if j.tally.n})  # fmt: skip
     tracked.log_text(done.page, "evaluation.md")
     tracked.log_text(losses.to_csv(index=False), "losses.csv")
     tracked.log_figures({"arms": arms_figure(done.means, losses)})

@@ -1,0 +1,249 @@
+"""Compare two arms by what their models answer: pairs, judged once, counted as win, tie or lose."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from pyspark.sql import functions as F
+
+from instructmining.errors import UserError
+from instructmining.judge_endpoint import JudgeEndpoint
+from instructmining.judging import (
+    QUESTION_VERSION,
+    SYSTEM,
+    Outcome,
+    Tally,
+    Verdict,
+    both_orders,
+    by_reward,
+    question,
+    read_verdict,
+    tally,
+    told,
+    verdict_key,
+)
+from instructmining.models import ResolvedModel
+from instructmining.schemas import TABLES
+from instructmining.settings import Judge
+from jobs.answers import Prompts, answered, prompts_of
+from jobs.arm_runs import ArmRun, Experiment
+from udfs.conversations import up_to_last_reply
+from udfs.indicator import with_measurements
+from udfs.measurement import Conversation
+from udfs.placement import gpu_profile, model_slots, ship
+
+_PLACES: dict[Outcome, Verdict] = {"win": "first", "lose": "second", "tie": "tie"}
+_AT_ONCE = 64  # questions between two commits: what a stopped run asks again at most
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Two answers to one prompt, in the order in which a judge sees them."""
+
+    evaluation: str
+    example_id: str
+    history: Conversation
+    answers: tuple[str, str]
+    runs: tuple[str, str]
+
+    def turned(self) -> "Shown":
+        """The other order."""
+        return Shown(self.evaluation, self.example_id, self.history, self.answers[::-1],
+                     self.runs[::-1])  # fmt: skip
+
+    def key(self, judge: str) -> str:
+        """Of the verdict."""
+        return verdict_key(judge, question(self.history, "", ""), *self.answers)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the judge said of one evaluation set.
+
+    Attributes:
+        evaluation: its name.
+        tally: outcomes for the first of the two arms.
+        sentence: the same in words.
+    """
+
+    evaluation: str
+    tally: Tally
+    sentence: str
+
+
+def judge_answers(
+    experiment: Experiment, runs: Sequence[ArmRun], reward: ResolvedModel | None
+) -> list[Judged]:
+    """Let the two arms of the settings answer, and judge their answers.
+
+    Args:
+        experiment: its settings say which arms, seeds, prompts and judge.
+        runs: of all arms.
+        reward: the model list's reward model.
+
+    Raises:
+        UserError: no such arm, no reward model, or a mistake in the endpoint's settings.
+    """
+    judge = experiment.settings.judge
+    ask = _judge(experiment, judge, reward)
+    prompts = prompts_of(experiment.sets, judge.prompts)
+    pairs = list(_pairs(experiment, runs, prompts))
+    outcomes = ask(pairs)
+    name = judge.kind if judge.kind == "reward" else f"{judge.model}, both orders"
+    arm, rival = judge.arms
+    found = []
+    for each in experiment.sets:
+        own = [o for pair, o in zip(pairs, outcomes, strict=True) if pair.evaluation == each.name]
+        counted = tally(own)
+        found.append(Judged(each.name, counted, told(arm, rival, each.name, name, counted)))
+    return found
+
+
+def _judge(
+    experiment: Experiment, judge: Judge, reward: ResolvedModel | None
+) -> Callable[[Sequence[Shown]], list[Outcome]]:
+    """Check the judge before any model answers."""
+    if judge.kind == "endpoint":
+        endpoint = JudgeEndpoint(judge)
+        return lambda pairs: _by_endpoint(experiment, endpoint, pairs)
+    if reward is None:
+        raise UserError("--judge reward needs a reward model in the model list: name another list, "
+                        "or --judge none")  # fmt: skip
+    return lambda pairs: _by_reward(experiment, reward, pairs)
+
+
+def _pairs(experiment: Experiment, runs: Sequence[ArmRun], prompts: Prompts) -> Iterator[Shown]:
+    judge, evaluate = experiment.settings.judge, experiment.settings.evaluate
+    by_place = {(each.arm.name, each.arm.seed): each for each in runs}
+    texts = {(name, i): c for name, each in prompts.items() for i, c in each}
+    for seed in range(evaluate.seed, evaluate.seed + min(judge.seeds, evaluate.seeds)):
+        try:
+            pair = [by_place[arm, seed] for arm in judge.arms]
+        except KeyError:
+            raise UserError(f"judge.arms={', '.join(judge.arms)}: there is no such arm; known: "
+                            f"{', '.join(dict.fromkeys(arm for arm, _ in by_place))}"
+                            ) from None  # fmt: skip
+        yield from _shown(pair, _answers(pair, prompts, judge), texts)
+
+
+def _answers(pair: Sequence[ArmRun], prompts: Prompts, judge: Judge) -> pd.DataFrame:
+    """Of both arms in one wave, unless they are finetuned differently."""
+    first, second = pair
+    if first.experiment.task == second.experiment.task:
+        return answered(first.experiment, [first.run, second.run], prompts, judge)
+    return pd.concat([answered(each.experiment, [each.run], prompts, judge) for each in pair])
+
+
+def _shown(
+    pair: Sequence[ArmRun], answers: pd.DataFrame, texts: dict[tuple[str, str], Conversation]
+) -> Iterator[Shown]:
+    keys = [each.run.key for each in pair]
+    known = answers.drop_duplicates(["run_key", "evaluation", "example_id"])
+    said = known.set_index(["run_key", "evaluation", "example_id"])["answer"]
+    for (evaluation, i), conversation in texts.items():
+        own, theirs = (str(said[key, evaluation, i]) for key in keys)
+        history = up_to_last_reply(conversation)[:-1]
+        yield Shown(evaluation, i, history, (own, theirs), (keys[0], keys[1]))
+
+
+def _by_reward(
+    experiment: Experiment, reward: ResolvedModel, pairs: Sequence[Shown]
+) -> list[Outcome]:  # fmt: skip
+    judge = f"reward {reward.fingerprint}"
+    rewards = _rewards(experiment, reward, sorted({
+        (each.evaluation, each.example_id, text) for each in pairs for text in each.answers
+    }), {(each.evaluation, each.example_id): each.history for each in pairs})  # fmt: skip
+    outcomes: list[Outcome] = []
+    rows = []
+    for each in pairs:
+        own, theirs = (rewards[each.evaluation, each.example_id, a] for a in each.answers)
+        outcome = by_reward(own, theirs)
+        outcomes.append(outcome)
+        rows.append(_row(experiment, judge, each, _PLACES[outcome], own - theirs, None))
+    _store(experiment, rows, "reward")
+    return outcomes
+
+
+def _rewards(
+    experiment: Experiment, reward: ResolvedModel, texts: Sequence[tuple[str, str, str]],
+    histories: dict[tuple[str, str], Conversation],
+) -> dict[tuple[str, str, str], float]:  # fmt: skip
+    """Reward of every answer to its prompt; NaN where there is none, as of a blank answer."""
+    store, measure = experiment.store, experiment.settings.measure
+    spark = store.spark
+    rows = [(str(number), 0, [*map(dict, histories[name, i]),
+                              {"role": "assistant", "content": text}])
+            for number, (name, i, text) in enumerate(texts)]  # fmt: skip
+    columns = "example_id STRING, bucket INT, messages ARRAY<STRUCT<role: STRING, content: STRING>>"
+    examples = spark.createDataFrame(rows, columns).repartition(model_slots(spark, measure))
+    found = with_measurements(examples, ship(spark, reward), measure, gpu_profile(spark, measure))
+    name = reward.spec.indicators[0]
+    values = {row.example_id: row.value for row in found.select(
+        "example_id", F.col("values")[name].alias("value")).collect()}  # fmt: skip
+    return {text: float("nan") if values[str(number)] is None else float(values[str(number)])
+            for number, text in enumerate(texts)}  # fmt: skip
+
+
+def _by_endpoint(
+    experiment: Experiment, endpoint: JudgeEndpoint, pairs: Sequence[Shown]
+) -> list[Outcome]:  # fmt: skip
+    judge = f"{endpoint.judge.model} {QUESTION_VERSION}"
+    different = [each for each in pairs if each.answers[0] != each.answers[1]]
+    wanted = {shown.key(judge): shown for each in different for shown in (each, each.turned())}
+    known = _known(experiment, list(wanted))
+    todo = [(key, shown) for key, shown in wanted.items() if key not in known]
+    if todo:
+        print(f"judge: {len(todo):,} questions to {endpoint.judge.model}, {len(known):,} answered "
+              "before", flush=True)  # fmt: skip
+    for start in range(0, len(todo), _AT_ONCE):
+        known |= _ask(experiment, endpoint, judge, todo[start : start + _AT_ONCE])
+    return [_outcome(each, judge, known) for each in pairs]
+
+
+def _ask(
+    experiment: Experiment, endpoint: JudgeEndpoint, judge: str, todo: Sequence[tuple[str, Shown]]
+) -> dict[str, Verdict]:
+    """Ask and store; what has no reply is not stored, so that another run asks again."""
+    replies = endpoint.ask_all([(SYSTEM, question(s.history, *s.answers)) for _, s in todo])
+    found: dict[str, Verdict] = {}
+    rows = []
+    for (key, shown), reply in zip(todo, replies, strict=True):
+        if reply.text is not None:
+            found[key] = read_verdict(reply.text)
+            rows.append(_row(experiment, judge, shown, found[key], None, reply.tokens))
+    _store(experiment, rows, todo[0][0])
+    return found
+
+
+def _outcome(each: Shown, judge: str, known: dict[str, Verdict]) -> Outcome:
+    if each.answers[0] == each.answers[1]:
+        return "tie"
+    keys = (each.key(judge), each.turned().key(judge))
+    if not all(key in known for key in keys):
+        return "unjudged"
+    return both_orders(known[keys[0]], known[keys[1]])
+
+
+def _known(experiment: Experiment, keys: Sequence[str]) -> dict[str, Verdict]:
+    rows = experiment.store.read("verdicts").where(F.col("verdict_key").isin(list(keys)))
+    return {row.verdict_key: row.verdict for row in rows.collect()}
+
+
+def _row(
+    experiment: Experiment, judge: str, shown: Shown, verdict: Verdict, margin: float | None,
+    tokens: int | None,
+) -> tuple[object, ...]:  # fmt: skip
+    return (shown.key(judge), judge, shown.evaluation, shown.example_id, *shown.runs, verdict,
+            None if margin is None or margin != margin else margin, tokens,
+            experiment.run_id)  # fmt: skip
+
+
+def _store(experiment: Experiment, rows: Sequence[tuple[object, ...]], part: str) -> None:
+    known = _known(experiment, [str(row[0]) for row in rows])
+    new = list({row[0]: row for row in rows if row[0] not in known}.values())
+    if not new:
+        return
+    store = experiment.store
+    frame = store.spark.createDataFrame(new, TABLES["verdicts"].ddl)
+    store.append(frame, "verdicts", f"{experiment.run_id}/verdicts/{part}",
+                 {"run_id": experiment.run_id})  # fmt: skip

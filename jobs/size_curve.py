@@ -1,0 +1,189 @@
+"""Loss against the size of a subset, selected and random beside each other, with intervals."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from instructmining.arms import Arm, Pick
+from instructmining.comparison import means
+from instructmining.errors import UserError
+from instructmining.evaluation_page import exact
+from instructmining.evaluation_plots import sizes_figure
+from instructmining.fit_summary import markdown
+from instructmining.settings import Select
+from instructmining.size_search import search_size
+from instructmining.tracking import Run
+from jobs.arm_runs import ArmRun, Experiment, facts_of, losses_of, outcomes, store_members
+from jobs.evaluation_pool import EvaluationPool
+
+_LOWEST = 32  # examples; below, a run is hardly longer than its evaluation
+
+
+@dataclass(frozen=True)
+class SizeCurve:
+    """Mean loss by arm and size.
+
+    Attributes:
+        curve: `evaluation`, `arm`, `size`, `n`, `loss`, `low`, `high`, `sd`.
+        page: Markdown.
+    """
+
+    curve: pd.DataFrame
+    page: str
+
+
+class _Sizes:
+    """Orders of the pool, whose beginnings are the subsets of every size."""
+
+    def __init__(self, experiment: Experiment, pool: EvaluationPool, pick: Pick, most: int):
+        evaluate, select = experiment.settings.evaluate, experiment.settings.select
+        size = {"top": most, "tokens": None, "fraction": None, "threshold": None,
+                "percentile": None}  # fmt: skip
+        self.experiment, self.rows, self.pick = experiment, pool.rows, pick
+        self.seeds = range(evaluate.seed, evaluate.seed + evaluate.size_seeds)
+        self.recipes = {"selected": select.model_copy(update=size),
+                        "random": Select(strategy="random", top=most)}  # fmt: skip
+        self.orders: dict[tuple[str, int], tuple[str, ...]] = {}
+
+    def arms(self, name: str, sizes: Sequence[int]) -> list[tuple[int, Arm]]:
+        """Every size at every seed."""
+        recipe = self.recipes[name]
+        found = []
+        for seed in self.seeds:
+            drawn = recipe.model_copy(update={"seed": seed}) if name == "random" else recipe
+            key = (name, seed if name == "random" else 0)
+            if key not in self.orders:
+                rows = self.pick(self.rows, drawn).orderBy("rank").select("example_id").collect()
+                self.orders[key] = tuple(row.example_id for row in rows)
+            found += [(size, Arm(name, seed, self.orders[key][:size],
+                                 drawn.model_copy(update={"top": size})))
+                      for size in sizes]  # fmt: skip
+        return found
+
+    def measured(self, name: str, sizes: Sequence[int]) -> pd.DataFrame:
+        """Finetune an arm at these sizes: `evaluation`, `arm`, `seed`, `loss`, `size`, `tokens`."""
+        wanted = self.arms(name, sizes)
+        facts = facts_of(self.rows, [arm for _, arm in wanted])
+        runs = [ArmRun(arm, self.experiment.planned(arm, facts), self.experiment)
+                for _, arm in wanted]  # fmt: skip
+        store_members(self.experiment, runs)
+        spent = self.experiment.run([each.run for each in runs], f"{name}, {_listed(sizes)}")
+        found = outcomes(self.experiment.store, runs)
+        if spent.failed and found.empty:
+            raise UserError(f"every finetune of {name} at {_listed(sizes)} examples failed: "
+                            f"{next(iter(spent.failed.values()))}")  # fmt: skip
+        by_key = {each.run.key: size for each, (size, _) in zip(runs, wanted, strict=True)}
+        found["size"] = found["run_key"].map(by_key)
+        return pd.concat(
+            [losses_of(group, self.experiment.sets).assign(size=size, tokens=group["tokens"].mean())
+             for size, group in found.groupby("size")],
+            ignore_index=True,
+        )  # fmt: skip
+
+
+def size_curve(
+    experiment: Experiment, pool: EvaluationPool, pick: Pick, tracked: Run, title: str
+) -> SizeCurve:
+    """Measure the curve of the selected examples and the random one beside it.
+
+    Raises:
+        UserError: sizes that are no numbers or larger than the pool, or no finetune succeeded.
+    """
+    target, evaluate = experiment.sets[0].name, experiment.settings.evaluate
+    searches = tuple(evaluate.sizes) == ("auto",)
+    given = [] if searches else sizes_of(evaluate.sizes, pool.count)
+    most = min(pool.count, max(given, default=pool.count))
+    sizes = _Sizes(experiment, pool, pick, most)
+    if searches:
+        selected = _searched(sizes, target, most, evaluate.size_trials)
+        given = sorted(int(size) for size in selected["size"].unique())
+    else:
+        selected = sizes.measured("selected", given)
+    losses = pd.concat([selected, sizes.measured("random", given)], ignore_index=True)
+    curve = pd.concat(
+        [means(group).assign(size=size) for size, group in losses.groupby("size")],
+        ignore_index=True,
+    )
+    page = page_of(curve, experiment, title)
+    tracked.log_text(page, "sizes.md")
+    tracked.log_text(losses.to_csv(index=False), "sizes.csv")
+    if tracked.records:
+        shown = curve[curve["evaluation"] == target]
+        tracked.log_figures({"sizes": sizes_figure(shown, target)})
+    return SizeCurve(curve, page)
+
+
+def sizes_of(given: Sequence[str], most: int) -> list[int]:
+    """The sizes that were named, ascending.
+
+    Raises:
+        UserError: one is no positive number, or larger than the pool.
+    """
+    try:
+        sizes = sorted({int(each) for each in given})
+    except ValueError:
+        raise UserError(f"--sizes {','.join(given)}: write auto, or numbers with commas "
+                        "between them") from None  # fmt: skip
+    if sizes[0] < 1 or sizes[-1] > most:
+        raise UserError(f"--sizes {','.join(given)}: the pool has {most:,} examples to evaluate "
+                        "with; name sizes from 1 to that")  # fmt: skip
+    return sizes
+
+
+def page_of(curve: pd.DataFrame, experiment: Experiment, title: str) -> str:
+    """The curve as a table per evaluation set, and what can be said of it."""
+    lines = [f"# Sizes: {title}\n"]
+    for each in experiment.sets:
+        rows = curve[curve["evaluation"] == each.name].sort_values(["size", "arm"])
+        lines += [f"- {sentence}" for sentence in reading(rows, each.name)]
+    for each in experiment.sets:
+        rows = curve[curve["evaluation"] == each.name].sort_values(["size", "arm"])
+        table = rows.set_index("size")[["arm", "n", "loss", "low", "high", "sd"]]
+        lines += [f"\n## {each.name}\n", *markdown(exact(table), "examples")]
+    return "\n".join(lines) + "\n"
+
+
+def reading(rows: pd.DataFrame, name: str) -> list[str]:
+    """The best size, and whether its loss can be told from that of its neighbours."""
+    said = []
+    for arm, group in rows.groupby("arm", sort=False):
+        best = group.loc[group["loss"].idxmin()]
+        as_good = group[group["low"] <= best["loss"]]["size"]
+        rivals = ", ".join(f"{size:,}" for size in as_good if size != best["size"])
+        unsure = f"; within their intervals as good: {rivals}" if rivals else ""
+        said.append(f"{name}: {arm} has its lowest mean loss, {best['loss']:.4f}, at "
+                    f"{best['size']:,} examples (n = {best['n']} seeds a size)"
+                    + unsure)  # fmt: skip
+        if risen := second_descent(group):
+            said.append(f"{name}: the loss of {arm} rises at {risen:,} examples and falls again "
+                        "beyond, further apart than their intervals: a second descent")  # fmt: skip
+    return said
+
+
+def second_descent(group: pd.DataFrame) -> int | None:
+    """A size whose interval lies above those of a smaller and of a larger one; None without one."""
+    ordered = group.sort_values("size")
+    low, high = ordered["low"].to_numpy(float), ordered["high"].to_numpy(float)
+    for place in range(1, len(ordered) - 1):
+        if np.nanmin(high[:place]) < low[place] > np.nanmin(high[place + 1 :]):
+            return int(ordered["size"].iloc[place])
+    return None
+
+
+def _searched(sizes: _Sizes, target: str, most: int, trials: int) -> pd.DataFrame:
+    """Finetunes of the selected examples at the sizes that BlendSearch asks for."""
+    found: dict[int, pd.DataFrame] = {}
+
+    def loss_of(size: int) -> tuple[float, float]:
+        found[size] = sizes.measured("selected", [size])
+        own = found[size][found[size]["evaluation"] == target]
+        return float(own["loss"].mean()), float(own["tokens"].mean())
+
+    search_size(loss_of, min(_LOWEST, most // 2), most, trials)
+    return pd.concat(found.values(), ignore_index=True)
+
+
+def _listed(sizes: Sequence[int]) -> str:
+    return ", ".join(f"{size:,}" for size in sizes)

