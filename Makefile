@@ -12,7 +12,7 @@ DATA ?= $(or $(INSTRUCTMINING_DATA),../shared/data)
 SPARK4_0 := .venv-spark-4.0
 
 .DEFAULT_GOAL := help
-.PHONY: bench-full bench-gpu help setup score test test-slow test-gpu test-compat campaign lint typecheck check bench models models-check notebooks dist clean
+.PHONY: bench-full bench-gpu help setup score evaluate test test-slow test-gpu test-compat campaign lint typecheck check bench models models-check notebooks dist env-archive clean
 
 help: ## print this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -31,6 +31,10 @@ $(VENV)/.done: pyproject.toml constraints.txt
 score: setup ## score INPUT (default: the sample) into OUTPUT; more options in ARGS
 	$(BIN)/instructmining rules publish
 	$(BIN)/instructmining score --input "$(INPUT)" --store "$(OUTPUT)" --keep $(KEEP) $(ARGS)
+
+evaluate: setup ## score Dolly of DATA once, then prove the selection on a small scale (3 seeds)
+	$(BIN)/instructmining score --input "$(DATA)/instruct/databricks-dolly-15k.jsonl" --store "$(OUTPUT)" --pool dolly
+	$(BIN)/instructmining evaluate --store "$(OUTPUT)" --pool dolly --eval "self_instruct=$(DATA)/eval/self_instruct_user_oriented_252.jsonl" --top 120 --seeds 3 --epochs 2 --judged-prompts 50 $(ARGS)
 
 test: setup ## the test suite
 	$(BIN)/python -m pytest -q
@@ -90,6 +94,12 @@ models: setup ## retrain the embedded models from DATA (about 100 minutes on 2 c
 
 models-check: setup ## recompute the cards' figures from SHARE of the held-out data; fails where they do not hold
 	$(BIN)/python -m training.check --data "$(DATA)" --share $(SHARE)
+
+env-archive: dist ## the environment of executors, for --archives (about 3 GB with torch)
+	$(BIN)/uv venv -q --clear --python $(BIN)/python build/env
+	$(BIN)/uv pip install -q --python build/env/bin/python -c constraints.txt "$$(ls dist/instructmining-*.whl)[models,tracking,fit]" pandas numpy pyarrow
+	$(BIN)/venv-pack -q --force --prefix build/env --output dist/instructmining-env.tar.gz
+	@ls -l dist
 
 clean: ## remove what make made, except .venv
 	rm -rf out notebooks/out notebooks/mlflow.db notebooks/mlartifacts dist build *.egg-info mlflow.db mlartifacts spark-warehouse metastore_db derby.log
