@@ -89,7 +89,7 @@ def histograms(
 
 
 def rank_correlations(
-    rows: DataFrame, names: Sequence[str], key: str, sample: int
+    rows: DataFrame, names: Sequence[str], key: str, count: int, sample: int
 ) -> tuple[pd.DataFrame, int]:
     """Spearman's correlations of a sample of rows, and its size.
 
@@ -100,9 +100,10 @@ def rank_correlations(
         rows: the columns and `key`.
         names: of the columns.
         key: decides by its hash who is in the sample, so that a repetition takes the same rows.
+        count: of all rows.
         sample: about as many rows; all, where there are fewer.
     """
-    share = min(1.0, sample / max(1, rows.count()))
+    share = min(1.0, sample / max(1, count))
     drawn = F.pmod(F.xxhash64(F.lit("correlations"), F.col(key)), F.lit(1_000_000))
     taken = rows.where(drawn < int(share * 1_000_000)) if share < 1 else rows
     frame = taken.select(*(quoted(name) for name in names)).toPandas()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from instructmining.report.scored import Scored, occurrences_by_source
+from instructmining.report.scored import Scored
 from instructmining.tables import Store
 
 _REASONS = 8
@@ -72,7 +72,7 @@ class Counts:
 def count(scored: Scored, most_copied: int) -> Counts:
     """Count the pool's records; `most_copied` examples are named."""
     store, pool = scored.store, scored.pool
-    usable = dict(occurrences_by_source(store, pool))
+    usable = dict(scored.records)
     examples = {row.source: row["count"] for row in scored.rows.groupBy("source").count().collect()}
     bad = quarantined(store, pool).groupBy("source", "reason").count().collect()
     unusable: dict[str, int] = {}

@@ -70,7 +70,9 @@ def gather(scored: Scored, settings: Report, models: str) -> Told:
     means = {name: whole[f"contribution_{name}"].mean or 0.0 for name in scored.terms}
     counts = count(scored, settings.examples)
     best, worst = extremes(scored, means, settings.examples, settings.characters)
-    correlations, sampled = rank_correlations(scored.rows, shown, "example_id", _SAMPLE)
+    correlations, sampled = rank_correlations(
+        scored.rows, shown, "example_id", counts.examples, _SAMPLE
+    )
     known = measurers(scored)
     fit_runs = runs_for(scored.store, "fit")
     return Told(

@@ -30,6 +30,7 @@ class Scored:
         rule_version: likewise.
         rule: its record; None where it is not to be found.
         note: why it is not, or empty.
+        records: usable ones of each source, the largest first.
         rows: columns of `scores`, `source` (the first one by name) and `shown`, the source or
             `OTHERS`.
         indicators: columns that hold at least one number.
@@ -43,6 +44,7 @@ class Scored:
     rule_version: str
     rule: LinearRule | None
     note: str
+    records: tuple[tuple[str, int], ...]
     rows: DataFrame
     indicators: tuple[str, ...]
     unmeasured: tuple[str, ...]
@@ -70,19 +72,13 @@ def open_scores(store: Store, pool: str, source: str, tracking: Tracking) -> Sco
     held = scores.agg(*(F.count(f"`{c}`").alias(c) for c in [*names, *contributions])).first()
     assert held is not None  # noqa: S101 - an aggregate without grouping has one row
     known = [c.removeprefix("contribution_") for c in contributions if held[c]]
+    records = _records(store, pool)
     return Scored(
-        store, pool, *key, rule, note, _with_source(scores, store, pool),
+        store, pool, *key, rule, note, records, _with_source(scores, store, pool, records),
         indicators=tuple(name for name in names if held[name]),
         unmeasured=tuple(name for name in names if not held[name]),
         terms=tuple(rule.coefficients if rule else known),
     )  # fmt: skip
-
-
-def occurrences_by_source(store: Store, pool: str) -> list[tuple[str, int]]:
-    """Usable records of each source of the pool, the largest first."""
-    found = store.read("occurrences").where(F.col("pool") == pool).groupBy("source").count()
-    ordered = found.orderBy(F.desc("count"), "source").collect()
-    return [(row.source, row["count"]) for row in ordered]
 
 
 def commits(store: Store, table: str) -> list[dict[str, Any]]:
@@ -143,10 +139,18 @@ def _record_of(key: tuple[str, str], tracking: Tracking) -> tuple[LinearRule | N
                       "with --rule to see coefficients and ranges.")  # fmt: skip
 
 
-def _with_source(scores: DataFrame, store: Store, pool: str) -> DataFrame:
+def _records(store: Store, pool: str) -> tuple[tuple[str, int], ...]:
+    found = store.read("occurrences").where(F.col("pool") == pool).groupBy("source").count()
+    ordered = found.orderBy(F.desc("count"), "source").collect()
+    return tuple((row.source, row["count"]) for row in ordered)
+
+
+def _with_source(
+    scores: DataFrame, store: Store, pool: str, records: Sequence[tuple[str, int]]
+) -> DataFrame:
     occurrences = store.read("occurrences").where(F.col("pool") == pool)
     first = occurrences.groupBy("example_id").agg(F.min("source").alias("source"))
-    largest = [source for source, _ in occurrences_by_source(store, pool)[:SHOWN_SOURCES]]
+    largest = [source for source, _ in records[:SHOWN_SOURCES]]
     source = F.coalesce(F.col("source"), F.lit("unknown"))
     shown = F.when(source.isin(largest), source).otherwise(OTHERS)
     joined = scores.join(first, "example_id", "left")

@@ -109,15 +109,15 @@ def test_spreads_are_those_of_pandas(other: Scored) -> None:
 
 def test_correlations_are_spearmans_and_a_sample_is_the_same_every_time(other: Scored) -> None:
     names = ["output_length", "mtld", "knn_6"]
-    whole, n = rank_correlations(other.rows, names, "example_id", 10_000)
+    whole, n = rank_correlations(other.rows, names, "example_id", 367, 10_000)
     frame = other.rows.select(*names).toPandas()
     assert n == 367
     pair = frame[["output_length", "mtld"]].dropna().rank()
     assert whole.loc["output_length", "mtld"] == pytest.approx(
         np.corrcoef(pair["output_length"], pair["mtld"])[0, 1], rel=1e-9
     )
-    once, size = rank_correlations(other.rows, names, "example_id", 150)
-    again, _ = rank_correlations(other.rows.repartition(3), names, "example_id", 150)
+    once, size = rank_correlations(other.rows, names, "example_id", 367, 150)
+    again, _ = rank_correlations(other.rows.repartition(3), names, "example_id", 367, 150)
     assert 90 < size < 210
     np.testing.assert_allclose(once, again, rtol=1e-9)
 

@@ -46,7 +46,7 @@ def told() -> Told:
                       provenance={"base_model": ATTACK})  # fmt: skip
     source = f"data/{ATTACK}.jsonl"
     names = ["predicted_log_loss", "reward", ATTACK, "mtld"]
-    scored = Scored(SimpleNamespace(target=ATTACK), ATTACK, ATTACK, "1", rule, "", None,
+    scored = Scored(SimpleNamespace(target=ATTACK), ATTACK, ATTACK, "1", rule, "", (), None,
                     ("reward", ATTACK, "mtld"), ("ifd",), ("reward", ATTACK))  # fmt: skip
     spread = dict.fromkeys(names[:3], SPREAD) | {"mtld": EMPTY}
     bins = (np.linspace(0.0, 1.0, 5), np.array([1, 4, 3, 2]), 2)
