@@ -28,7 +28,9 @@ from jobs.options import common
 @click.option("--judged-prompts", type=int, help="Prompts of each evaluation set that are judged.")
 @click.option("--endpoint", help="URL that speaks OpenAI's chat completions, up to /v1.")
 @click.option("--endpoint-model", help="The model that judges there.")
-@click.option("--sizes", help="auto, or sizes with commas between: a curve instead of arms.")
+@click.option(
+    "--sizes", help="100,300,… or auto or auto:LOW-HIGH: a curve of sizes instead of arms."
+)
 @click.option("--device", help="auto, cpu or cuda.")
 @click.option("--dtype", help="auto, bfloat16 or float32.")
 @common

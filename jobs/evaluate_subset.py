@@ -39,7 +39,7 @@ from jobs.base_model import base_model, refuse_what_cannot_fit, training_dtype
 from jobs.diverse import pick_diverse
 from jobs.evaluation_pool import EvaluationPool, evaluation_pool
 from jobs.finetunes import Spent, refuse_speculation
-from jobs.judge_answers import Judged, judge_answers
+from jobs.judge_answers import Judged, check_judge, judge_answers
 from jobs.resources import check_gpus
 from jobs.score import Choice, choose
 from jobs.size_curve import SizeCurve, size_curve
@@ -123,6 +123,7 @@ def prepare(spark: SparkSession, settings: Settings, stack: ExitStack) -> Setup:
     resolved = {s: resolve(spec, settings.tracking) for s, spec in models.stages.items()}
     choice, base = choose(models, resolved, settings), base_model(settings, resolved)
     refuse_what_cannot_fit(spark, settings, base)
+    check_judge(settings.judge, resolved.get("reward"))
     sets = read_evaluation_sets(spark, settings.evaluate.evaluation)
     embedded = any(m.spec.source.startswith("embedded:") for m in (base, *resolved.values()))
     pool = evaluation_pool(store, settings.pool, choice.rule, sets, settings.evaluate.overlap,

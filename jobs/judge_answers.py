@@ -1,11 +1,12 @@
 """Compare two arms by what their models answer: pairs, judged once, counted as win, tie or lose."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 from pyspark.sql import functions as F
 
+from instructmining.arms import ARMS
 from instructmining.errors import UserError
 from instructmining.judge_endpoint import JudgeEndpoint
 from instructmining.judging import (
@@ -85,10 +86,11 @@ def judge_answers(
         UserError: no such arm, no reward model, or a mistake in the endpoint's settings.
     """
     judge = experiment.settings.judge
-    ask = _judge(experiment, judge, reward)
+    check_judge(judge, reward)
     prompts = prompts_of(experiment.sets, judge.prompts)
     pairs = list(_pairs(experiment, runs, prompts))
-    outcomes = ask(pairs)
+    outcomes = (_by_endpoint(experiment, JudgeEndpoint(judge), pairs) if reward is None
+                or judge.kind == "endpoint" else _by_reward(experiment, reward, pairs))  # fmt: skip
     name = judge.kind if judge.kind == "reward" else f"{judge.model}, both orders"
     arm, rival = judge.arms
     found = []
@@ -99,17 +101,19 @@ def judge_answers(
     return found
 
 
-def _judge(
-    experiment: Experiment, judge: Judge, reward: ResolvedModel | None
-) -> Callable[[Sequence[Shown]], list[Outcome]]:
-    """Check the judge before any model answers."""
+def check_judge(judge: Judge, reward: ResolvedModel | None) -> None:
+    """Refuse a judge that cannot judge, before hours are spent on what it would read.
+
+    Raises:
+        UserError: no such arm, no reward model, or a mistake in the endpoint's settings.
+    """
     if judge.kind == "endpoint":
-        endpoint = JudgeEndpoint(judge)
-        return lambda pairs: _by_endpoint(experiment, endpoint, pairs)
-    if reward is None:
+        JudgeEndpoint(judge)
+    if judge.kind == "reward" and reward is None:
         raise UserError("--judge reward needs a reward model in the model list: name another list, "
                         "or --judge none")  # fmt: skip
-    return lambda pairs: _by_reward(experiment, reward, pairs)
+    if unknown := [arm for arm in judge.arms if arm not in ARMS]:
+        raise UserError(f"judge.arms: there is no arm {unknown[0]}; known: {', '.join(ARMS)}")
 
 
 def _pairs(experiment: Experiment, runs: Sequence[ArmRun], prompts: Prompts) -> Iterator[Shown]:
@@ -117,12 +121,7 @@ def _pairs(experiment: Experiment, runs: Sequence[ArmRun], prompts: Prompts) -> 
     by_place = {(each.arm.name, each.arm.seed): each for each in runs}
     texts = {(name, i): c for name, each in prompts.items() for i, c in each}
     for seed in range(evaluate.seed, evaluate.seed + min(judge.seeds, evaluate.seeds)):
-        try:
-            pair = [by_place[arm, seed] for arm in judge.arms]
-        except KeyError:
-            raise UserError(f"judge.arms={', '.join(judge.arms)}: there is no such arm; known: "
-                            f"{', '.join(dict.fromkeys(arm for arm, _ in by_place))}"
-                            ) from None  # fmt: skip
+        pair = [by_place[arm, seed] for arm in judge.arms]
         yield from _shown(pair, _answers(pair, prompts, judge), texts)
 
 

@@ -1,5 +1,6 @@
 """Loss against the size of a subset, selected and random beside each other, with intervals."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -92,12 +93,11 @@ def size_curve(
         UserError: sizes that are no numbers or larger than the pool, or no finetune succeeded.
     """
     target, evaluate = experiment.sets[0].name, experiment.settings.evaluate
-    searches = tuple(evaluate.sizes) == ("auto",)
-    given = [] if searches else sizes_of(evaluate.sizes, pool.count)
-    most = min(pool.count, max(given, default=pool.count))
-    sizes = _Sizes(experiment, pool, pick, most)
-    if searches:
-        selected = _searched(sizes, target, most, evaluate.size_trials)
+    ends = ends_of(evaluate.sizes, pool.count)
+    given = [*ends] if ends else sizes_of(evaluate.sizes, pool.count)
+    sizes = _Sizes(experiment, pool, pick, max(given))
+    if ends:
+        selected = _searched(sizes, target, ends, evaluate.size_trials)
         given = sorted(int(size) for size in selected["size"].unique())
     else:
         selected = sizes.measured("selected", given)
@@ -113,6 +113,25 @@ def size_curve(
         shown = curve[curve["evaluation"] == target]
         tracked.log_figures({"sizes": sizes_figure(shown, target)})
     return SizeCurve(curve, page)
+
+
+def ends_of(given: Sequence[str], most: int) -> tuple[int, int] | None:
+    """Between which sizes to search: `auto` or `auto:LOW-HIGH`; None where sizes are named.
+
+    Raises:
+        UserError: ends that are no numbers, in no order, or beyond the pool.
+    """
+    if not given[0].startswith("auto"):
+        return None
+    found = re.fullmatch(r"auto(?::(\d+)-(\d+))?", given[0])
+    if not found or len(given) > 1:
+        raise UserError(f"--sizes {','.join(given)}: write auto, or auto:LOW-HIGH")
+    low, high = (int(end) if end else None for end in found.groups())
+    ends = (min(_LOWEST, most // 2) if low is None else low, most if high is None else high)
+    if not 0 < ends[0] < ends[1] <= most:
+        raise UserError(f"--sizes {given[0]}: the pool has {most:,} examples to evaluate with; "
+                        "name two sizes up to that, the smaller first")  # fmt: skip
+    return ends
 
 
 def sizes_of(given: Sequence[str], most: int) -> list[int]:
@@ -172,7 +191,9 @@ def second_descent(group: pd.DataFrame) -> int | None:
     return None
 
 
-def _searched(sizes: _Sizes, target: str, most: int, trials: int) -> pd.DataFrame:
+def _searched(
+    sizes: _Sizes, target: str, ends: tuple[int, int], trials: int
+) -> pd.DataFrame:  # fmt: skip
     """Finetunes of the selected examples at the sizes that BlendSearch asks for."""
     found: dict[int, pd.DataFrame] = {}
 
@@ -181,7 +202,7 @@ def _searched(sizes: _Sizes, target: str, most: int, trials: int) -> pd.DataFram
         own = found[size][found[size]["evaluation"] == target]
         return float(own["loss"].mean()), float(own["tokens"].mean())
 
-    search_size(loss_of, min(_LOWEST, most // 2), most, trials)
+    search_size(loss_of, *ends, trials)
     return pd.concat(found.values(), ignore_index=True)
 
 

@@ -103,3 +103,12 @@ def test_without_a_difference_five_verdicts_in_a_hundred_claim_one(n: int) -> No
     drawn = np.random.default_rng(11).normal(0.0, 1.0, (4000, n))
     claimed = np.mean([low > 0 or high < 0 for low, high in map(interval, drawn)])
     assert claimed == pytest.approx(0.05, abs=0.012)
+
+
+def test_percentiles_of_a_bootstrap_of_five_would_claim_three_times_too_many() -> None:
+    """Why the verdict does not rest on them (decision 19)."""
+    generator = np.random.default_rng(11)
+    drawn = generator.normal(0.0, 1.0, (2000, 5))
+    means = np.stack([row[generator.integers(0, 5, (500, 5))].mean(axis=1) for row in drawn])
+    low, high = np.percentile(means, [2.5, 97.5], axis=1)
+    assert np.mean((low > 0) | (high < 0)) == pytest.approx(0.18, abs=0.03)

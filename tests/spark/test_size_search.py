@@ -1,0 +1,54 @@
+"""The size search on curves with known valleys; flaml wants a Spark session when imported."""
+
+import math
+
+import pytest
+from pyspark.sql import SparkSession
+
+from instructmining.errors import UserError
+from instructmining.size_search import SizePoint, search_size, start_points
+
+
+def two_valleys(size: int) -> tuple[float, float]:
+    """A shallow valley at 300 and, behind a rise, a deeper one at 20,000; cost by size."""
+    near = math.exp(-((math.log(size / 300) / 0.7) ** 2))
+    far = 1.5 * math.exp(-((math.log(size / 20_000) / 0.7) ** 2))
+    return 2.0 - 0.1 * near - 0.1 * far, 100.0 * size
+
+
+def test_start_points_are_even_on_a_log_scale_with_both_ends() -> None:
+    assert start_points(10, 10_000) == [10, 100, 1000, 10_000]
+
+
+def test_the_second_valley_is_found_from_a_start_point_of_its_own(spark: SparkSession) -> None:
+    found = search_size(two_valleys, 32, 50_000, trials=14)
+    best = min(found, key=lambda point: point.loss)
+    assert 8_000 < best.size < 50_000
+    assert [point.size for point in found] == sorted({point.size for point in found})
+    assert {32, 50_000} <= {point.size for point in found}
+    assert len(found) <= 14
+    assert all(point == SizePoint(point.size, *two_valleys(point.size)) for point in found)
+
+
+def test_a_single_valley_is_approached(spark: SparkSession) -> None:
+    found = search_size(lambda n: (math.log(n / 700) ** 2, float(n)), 32, 8000, trials=16)
+    best = min(found, key=lambda point: point.loss)
+    assert abs(math.log(best.size / 700)) < 0.35
+
+
+def test_no_size_is_measured_twice_nor_beyond_the_budget(spark: SparkSession) -> None:
+    asked: list[int] = []
+
+    def loss_of(size: int) -> tuple[float, float]:
+        asked.append(size)
+        return two_valleys(size)
+
+    found = search_size(loss_of, 32, 1000, trials=30, points=[32, 1000], budget=110_000)
+    assert len(asked) == len(set(asked)) == len(found)
+    assert sum(point.tokens for point in found[:-1]) < 110_000 + 100_000
+    assert len(found) < 30
+
+
+def test_sizes_that_leave_nothing_to_search_are_refused() -> None:
+    with pytest.raises(UserError, match="leave nothing to search"):
+        search_size(two_valleys, 64, 64, trials=3)
