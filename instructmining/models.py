@@ -5,7 +5,7 @@ import importlib.util
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -14,16 +14,23 @@ from instructmining.packaged import conf_folder
 from instructmining.settings import Tracking
 from instructmining.yaml_files import explained, read_yaml
 
-Kind = Literal[
-    "causal_lm", "gpt_neox_reward", "python", "quality_heads", "sentence_encoder",
-    "sequence_classifier", "mtld", "unieval",
-]  # fmt: skip
-
-# Raised when the arithmetic behind a kind changes: the same weights then mean another number.
-FORMULA_VERSIONS: dict[str, int] = {
-    "causal_lm": 1, "gpt_neox_reward": 1, "python": 1, "quality_heads": 1, "sentence_encoder": 1,
-    "sequence_classifier": 1, "mtld": 1, "unieval": 1,
-}  # fmt: skip
+# kind -> "module:class" that measures with it, and the version of its formula. The class is named,
+# not imported: kinds without a neural model need no torch. The version is raised when the
+# arithmetic changes: the same weights then mean another number.
+KINDS: dict[str, tuple[str, int]] = {
+    "causal_lm": ("udfs.perplexity:PerplexityScorer", 1),
+    "gpt_neox_reward": ("udfs.reward:GPTNeoXRewardScorer", 1),
+    "mtld": ("udfs.mtld:MtldScorer", 1),
+    "python": ("udfs.function:FunctionScorer", 1),
+    "quality_heads": ("udfs.quality:QualityScorer", 1),
+    "sentence_encoder": ("udfs.embedding:EmbeddingScorer", 1),
+    "sequence_classifier": ("udfs.classifier:SequenceClassifierScorer", 1),
+    "unieval": ("udfs.unieval:UniEvalScorer", 1),
+}
+if TYPE_CHECKING:
+    Kind = str
+else:
+    Kind = Literal[tuple(KINDS)]
 
 # Keys of a config.json that say how a file was written, not what the model computes.
 _PROVENANCE_KEYS = {"_name_or_path", "dtype", "torch_dtype", "transformers_version"}
@@ -173,7 +180,7 @@ def _definition(spec: ModelSpec, folder: Path | None, base: Path | None) -> dict
     about = spec.model_dump(exclude={"source", "base", "revision", "trust_remote_code", "about"})
     files = {f"{role}/{name}": digest for role, path in (("model", folder), ("base", base)) if path
              for name, digest in _digests(path).items()}  # fmt: skip
-    return {**about, "formula": FORMULA_VERSIONS[spec.kind], "files": files}
+    return {**about, "formula": KINDS[spec.kind][1], "files": files}
 
 
 def _digests(folder: Path) -> dict[str, str]:

@@ -14,6 +14,7 @@ import pyarrow as pa
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.utils import is_remote
 
 from instructmining.columnar import SPARK_ERRORS
 from instructmining.errors import UserError, cause
@@ -82,6 +83,8 @@ def check_output(store: Store, settings: Settings, shared: bool) -> None:
         settings: for `files`.
         shared: other machines have to see the folders as well.
     """
+    if is_remote():
+        return  # Spark Connect has no file system to ask: the first write tells
     if store.is_folder:
         _check_folder(store.spark, "--store", store.target, absolute(store.target), shared)
     elif not store.exists("examples"):

@@ -5,21 +5,9 @@ import importlib
 import sys
 from typing import Any
 
-from instructmining.models import ResolvedModel
+from instructmining.models import KINDS, ResolvedModel
 from udfs.device import default_token_budget, resolve_dtype
 from udfs.measurement import Scorer
-
-# kind -> "module:class"; named, not imported, so that kinds without a neural model need no torch
-SCORERS = {
-    "causal_lm": "udfs.perplexity:PerplexityScorer",
-    "gpt_neox_reward": "udfs.reward:GPTNeoXRewardScorer",
-    "mtld": "udfs.mtld:MtldScorer",
-    "python": "udfs.function:FunctionScorer",
-    "quality_heads": "udfs.quality:QualityScorer",
-    "sentence_encoder": "udfs.embedding:EmbeddingScorer",
-    "sequence_classifier": "udfs.classifier:SequenceClassifierScorer",
-    "unieval": "udfs.unieval:UniEvalScorer",
-}
 
 _loaded: dict[tuple[str, ...], Scorer] = {}  # at most one entry: one model per stage
 
@@ -48,7 +36,7 @@ def load_scorer(
 
 
 def _class_of(kind: str) -> Any:
-    module, _, name = SCORERS[kind].partition(":")
+    module, _, name = KINDS[kind][0].partition(":")
     return getattr(importlib.import_module(module), name)
 
 

@@ -4,53 +4,25 @@ The GPUs are pretended (each worker's discovery script names one address), the s
 Spark hands each task its address, and on a machine without CUDA the task says so and uses the CPU.
 """
 
+import json
 import os
 import re
-import socket
-import subprocess
 import sys
-import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
-import pyspark
 import pytest
 from deltalake import DeltaTable
 from installed import ROOT, run
-
-from instructmining.session import delta_jars
+from mlflow import MlflowClient
+from standalone import master, submit, worker
 
 pytestmark = pytest.mark.slow
 
-SPARK = Path(pyspark.__file__).parent
 ADDRESSES = ("4", "7")
-OPTIONS = ["--tracking-uri=none", "--rule=paper-v1", "--dtype=float32",
-           "--set=measure.chunk_rows=32"]  # fmt: skip
-
-
-@contextmanager
-def daemon(kind, log, *arguments, **environment):
-    """A Spark daemon, ended by its own process id."""
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [SPARK / "bin" / "spark-class", f"org.apache.spark.deploy.{kind}", *arguments],
-            stdout=output, stderr=subprocess.STDOUT,
-            env={**os.environ, "SPARK_DAEMON_MEMORY": "256m", "SPARK_LOCAL_IP": "127.0.0.1",
-                 **environment},
-        )  # fmt: skip
-        try:
-            yield process
-        finally:
-            process.terminate()
-            process.wait(timeout=30)
-
-
-def wait_for(text, log, seconds=60):
-    deadline = time.monotonic() + seconds
-    while text not in log.read_text(encoding="utf-8", errors="replace"):
-        assert time.monotonic() < deadline, f"no {text!r} in {seconds} s:\n{log.read_text()}"
-        time.sleep(0.2)
+OPTIONS = ["--rule=paper-v1", "--dtype=float32", "--set=measure.chunk_rows=32"]
+MODEL_STAGES = ("reward", "perplexity", "embed")
 
 
 def worker_settings(folder, address):
@@ -69,44 +41,22 @@ def worker_settings(folder, address):
 def cluster(tmp_path_factory, bare_python):
     """The master's URL and the workers' folders by GPU address."""
     folder = tmp_path_factory.mktemp("cluster")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    url = f"spark://127.0.0.1:{port}"
     workers = {address: folder / f"worker-{address}" for address in ADDRESSES}
     with ExitStack() as daemons:
-        daemons.enter_context(
-            daemon("master.Master", folder / "master.log", "--host", "127.0.0.1", "--port", port,
-                   "--webui-port", "0", SPARK_MASTER_OPTS="-Dspark.master.rest.enabled=false")
-        )  # fmt: skip
-        wait_for("I have been elected leader", folder / "master.log")
+        url = daemons.enter_context(master(folder))
         for address, place in workers.items():
             place.mkdir()
             settings = worker_settings(place, address)
-            daemons.enter_context(
-                daemon("worker.Worker", place / "worker.log", "--host", "127.0.0.1", "--cores", "1",
-                       "--memory", "2g", "--webui-port", "0", "--work-dir", str(place / "work"),
-                       "--properties-file", str(settings), url)
-            )  # fmt: skip
-            wait_for("Successfully registered with master", place / "worker.log")
+            daemons.enter_context(worker(url, place, "--properties-file", str(settings)))
         yield url, workers
 
 
-def submit(python, zip_file, script, store, *settings):
-    """spark-submit of jobs/score.py, as on a cluster where nothing of ours is installed."""
-    options = {"spark.jars.packages": "", "spark.jars.ivySettings": f"{ROOT}/conf/ivysettings.xml",
-               **delta_jars(), "spark.driver.host": "127.0.0.1", "spark.ui.enabled": "false",
-               "spark.driver.bindAddress": "127.0.0.1", "spark.log.level": "ERROR",
-               "spark.databricks.delta.snapshotPartitions": "1",
-               "spark.sql.shuffle.partitions": "2"}  # fmt: skip
-    pairs = [f"--conf={key}={value}" for key, value in options.items()]
-    return run(
-        SPARK / "bin" / "spark-submit", *settings, *pairs, "--py-files", zip_file, script,
-        "--input", ROOT / "conf" / "sample" / "chat.jsonl", "--store", store, *OPTIONS,
-        env={**os.environ, "PYSPARK_PYTHON": str(python), "PYSPARK_DRIVER_PYTHON": str(python),
-             "SPARK_LOCAL_IP": "127.0.0.1"},
-        cwd=store.parent,
-    )  # fmt: skip
+def submit_score(python, zip_file, script, store, *settings, tracking="none"):
+    """`score` of the sample's conversations by spark-submit."""
+    return submit(script, zip_file, *settings, python=python, cwd=store.parent,
+                  arguments=["--input", ROOT / "conf" / "sample" / "chat.jsonl", "--store", store,
+                             f"--tracking-uri={tracking}", *OPTIONS],
+                  PYSPARK_PYTHON=str(python))  # fmt: skip
 
 
 def scores(store):
@@ -121,6 +71,7 @@ def local_scores(tmp_path_factory):
     run(
         sys.executable, "-c", "from jobs.cli import console; console()", "score",
         "--input", ROOT / "conf" / "sample" / "chat.jsonl", "--store", store, *OPTIONS,
+        "--tracking-uri=none",
         env={**os.environ, "SPARK_MASTER": "local[*]"}, cwd=store.parent,
     )  # fmt: skip
     return scores(store)
@@ -135,17 +86,27 @@ def assert_same_scores(found, expected):
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-4, atol=1e-6, err_msg=name)
 
 
+def audit_of(tracking):
+    """What the tasks of the only run said, by stage."""
+    client = MlflowClient(tracking)
+    [run_made] = client.search_runs([each.experiment_id for each in client.search_experiments()])
+    file = client.download_artifacts(run_made.info.run_id, "audit.json")
+    return json.loads(Path(file).read_text(encoding="utf-8"))
+
+
 def test_two_tasks_get_different_gpus_and_the_scores_equal_the_local_ones(
     cluster, dist, bare_python, local_scores, tmp_path
 ):
     url, workers = cluster
     script = tmp_path / "score.py"
     script.write_bytes((ROOT / "jobs" / "score.py").read_bytes())
-    submit(
+    tracking = f"sqlite:///{tmp_path}/mlflow.db"
+    submit_score(
         bare_python, dist[1], script, tmp_path / "store", "--master", url,
         "--properties-file", ROOT / "conf" / "spark" / "gpu.conf",
         "--conf=spark.executor.memory=1500m", "--conf=spark.executor.cores=1",
         "--conf=spark.scheduler.minRegisteredResourcesRatio=1",
+        tracking=tracking,
     )  # fmt: skip
     given = {
         address: set(re.findall(r"Spark gave this task GPU (\S+) but", log.read_text()))
@@ -153,7 +114,15 @@ def test_two_tasks_get_different_gpus_and_the_scores_equal_the_local_ones(
         for log in place.glob("work/*/*/stderr")
     }
     assert given == {address: {address} for address in ADDRESSES}
-    assert_same_scores(scores(tmp_path / "store"), local_scores)
+    found, audit = scores(tmp_path / "store"), audit_of(tracking)
+    for stage in MODEL_STAGES:
+        assert {window["addresses"] for window in audit[stage]} == set(ADDRESSES)
+        assert sum(window["rows"] for window in audit[stage]) == len(found)
+        assert all(window["computed"] >= window["wanted"] > 0 for window in audit[stage])
+        # One worker process per GPU, each with the address of one GPU throughout.
+        places = {(window["process"], window["addresses"]) for window in audit[stage]}
+        assert len(places) == len(ADDRESSES)
+    assert_same_scores(found, local_scores)
 
 
 def test_spark_submit_and_the_console_script_give_the_same(
@@ -161,6 +130,6 @@ def test_spark_submit_and_the_console_script_give_the_same(
 ):
     script = tmp_path / "score.py"
     script.write_bytes((ROOT / "jobs" / "score.py").read_bytes())
-    printed = submit(bare_python, dist[1], script, tmp_path / "store", "--master", "local[1]")
+    printed = submit_score(bare_python, dist[1], script, tmp_path / "store", "--master", "local[1]")
     assert "rows read" in printed
     assert_same_scores(scores(tmp_path / "store"), local_scores)

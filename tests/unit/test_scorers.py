@@ -1,6 +1,7 @@
 """One scorer per kind, one loaded model per process, and the user's own functions."""
 
 import gc
+import importlib
 import weakref
 
 import numpy as np
@@ -8,8 +9,8 @@ import pytest
 import tiny_models
 
 from instructmining.errors import UserError
-from instructmining.models import FORMULA_VERSIONS, ModelSpec, resolve
-from udfs.scorers import SCORERS, load_scorer
+from instructmining.models import KINDS, ModelSpec, resolve
+from udfs.scorers import load_scorer
 
 GREETING = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
 CALL = [{"role": "user", "content": "Ring"}, {"role": "assistant", "content": "boom"}]
@@ -42,7 +43,10 @@ def language_models(tmp_path_factory):
 
 
 def test_every_kind_has_a_scorer():
-    assert SCORERS.keys() == FORMULA_VERSIONS.keys()
+    for place, formula in KINDS.values():
+        module, _, name = place.partition(":")
+        assert callable(getattr(importlib.import_module(module), name).measure)
+        assert formula >= 1
 
 
 def test_a_model_is_loaded_once_per_process(language_models):

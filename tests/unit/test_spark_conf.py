@@ -7,6 +7,9 @@ import subprocess
 import pytest
 from installed import ROOT
 
+from instructmining.settings import Measure
+from jobs.resources import check_gpus, place_of
+
 FOLDER = ROOT / "conf" / "spark"
 
 
@@ -15,7 +18,28 @@ def properties(name):
     return dict(line.split(None, 1) for line in lines if line and not line.startswith("#"))
 
 
-@pytest.mark.parametrize("name", ["local.conf", "gpu.conf"])
+NAMES = sorted(path.name for path in FOLDER.glob("*.conf"))
+
+
+def test_there_is_a_file_for_every_manager():
+    assert NAMES == ["gpu.conf", "kubernetes.conf", "local.conf", "standalone.conf", "yarn.conf"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_holds_settings_that_preflight_accepts(name):
+    given = properties(name)
+    assert all(key.startswith("spark.") for key in given)
+    masters = {"yarn.conf": "yarn", "kubernetes.conf": "k8s://https://host"}
+    conf = {"spark.master": masters.get(name, "spark://host:7077"), **given}
+    assert check_gpus(conf, Measure(device="auto")) == []
+    if name != "local.conf":
+        assert given["spark.executorEnv.HF_HUB_OFFLINE"] == "1"
+        place = place_of(conf, Measure(device="cpu"), slots=4)
+        assert place.copies == 4
+        assert place.room >= 8 << 30
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_the_files_name_the_delta_that_the_project_pins(name):
     pins = dict(
         line.split("==") for line in (ROOT / "constraints.txt").read_text().split() if "==" in line
