@@ -130,6 +130,8 @@ def _groups(vectors: pd.Series, most: int) -> list[tuple[float, list[str]]]:
     span: dict[int, float] = {}
     for i in np.argsort(apart.min(axis=1), kind="stable"):
         j = int(nearest[i])
+        if apart[i, j] > LIMITS[-1]:
+            break  # beyond that they are not near
         known = [group[k] for k in (int(i), j) if k in group]
         if not known and len({id(each) for each in group.values()}) == most:
             break
