@@ -95,7 +95,7 @@ models: setup ## retrain the embedded models from DATA (about 100 minutes on 2 c
 models-check: setup ## recompute the cards' figures from SHARE of the held-out data; fails where they do not hold
 	$(BIN)/python -m training.check --data "$(DATA)" --share $(SHARE)
 
-env-archive: dist ## the environment of executors, for --archives (about 3 GB with torch)
+env-archive: dist ## the environment of executors, for --archives: gigabytes, with torch
 	$(BIN)/uv venv -q --clear --python $(BIN)/python build/env
 	$(BIN)/uv pip install -q --python build/env/bin/python -c constraints.txt "$$(ls dist/instructmining-*.whl)[models,tracking,fit]" pandas numpy pyarrow
 	$(BIN)/venv-pack -q --force --prefix build/env --output dist/instructmining-env.tar.gz

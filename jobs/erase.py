@@ -21,7 +21,7 @@ from instructmining.session import get_session
 from instructmining.settings import Settings
 from instructmining.tables import Store, sql_text
 from instructmining.traces import Trace, held
-from jobs.erase_elsewhere import erase_artifacts, erase_files, known_files
+from jobs.erase_elsewhere import erase_artifacts, erase_files, exported_tables, known_files
 from jobs.maintain import unchecked_retention, vacuum, vacuum_sql
 
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -52,6 +52,7 @@ def run(spark: SparkSession, settings: Settings) -> dict[str, int]:
         erased["quarantine"] = count
     lines += [f"  {table:<16} {count:,} rows" for table, count in erased.items()]
     lines += erase_files(settings, known_files(settings), wanted, traces)
+    lines += exported_tables(settings)
     lines += erase_artifacts(settings.tracking, traces)
     lines += [f"  still in your data: {source}; the next `score` of it brings it back"
               for source in sources]  # fmt: skip

@@ -31,6 +31,12 @@ def known_files(settings: Settings) -> list[Path]:
     return list(found)
 
 
+def exported_tables(settings: Settings) -> list[str]:
+    """Tables that subsets were exported to: they are the user's, and only named."""
+    names = dict.fromkeys(name for name in _recorded(settings) if name.startswith("table:"))
+    return [f"  NOT erased: {name} was exported to and may hold it" for name in names]
+
+
 def erase_files(
     settings: Settings, files: Iterable[Path], ids: Sequence[str], traces: Sequence[Trace]
 ) -> list[str]:

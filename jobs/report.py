@@ -42,8 +42,11 @@ def run(spark: SparkSession, settings: Settings) -> Path:
         except OSError as error:
             raise UserError(f"--to {target}: {error.strerror}") from None
         tracked.log_text(page, _NAME)
-        tracked.log_params({"store": settings.store, "pool": settings.pool, "rule": {
-            "name": scored.rule_name, "version": scored.rule_version}})  # fmt: skip
+        tracked.log_params({
+            "store": settings.store, "pool": settings.pool,
+            "rule": {"name": scored.rule_name, "version": scored.rule_version},
+            "report": {"to": str(target.absolute())},  # where `erase` looks for it
+        })  # fmt: skip
     print(
         f"report of pool {settings.pool}, rule {scored.rule_name} {scored.rule_version}: "
         f"{target}, {len(page.encode()) / 1e6:.2f} MB in {time.monotonic() - started:.0f} s"

@@ -42,7 +42,11 @@ def place(spark, tmp_path_factory):
     (place / "files" / "index" / "v.npy").write_bytes(b"vectors")
     (place / "files" / "page.html").write_text(f"<p>{QUESTION}<p>{SECRET}", encoding="utf-8")
     (place / "files" / "other.html").write_text("<p>nothing")
-    (place / "best.jsonl").write_text("\n".join(lines[:2]) + "\n", encoding="utf-8")
+    for name in ("best.jsonl", "copy.jsonl"):
+        (place / name).write_text("\n".join(lines[:2]) + "\n", encoding="utf-8")
+    for exported in (str(place / "best.jsonl"), "table:some.where"):
+        with log_run(given.tracking, "select") as tracked:
+            tracked.log_params({"store": given.store, "export": {"to": exported}})
     with log_run(given.tracking, "report") as tracked:
         tracked.log_text(f"{QUESTION} {SECRET}", "report.html")
         tracked.log_text("nothing", "rest.html")
@@ -77,7 +81,7 @@ def test_one_command_erases_it_everywhere(spark, place, capsys):
     before = {table: store.version(table) for table in TABLES if store.exists(table)}
     (place / "ids.txt").write_text(ID)
     erased = erase.run(spark, settings(place, erase={
-        "ids_file": str(place / "ids.txt"), "exports": (str(place / "best.jsonl"),)
+        "ids_file": str(place / "ids.txt"), "exports": (str(place / "copy.jsonl"),)
     }))  # fmt: skip
     assert erased == dict.fromkeys(
         ("examples", "occurrences", "stage_values", "embeddings", "scores", "quarantine"), 1
@@ -88,10 +92,12 @@ def test_one_command_erases_it_everywhere(spark, place, capsys):
     assert store.read("examples").count() == len(OTHER)
     assert not (place / "files" / "index" / "v.npy").exists()
     assert sorted(path.name for path in place.glob("files/*.html")) == ["other.html"]
-    assert (place / "best.jsonl").read_text().splitlines() == [json.dumps(OTHER[0])]
+    for name in ("best.jsonl", "copy.jsonl"):  # known from MLflow, and named by us
+        assert (place / name).read_text().splitlines() == [json.dumps(OTHER[0])]
     assert not list(place.glob(".*.part"))
 
     said = capsys.readouterr().out
+    assert "NOT erased: table:some.where" in said
     client = MlflowClient(f"sqlite:///{place}/mlflow.db")
     [run] = re.findall(r"deleted artifact report.html of run (\w+)", said)
     assert [each.path for each in client.list_artifacts(run)] == ["rest.html"]

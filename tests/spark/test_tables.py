@@ -48,6 +48,48 @@ def test_two_writers_at_once_both_succeed(spark: SparkSession, store_path: str) 
     assert store.read("stage_values").count() == 4
 
 
+@pytest.mark.parametrize(("rival", "added"), [("a", 0), ("b", 1)])
+def test_of_two_that_miss_the_same_rows_one_looks_again(
+    spark: SparkSession, store_path: str, rival: str, added: int
+) -> None:
+    store = Store.open(spark, store_path)
+
+    def lacking(identifier: str):
+        stored = store.read("stage_values").select("example_id")
+        return measured(spark, identifier).join(stored, "example_id", "left_anti")
+
+    looked = []
+
+    def missing():
+        found = lacking("a")
+        if not looked:  # another writer commits between our look and our commit
+            assert store.insert(lambda: lacking(rival), "stage_values", "rival", {}) == 1
+        looked.append(1)
+        return found
+
+    assert store.insert(missing, "stage_values", "mine", {}) == added
+    assert len(looked) == 2
+    ids = [row.example_id for row in store.read("stage_values").collect()]
+    assert sorted(ids) == sorted({"a", rival})
+    version = store.version("stage_values")
+    assert store.insert(lambda: lacking("a"), "stage_values", "mine again", {}) == 0
+    assert store.version("stage_values") == version
+
+
+def test_a_replacement_that_is_tried_again_checks_again(
+    spark: SparkSession, store_path: str
+) -> None:
+    store = Store.open(spark, store_path)
+    store.append(measured(spark, "a"), "stage_values", "t", {})
+
+    def refuse() -> None:
+        raise UserError("changed meanwhile")
+
+    with pytest.raises(UserError, match="changed meanwhile"):
+        store.replace(measured(spark, "b"), "stage_values", {"stage": "s"}, {}, refuse)
+    assert [row.example_id for row in store.read("stage_values").collect()] == ["a"]
+
+
 def test_a_replacement_leaves_other_rules_and_pools_alone(
     spark: SparkSession, store_path: str
 ) -> None:
@@ -122,4 +164,9 @@ def test_tables_of_a_schema_work_like_those_of_a_folder(
     store.append(measured(spark, "a"), "stage_values", "t", {})
     assert store.read("stage_values").count() == 1
     assert spark.sql(f"SELECT count(*) FROM {store.sql_name('stage_values')}").first()[0] == 1
+    version = store.version("stage_values")
+    assert store.insert(lambda: measured(spark, "b"), "stage_values", "u", {}) == 1
+    assert store.read("stage_values").count() == 2
+    assert store.read("stage_values", version).count() == 1
+    assert store.read("stage_values", -1).count() == 0
     spark.sql("DROP SCHEMA mined CASCADE")

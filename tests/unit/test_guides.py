@@ -65,7 +65,8 @@ def test_the_messages_of_troubleshooting_are_those_of_the_code():
                    for folder in ("instructmining", "jobs", "udfs")
                    for path in sorted((ROOT / folder).rglob("*.py")))  # fmt: skip
     elsewhere = ("Java gateway", "JAVA_HOME", "unresolved dependency", "ModuleNotFoundError",
-                 "No module named", "Container killed", "VACUUM", "pip install")  # fmt: skip
+                 "No module named", "Container killed", "VACUUM", "pip install",
+                 "unknown setting")  # fmt: skip
     text = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
     for cell in re.findall(r"^\| (`.*?) \| ", text, re.MULTILINE):
         for message in re.findall(r"`([^`]+)`", cell):
