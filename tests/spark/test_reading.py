@@ -166,7 +166,7 @@ def test_an_input_that_cannot_be_read_is_named(
     ("name", "why"),
     [
         ("table:nowhere.rows", "nowhere"),
-        ("table:not a name", "not"),
+        ("table:not a name", "PARSE_SYNTAX_ERROR"),
         ("s3x://bucket/a.jsonl", "s3x"),
     ],
 )
