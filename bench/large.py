@@ -74,7 +74,8 @@ def run_case(name: str, write: Callable[[Path], int], folder: Path, refused: boo
           f"{size / seconds / 1e6:6.1f} MB/s, largest process {peak():.2f} GiB, "
           f"{'ok' if good else 'FAILED'}", flush=True)  # fmt: skip
     if code:
-        print(f"  {said[-1] if said else 'nothing was said'}", flush=True)
+        words = said[-1] if said else "nothing was said"
+        print(f"  {words.removeprefix('instructmining: ').replace(str(given), '…')}", flush=True)
     shutil.rmtree(folder)
     return good
 
