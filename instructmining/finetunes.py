@@ -90,8 +90,10 @@ def regression_frame(runs: pd.DataFrame, indicators: Sequence[str], target: str)
         `log_loss`, and `log_loss_<name>` for every evaluation set.
     """
     trained = runs[runs["subset"] != "base"].reset_index(drop=True)
-    measured = pd.DataFrame([dict(each) for each in trained["indicators"]])[list(indicators)]
+    names = list(indicators)
+    measured = pd.DataFrame([dict(each) for each in trained["indicators"]], columns=names)
     losses = pd.DataFrame([dict(each) for each in trained["losses"]]).map(np.log)
+    losses = losses.reindex(columns=[target, *losses.columns.drop(target, errors="ignore")])
     return pd.concat([
         trained[["run_key", "subset", "seed"]],
         pd.Series([_largest(each) for each in trained["mix"]], name="mix"),

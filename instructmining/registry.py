@@ -4,16 +4,15 @@
 an alias may move while a job runs.
 """
 
-import importlib.resources
 import re
 import tempfile
-import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from instructmining.errors import UserError
 from instructmining.rule import LinearRule, read_rule
+from instructmining.rule_model import save_rule
 from instructmining.settings import Tracking
 from instructmining.tracking import connection, experiment_id, registry_uri
 
@@ -236,7 +235,7 @@ def _create(client: "MlflowClient", settings: Tracking, rule: LinearRule) -> Non
         client.log_metric(run_id, f"coefficient_{indicator}", factor)
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "model"
-        _save(rule, Path(folder) / "rule.json", model)
+        save_rule(rule, Path(folder) / "rule.json", model)
         client.log_artifacts(run_id, str(model), "rule")
     client.set_terminated(run_id)
     try:
@@ -248,28 +247,6 @@ def _create(client: "MlflowClient", settings: Tracking, rule: LinearRule) -> Non
         name, f"runs:/{run_id}/rule", run_id, description=rule.to_sql(),
         tags={"rule": rule.name, "rule_version": rule.version, "fingerprint": rule.fingerprint},
     )  # fmt: skip
-
-
-def _save(rule: LinearRule, record: Path, model: Path) -> None:
-    import mlflow
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema
-
-    record.write_text(rule.to_json(), encoding="utf-8")
-    outputs = ["predicted_log_loss", *(f"contribution_{name}" for name in rule.coefficients)]
-    columns = [Schema([ColSpec("double", name) for name in names])
-               for names in (rule.coefficients, outputs)]  # fmt: skip
-    served = importlib.resources.files("instructmining") / "served_rule.py"
-    # as_file: a real file also where we run from a zip.
-    with importlib.resources.as_file(served) as code, warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # no input example: the signature is given
-        mlflow.pyfunc.save_model(
-            model,
-            python_model=str(code),
-            artifacts={"rule": str(record)},
-            signature=ModelSignature(*columns),
-            pip_requirements=["mlflow", "pandas"],  # inferring them would load the model: 9 s
-        )
 
 
 def _find(client: "MlflowClient", name: str, fingerprint: str) -> RegisteredRule | None:

@@ -27,8 +27,8 @@ def test_publish_list_promote_show_tell_one_story(rules):
         "paper-v2: models:/command/2 registered",
     ]
     assert rules("publish", "paper-v2") == ["paper-v2: models:/command/2 was registered before"]
-    assert rules("promote", "1") == ["command@champion is version 1"]
-    assert rules("promote", "models:/command/2", "--alias=champion") == [
+    assert rules("promote", "1", "--force") == ["command@champion is version 1"]
+    assert rules("promote", "models:/command/2", "--alias=champion", "--force") == [
         "command@champion is version 2, before it was version 1"
     ]
     listed = rules("list")
@@ -52,6 +52,38 @@ def test_export_gives_a_record_that_scores_the_same_and_sql(rules, tmp_path):
     assert json.loads("\n".join(rules("export", str(path))))["intercept"] == 1.0694
     [sql] = rules("export", str(path), "--as=duckdb")
     assert sql == read_rule("paper-v1").to_sql("duckdb")
+
+
+def gated(rules, path, name, **gate):
+    """Publish a rule with what its fit measured out of fold; gives its version."""
+    found = read_rule("paper-v1").model_copy(
+        update={"name": name, "intercept": float(len(name)),
+                "provenance": {"cross_validation": gate} if gate else {}})  # fmt: skip
+    path.write_text(found.to_json(), encoding="utf-8")
+    return rules("publish", str(path), model="gate")[0].split("/")[-1].split()[0]
+
+
+def test_a_champion_must_beat_the_mean_and_the_champion_before_it(rules, tmp_path):
+    path = tmp_path / "rule.json"
+    unmeasured = gated(rules, path, "a")
+    with pytest.raises(UserError, match="was not compared with the mean alone"):
+        rules("promote", unmeasured, model="gate")
+    worse = gated(rules, path, "bb", rmse=0.02, rmse_mean_only=0.01, rmse_others={})
+    with pytest.raises(UserError, match=r"the mean alone: .*0\.02000 against 0\.01"):
+        rules("promote", worse, model="gate")
+    first = gated(rules, path, "ccc", rmse=0.009, rmse_mean_only=0.01, rmse_others={})
+    assert rules("promote", first, model="gate") == [f"gate@champion is version {first}"]
+    unaware = gated(rules, path, "dddd", rmse=0.005, rmse_mean_only=0.01, rmse_others={})
+    with pytest.raises(UserError, match="was not compared with the champion"):
+        rules("promote", unaware, model="gate")
+    beaten = gated(rules, path, "eeeee", rmse=0.008, rmse_mean_only=0.01,
+                   rmse_others={f"models:/gate/{first}": 0.007})  # fmt: skip
+    with pytest.raises(UserError, match="not better than the champion"):
+        rules("promote", beaten, model="gate")
+    better = gated(rules, path, "ffffff", rmse=0.006, rmse_mean_only=0.01,
+                   rmse_others={f"models:/gate/{first}": 0.007})  # fmt: skip
+    assert "before it was version" in rules("promote", better, model="gate")[0]
+    assert rules("promote", worse, "--alias=trial", model="gate")  # only the champion is gated
 
 
 @pytest.mark.parametrize(

@@ -212,6 +212,20 @@ def test_mlflow_itself_serves_the_rule(mlflow_store):
     predicted = served.predict(table)
     assert predicted["predicted_log_loss"].tolist() == pytest.approx([-0.5, np.nan], nan_ok=True)
     assert predicted["contribution_knn_6"].tolist() == [-0.5, -0.5]
+    assert served.metadata.get_input_schema().input_names() == ["reward", "knn_6"]
+    assert served.metadata.saved_input_example_info is not None
+
+
+def test_a_served_rule_with_a_covariance_gives_standard_errors(mlflow_store):
+    store = named(mlflow_store, "served_errors")
+    covariance = ((0.04, 0.0, 0.01), (0.0, 0.01, 0.0), (0.01, 0.0, 0.09))
+    rule = fitted().model_copy(update={"covariance": covariance})
+    version, _ = registry.publish_rule(rule, store)
+    served = mlflow.pyfunc.load_model(str(registry.download(version.uri, store)))
+    table = pd.DataFrame({"reward": [2.0, np.nan], "knn_6": [0.5, 0.5]})
+    errors = served.predict(table)["predicted_log_loss_se"].tolist()
+    # 0.04 + 4 x 0.01 + 0.25 x 0.09 + 2 x 0.5 x 0.01, then the root
+    assert errors == pytest.approx([0.1125**0.5, np.nan], nan_ok=True)
 
 
 def test_a_model_list_reads_weights_from_the_configured_store(mlflow_store, tmp_path):
