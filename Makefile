@@ -12,7 +12,7 @@ DATA ?= $(or $(INSTRUCTMINING_DATA),../shared/data)
 SPARK4_0 := .venv-spark-4.0
 
 .DEFAULT_GOAL := help
-.PHONY: bench-full bench-gpu help setup score evaluate test test-slow test-gpu test-compat campaign lint typecheck check bench models models-check notebooks dist env-archive clean
+.PHONY: bench-full bench-gpu help setup score fit evaluate test test-slow test-gpu test-compat campaign lint typecheck check bench models models-check notebooks dist env-archive clean
 
 help: ## print this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -31,6 +31,11 @@ $(VENV)/.done: pyproject.toml constraints.txt
 score: setup ## score INPUT (default: the sample) into OUTPUT; more options in ARGS
 	$(BIN)/instructmining rules publish
 	$(BIN)/instructmining score --input "$(INPUT)" --store "$(OUTPUT)" --keep $(KEEP) $(ARGS)
+
+fit: setup ## learn a rule on a small scale from a share of the free pools of DATA (37 finetunes)
+	$(BIN)/python -m bench.free_pools --data "$(DATA)" --to "$(OUTPUT)/free_pools" --rows 150
+	$(BIN)/instructmining score --input "$(OUTPUT)/free_pools" --store "$(OUTPUT)" --pool free
+	$(BIN)/instructmining fit --store "$(OUTPUT)" --pool free --eval "self_instruct=$(DATA)/eval/self_instruct_user_oriented_252.jsonl" --subsets 30 --size 60 --epochs 1 --to "$(OUTPUT)/fit" $(ARGS)
 
 evaluate: setup ## score Dolly of DATA once, then prove the selection on a small scale (3 seeds)
 	$(BIN)/instructmining score --input "$(DATA)/instruct/databricks-dolly-15k.jsonl" --store "$(OUTPUT)" --pool dolly
