@@ -1,27 +1,23 @@
 """Prove a selection: arms × seeds → finetunes → intervals → a verdict in words."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
-from instructmining.arms import PAIRS, Pick, recipes, seeds_of, subsets_of
-from instructmining.comparison import differences, means, verdict
+from instructmining.arms import PAIRS, recipes, seeds_of, subsets_of
+from instructmining.comparison import differences, means, verdicts
 from instructmining.errors import FailedRowsError
 from instructmining.evaluation_page import EvaluationPage
 from instructmining.evaluation_plots import arms_figure
-from instructmining.evaluation_sets import EvaluationSet, read_evaluation_sets
-from instructmining.finetunes import Task
-from instructmining.models import ResolvedModel, load_model_list, resolve
 from instructmining.progress import duration
 from instructmining.schemas import TABLES
-from instructmining.selection import pick
 from instructmining.session import get_session
-from instructmining.settings import Select, Settings
+from instructmining.settings import Settings
 from instructmining.tables import Store
 from instructmining.tracking import Run, log_run
 from jobs.arm_runs import (
@@ -35,13 +31,9 @@ from jobs.arm_runs import (
     store_arms,
     store_members,
 )
-from jobs.base_model import base_model, refuse_what_cannot_fit, training_dtype
-from jobs.diverse import pick_diverse
-from jobs.evaluation_pool import EvaluationPool, evaluation_pool
-from jobs.finetunes import Spent, refuse_speculation
-from jobs.judge_answers import Judged, check_judge, judge_answers
-from jobs.resources import check_gpus
-from jobs.score import Choice, choose
+from jobs.evaluation_setup import Setup, cautions, experiment_of, picker, prepare, title_of
+from jobs.finetunes import Spent
+from jobs.judge_answers import Judged, judge_answers
 from jobs.size_curve import SizeCurve, size_curve
 
 
@@ -64,18 +56,6 @@ class Evaluated:
     differences: pd.DataFrame
     judged: Sequence[Judged]
     spent: Spent
-
-
-@dataclass(frozen=True)
-class Setup:
-    """What is decided before anything is finetuned."""
-
-    store: Store
-    resolved: Mapping[str, ResolvedModel]
-    choice: Choice
-    base: ResolvedModel
-    sets: Sequence[EvaluationSet]
-    pool: EvaluationPool
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -110,36 +90,6 @@ def run(spark: SparkSession, settings: Settings) -> Evaluated | SizeCurve:
     return done
 
 
-def prepare(spark: SparkSession, settings: Settings, stack: ExitStack) -> Setup:
-    """Resolve models and rule, read the evaluation sets, clean the pool.
-
-    Raises:
-        UserError: a mistake in any of them, or a model that does not fit the memory.
-    """
-    store = Store.open(spark, settings.store)
-    refuse_speculation(spark)
-    check_gpus(dict(spark.conf.getAll), settings.measure)
-    models = load_model_list(settings.models)
-    resolved = {s: resolve(spec, settings.tracking) for s, spec in models.stages.items()}
-    choice, base = choose(models, resolved, settings), base_model(settings, resolved)
-    refuse_what_cannot_fit(spark, settings, base)
-    check_judge(settings.judge, resolved.get("reward"))
-    sets = read_evaluation_sets(spark, settings.evaluate.evaluation)
-    embedded = any(m.spec.source.startswith("embedded:") for m in (base, *resolved.values()))
-    pool = evaluation_pool(store, settings.pool, choice.rule, sets, settings.evaluate.overlap,
-                           embedded, stack)  # fmt: skip
-    return Setup(store, resolved, choice, base, sets, pool)
-
-
-def experiment_of(setup: Setup, settings: Settings, run_id: str) -> Experiment:
-    """What the finetunes share."""
-    base = setup.base
-    task = Task(base.spec.source, base.fingerprint, settings.finetune,
-                {each.name: each.version for each in setup.sets},
-                training_dtype(setup.store.spark, settings))  # fmt: skip
-    return Experiment(setup.store, settings, base, task, setup.sets, run_id)
-
-
 def evaluate(setup: Setup, experiment: Experiment, tracked: Run) -> Evaluated:
     """Choose the arms, finetune them, compare them, write it down."""
     settings, rows = experiment.settings, setup.pool.rows
@@ -153,6 +103,8 @@ def evaluate(setup: Setup, experiment: Experiment, tracked: Run) -> Evaluated:
         raise FailedRowsError(f"no finetune has a result: {next(iter(spent.failed.values()))}")
     losses = losses_of(found, setup.sets)
     average, compared = means(losses), differences(losses, PAIRS)
+    store_comparisons(experiment, compared)
+    print("\n".join(verdicts(compared)), flush=True)  # whatever becomes of the judge
     judged = judge(setup, experiment, runs, found)
     page = EvaluationPage(
         title_of(setup, settings), [*setup.pool.sentences, *cautions(setup, settings, found)],
@@ -160,28 +112,8 @@ def evaluate(setup: Setup, experiment: Experiment, tracked: Run) -> Evaluated:
         [each.sentence for each in judged],
     )  # fmt: skip
     done = Evaluated(page.text(), found, average, compared, judged, spent)
-    record(experiment, done, losses, tracked)
+    record(done, losses, tracked)
     return done
-
-
-def picker(setup: Setup) -> Pick:
-    """Chooses examples, with diversity where the recipe asks for it."""
-
-    def choose_examples(rows: DataFrame, recipe: Select) -> DataFrame:
-        if recipe.diversity == "none":
-            return pick(rows, recipe)
-        return pick_diverse(setup.store, rows, recipe, setup.choice.measured)
-
-    return choose_examples
-
-
-def title_of(setup: Setup, settings: Settings) -> str:
-    """The first line of the page."""
-    evaluate, rule = settings.evaluate, setup.choice.rule
-    size = f"{evaluate.tokens:,} tokens" if evaluate.tokens else f"{evaluate.top:,} examples"
-    return (f"Evaluation of pool {settings.pool}: {size} of {setup.pool.count:,} per arm, "
-            f"{evaluate.seeds} seeds, rule {rule.name} {rule.version}, base model "
-            f"{setup.base.spec.source}")  # fmt: skip
 
 
 def judge(
@@ -194,35 +126,20 @@ def judge(
     return judge_answers(experiment, runs, setup.resolved.get("reward"))
 
 
-def cautions(setup: Setup, settings: Settings, found: pd.DataFrame) -> list[str]:
-    """What a reader must know before believing the page."""
-    steps = found.groupby("arm")["steps"].mean()
-    uneven = steps.max() > 1.02 * steps.min()
-    said = ["the arms differ in steps, see the table"] if uneven else []
-    said += [f"{each}: its coefficient does not carry over" for each in setup.choice.mismatches]
-    fitted = setup.choice.rule.provenance.get("evaluation", {})
-    same = [each.name for each in setup.sets if each.version in dict(fitted).values()]
-    if same:
-        said.append(f"the rule was fitted to the loss on {', '.join(same)}: what it wins there is "
-                    "no independent proof")  # fmt: skip
-    if settings.finetune.epochs == 1:
-        said.append("with one epoch the arm full is one more random draw: finetune.epochs=2 shows "
-                    "what fresh examples are worth against repeated ones")  # fmt: skip
-    said += [f"evaluation {each.name}: {len(each.ids)} conversations"
-             + (f", {each.unusable} unusable records" if each.unusable else "")
-             for each in setup.sets]  # fmt: skip
-    return said
-
-
-def record(experiment: Experiment, done: Evaluated, losses: pd.DataFrame, tracked: Run) -> None:
-    """Write the comparisons; log metrics, page, table and picture."""
+def store_comparisons(experiment: Experiment, compared: pd.DataFrame) -> None:
+    """Append the differences and their verdicts; what is not known is null."""
     store, run_id = experiment.store, experiment.run_id
-    rows = done.differences.assign(pool=experiment.settings.pool, run_id=run_id)
-    rows["verdict"] = [verdict(row) for row in done.differences.itertuples()]
-    rows = rows.astype({"n": "int64"})
+    told = compared.assign(pool=experiment.settings.pool, run_id=run_id,
+                           verdict=verdicts(compared))  # fmt: skip
     table = TABLES["comparisons"]
-    frame = store.spark.createDataFrame(rows[table.names], table.ddl)
+    rows = [tuple(None if pd.isna(value) else value for value in row.values())
+            for row in told[table.names].astype({"n": int}).to_dict("records")]  # fmt: skip
+    frame = store.spark.createDataFrame(rows, table.ddl)
     store.append(frame, "comparisons", f"{run_id}/comparisons", {"run_id": run_id})
+
+
+def record(done: Evaluated, losses: pd.DataFrame, tracked: Run) -> None:
+    """Log metrics, page, table and picture."""
     if not tracked.records:
         return
     tracked.log_metrics({f"loss_{m.arm}_{m.evaluation}": m.loss for m in done.means.itertuples()})

@@ -1,0 +1,106 @@
+"""What an evaluation decides before anything is finetuned, and what a reader has to know of it."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import pandas as pd
+from pyspark.sql import DataFrame, SparkSession
+
+from instructmining.arms import Pick
+from instructmining.evaluation_sets import EvaluationSet, read_evaluation_sets
+from instructmining.finetunes import Task
+from instructmining.models import ResolvedModel, load_model_list, resolve
+from instructmining.selection import pick
+from instructmining.settings import Select, Settings
+from instructmining.tables import Store
+from jobs.arm_runs import Experiment
+from jobs.base_model import base_model, refuse_what_cannot_fit, training_dtype
+from jobs.diverse import pick_diverse
+from jobs.evaluation_pool import EvaluationPool, evaluation_pool
+from jobs.finetunes import refuse_speculation
+from jobs.judge_answers import check_judge
+from jobs.resources import check_gpus
+from jobs.score import Choice, choose
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What is decided before anything is finetuned."""
+
+    store: Store
+    resolved: Mapping[str, ResolvedModel]
+    choice: Choice
+    base: ResolvedModel
+    sets: Sequence[EvaluationSet]
+    pool: EvaluationPool
+
+
+def prepare(spark: SparkSession, settings: Settings, stack: ExitStack) -> Setup:
+    """Resolve models and rule, read the evaluation sets, clean the pool.
+
+    Raises:
+        UserError: a mistake in any of them, or a model that does not fit the memory.
+    """
+    store = Store.open(spark, settings.store)
+    refuse_speculation(spark)
+    check_gpus(dict(spark.conf.getAll), settings.measure)
+    models = load_model_list(settings.models)
+    resolved = {s: resolve(spec, settings.tracking) for s, spec in models.stages.items()}
+    choice, base = choose(models, resolved, settings), base_model(settings, resolved)
+    refuse_what_cannot_fit(spark, settings, base)
+    check_judge(settings.judge, resolved.get("reward"))
+    sets = read_evaluation_sets(spark, settings.evaluate.evaluation)
+    embedded = any(m.spec.source.startswith("embedded:") for m in (base, *resolved.values()))
+    pool = evaluation_pool(store, settings.pool, choice.rule, sets, settings.evaluate.overlap,
+                           embedded, stack)  # fmt: skip
+    return Setup(store, resolved, choice, base, sets, pool)
+
+
+def experiment_of(setup: Setup, settings: Settings, run_id: str) -> Experiment:
+    """What the finetunes share."""
+    base = setup.base
+    task = Task(base.spec.source, base.fingerprint, settings.finetune,
+                {each.name: each.version for each in setup.sets},
+                training_dtype(setup.store.spark, settings))  # fmt: skip
+    return Experiment(setup.store, settings, base, task, setup.sets, run_id)
+
+
+def picker(setup: Setup) -> Pick:
+    """Chooses examples, with diversity where the recipe asks for it."""
+
+    def choose_examples(rows: DataFrame, recipe: Select) -> DataFrame:
+        if recipe.diversity == "none":
+            return pick(rows, recipe)
+        return pick_diverse(setup.store, rows, recipe, setup.choice.measured)
+
+    return choose_examples
+
+
+def title_of(setup: Setup, settings: Settings) -> str:
+    """The first line of the page."""
+    evaluate, rule = settings.evaluate, setup.choice.rule
+    size = f"{evaluate.tokens:,} tokens" if evaluate.tokens else f"{evaluate.top:,} examples"
+    return (f"Evaluation of pool {settings.pool}: {size} of {setup.pool.count:,} per arm, "
+            f"{evaluate.seeds} seeds, rule {rule.name} {rule.version}, base model "
+            f"{setup.base.spec.source}")  # fmt: skip
+
+
+def cautions(setup: Setup, settings: Settings, found: pd.DataFrame) -> list[str]:
+    """What a reader must know before believing the page."""
+    steps = found.groupby("arm")["steps"].mean()
+    uneven = steps.max() > 1.02 * steps.min()
+    said = ["the arms differ in steps, see the table"] if uneven else []
+    said += [f"{each}: its coefficient does not carry over" for each in setup.choice.mismatches]
+    fitted = setup.choice.rule.provenance.get("evaluation", {})
+    same = [each.name for each in setup.sets if each.version in dict(fitted).values()]
+    if same:
+        said.append(f"the rule was fitted to the loss on {', '.join(same)}: what it wins there is "
+                    "no independent proof")  # fmt: skip
+    if settings.finetune.epochs == 1:
+        said.append("with one epoch the arm full is one more random draw: finetune.epochs=2 shows "
+                    "what fresh examples are worth against repeated ones")  # fmt: skip
+    said += [f"evaluation {each.name}: {len(each.ids)} conversations"
+             + (f", {each.unusable} unusable records" if each.unusable else "")
+             for each in setup.sets]  # fmt: skip
+    return said
