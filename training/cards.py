@@ -9,7 +9,7 @@ error: what a figure means has to be thought about again when it moves.
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from instructmining.errors import UserError
 from instructmining.packaged import conf_folder
 from training.data import POOLS
 from training.preferences import LICENCES
+from training.statistics import with_interval
 
 EMBEDDED = conf_folder() / "models" / "embedded"
 BLOCK = re.compile(r"(<!-- figures: ([^>]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -133,9 +134,16 @@ def _shown(figure: Figures | None, count: bool = True) -> str:
     """An accuracy with its interval and number of pairs; a dash where too few pairs are alike."""
     if figure is None:
         return "–"
-    low, high = figure["interval"]
     pairs = f" (n = {figure['pairs']})" if count else ""
-    return f"{figure['accuracy']:.3f} [{low:.3f}, {high:.3f}]{pairs}"
+    return f"{figure['accuracy']:.3f} {_interval(figure['interval'])}{pairs}"
+
+
+def _area(figure: Figures) -> str:
+    return f"{figure['auc']:.3f} {_interval(figure['interval'])}"
+
+
+def _interval(ends: Sequence[float]) -> str:
+    return "[{:.3f}, {:.3f}]".format(*ends)
 
 
 def _data(sources: Iterable[str]) -> str:
@@ -157,11 +165,15 @@ def _recipe(module: str, unit: str, recipe: Figures) -> str:
 
 def _bits_per_byte(figures: Figures) -> str:
     baselines = figures["baseline_bits_per_byte"]
+
+    def bits(name: str) -> str:
+        return f"{figures[name]:.3f} {_interval(figures[f'{name}_interval'])}"
+
     return _table(
         ("", "bits per byte"),
         [
-            ("this model, behind its prompt", f"**{figures['bits_per_byte']:.3f}**"),
-            ("this model, response alone", f"{figures['bits_per_byte_alone']:.3f}"),
+            ("this model, behind its prompt", f"**{bits('bits_per_byte')}**"),
+            ("this model, response alone", bits("bits_per_byte_alone")),
             *((text, f"{baselines[key]:.3f}") for key, text in BASELINES.items()),
         ],
     )
@@ -170,7 +182,7 @@ def _bits_per_byte(figures: Figures) -> str:
 def _separation(areas: Figures) -> str:
     return _table(
         ("spoiled by", "perplexity", "perplexity alone"),
-        ((name.replace("_", " "), *(f"{a:.3f}" for a in area.values()))
+        ((name.replace("_", " "), *(_area(a) for a in area.values()))
          for name, area in areas.items()),
     )  # fmt: skip
 
@@ -196,7 +208,8 @@ def _spoiled(corruptions: Figures) -> str:
         ("spoiled by", "reward", "reward, lengths within 10 %", *questions),
         (
             (name.replace("_", " "), _shown(f["reward"]), _shown(f["reward_length_matched"]),
-             *(f"{f['auc'][q]:.3f}" if q in f["auc"] else "" for q in questions))
+             *(_area(with_interval(f["auc"][q], f["reward"]["pairs"])) if q in f["auc"] else ""
+               for q in questions))
             for name, f in corruptions.items()
         ),
     )  # fmt: skip

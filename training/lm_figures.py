@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from instructmining.models import ModelSpec
 from training.corruptions import CORRUPTIONS, Material
 from training.data import Example, half_examples
-from training.statistics import auc
+from training.statistics import ratio, separation
 from udfs.perplexity import PerplexityScorer
 
 CORRUPTED = ("shuffled", "dropped_words", "repeated", "truncated", "wrong_language", "gibberish",
@@ -29,14 +29,12 @@ ORDER = 5  # of the n-gram baseline, in bytes
 def lm_figures(data: Path, folder: Path, count: int, seed: int = 1) -> dict[str, Any]:
     """Figures of one model folder, on `count` held-out responses of Dolly and GPTeacher."""
     examples = _held_out(data, count, seed)
-    nll, alone, _ = _measure(folder, [e.messages for e in examples])
+    nll, alone = _measure(folder, [e.messages for e in examples])
     size = np.array([len(e.response.encode()) for e in examples])
-    return {
-        "responses": len(examples),
-        "bits_per_byte": _per_byte(nll, size),
-        "bits_per_byte_alone": _per_byte(alone, size),
-        "auc": _separation(examples, folder, nll, alone, seed),
-    }
+    found: dict[str, Any] = {"responses": len(examples)}
+    for name, nats in (("bits_per_byte", nll), ("bits_per_byte_alone", alone)):
+        found[name], found[f"{name}_interval"] = _per_byte(nats, size)
+    return found | {"auc": _separation(examples, folder, seed)}
 
 
 @cache
@@ -66,23 +64,23 @@ def _held_out(data: Path, count: int, seed: int) -> list[Example]:
 
 
 def _measure(folder: Path, conversations: list[Any]) -> tuple[NDArray[np.float64], ...]:
-    """Total NLL in nats of each response with its prompt and alone, and log perplexity."""
+    """Total NLL in nats of each response, with its prompt and alone."""
     spec = ModelSpec(kind="causal_lm", source=f"embedded:{folder.name}", template="tags",
                      max_length=1024, indicators=("nll", "nll_alone", "output_length"))  # fmt: skip
     scorer = PerplexityScorer(spec, str(folder), None, "cpu", "float32", 4096)
     found = scorer.measure(conversations).values
     tokens = found["output_length"] + 1  # the closing <|end|> is predicted too
-    return found["nll"] * tokens, found["nll_alone"] * tokens, found["nll"]
+    return found["nll"] * tokens, found["nll_alone"] * tokens
 
 
-def _per_byte(nll: NDArray[np.float64], size: NDArray[np.int64]) -> float:
+def _per_byte(nll: NDArray[np.float64], size: NDArray[np.int64]) -> tuple[float, list[float]]:
     measured = np.isfinite(nll)
-    return round(float(nll[measured].sum() / size[measured].sum() / math.log(2)), 4)
+    return ratio(nll[measured] / math.log(2), size[measured])
 
 
 def _separation(
-    examples: list[Example], folder: Path, nll: Any, alone: Any, seed: int
-) -> dict[str, dict[str, float]]:
+    examples: list[Example], folder: Path, seed: int
+) -> dict[str, dict[str, dict[str, Any]]]:
     """AUC of lower perplexity for the true response, given the prompt and alone."""
     generator = random.Random(seed)
     material = Material(examples, "held_out")
@@ -94,7 +92,8 @@ def _separation(
                    for i in rows]  # fmt: skip
         bad, bad_alone = _means(folder, changed)
         good, good_alone = _means(folder, [examples[i].messages for i in rows])
-        found[name] = {"perplexity": auc(bad, good), "perplexity_alone": auc(bad_alone, good_alone)}
+        found[name] = {"perplexity": separation(bad, good),
+                       "perplexity_alone": separation(bad_alone, good_alone)}  # fmt: skip
     return found
 
 

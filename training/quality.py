@@ -22,9 +22,9 @@ from instructmining.models import ModelSpec, locate
 from training.allocator import keep_freed_memory
 from training.data import data_folder, digest, half_examples, pool_examples
 from training.lm import EMBEDDED
-from udfs.masters import Masters, Optimizers
 from training.pairs import TextPair, batches, corrupted_pairs, human_pairs, tokenize
 from training.preferences import SETS
+from udfs.masters import Masters, Optimizers
 from udfs.quality import QualityScorer
 from udfs.quality_model import HEADS, QualityModel, load_base, save_quality_model
 from udfs.weights import load_tokenizer
