@@ -224,7 +224,7 @@ BAD = [
     Case("bad: gzip that breaks off", file("a.jsonl.gz", gzip.compress(TORN)[:-9000]),
          examples=None),
     Case("bad: a page of Parquet", damaged("a.parquet", parquet_bytes(ALPACA), 0.3),
-         examples=None),
+         examples=4),
     Case("bad: schema drift in Parquet", parquet({
         "a.parquet": [{**ALPACA[0], "score": 1}], "b.parquet": [{**ALPACA[1], "score": "high"}],
         "c.parquet": [{"prompt": q, "completion": a} for q, a in PAIRS[2:]]})),
