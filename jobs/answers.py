@@ -66,7 +66,7 @@ def _stored(
     )
     columns = ["run_key", "evaluation", "example_id"]
     found = rows.select(*columns, "answer", "finished").dropDuplicates(columns).toPandas()
-    known = [pair in asked for pair in zip(found["evaluation"], found["example_id"], strict=True)]
+    known = pd.MultiIndex.from_frame(found[columns[1:]]).isin(asked)
     return found[known].sort_values(columns, ignore_index=True)
 
 
