@@ -1,5 +1,6 @@
 """From finetuning runs to a rule, and to what can honestly be said about it."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -113,6 +114,28 @@ def learn(
         },
         diversity=tried(runs, terms, fit.seed),
     )
+
+
+def widest_interval(runs: pd.DataFrame, indicators: Sequence[str], fit: Fit) -> float:
+    """Half-width of the widest 95 % interval of a term, its coefficient standardised.
+
+    Args:
+        runs: of `regression_frame`.
+        indicators: that may become terms.
+        fit: criterion and seed.
+
+    Returns:
+        Infinite as long as there are fewer than three subsets per indicator, or no term.
+    """
+    runs = one_per_subset(runs)
+    if len(runs) < max(_FEWEST, 3 * len(indicators)):
+        return math.inf
+    terms = select_terms(runs, indicators, criterion=fit.criterion, seed=fit.seed).terms
+    if not terms:
+        return math.inf
+    table = ols(runs, terms, seed=fit.seed).table.loc[list(terms)]
+    scale = runs[list(terms)].std() / runs["log_loss"].std()
+    return float(((table["high"] - table["low"]) / 2 * scale).max())
 
 
 def one_per_subset(runs: pd.DataFrame) -> pd.DataFrame:

@@ -95,6 +95,7 @@ class Fit(_Settings):
     seed: int = 0
     max_runs: int | None = None
     budget_minutes: float | None = None  # no further wave is begun that would end later
+    stop_at: float | None = Field(default=None, gt=0)  # half-width of standardised coefficients
     max_failed_fraction: float = Field(default=0.1, ge=0, le=1)
     name: str | None = None  # of the rule; None: `fitted-POOL`
     to: str | None = None  # folder for rule.json, fit.md and fit_table.csv

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,7 @@ class Spent:
         seconds: wall-clock.
         estimated: what the calibration said the runs behind it would take, and what they took.
         left: runs not begun for want of budget.
+        saved: runs not begun since the intervals were narrow enough.
     """
 
     runs: int
@@ -48,12 +49,15 @@ class Spent:
     seconds: float
     estimated: tuple[float, float] | None
     left: int
+    saved: int = 0
 
     def words(self) -> Iterator[str]:
         """What was done and what it took, in lines."""
         yield (f"finetunes {self.runs} run, {self.found} found finished, {len(self.failed)} "
                f"failed, {self.left} left for want of budget, in "
                f"{duration(self.seconds)}")  # fmt: skip
+        if self.saved:
+            yield f"{self.saved} finetunes saved: the intervals are as narrow as fit.stop_at asks"
         if self.estimated:
             thought, took = self.estimated
             yield (f"estimated {duration(thought)} after calibration, took {duration(took)} "
@@ -73,7 +77,7 @@ def refuse_speculation(spark: SparkSession) -> None:
 def run_finetunes(
     store: Store, task: Task, plan: Sequence[PlannedRun], texts: Mapping[str, Conversation],
     sets: Sequence[EvaluationSet], model: ResolvedModel, settings: Settings, run_id: str,
-    purpose: str,
+    purpose: str, enough: Callable[[], bool] = lambda: False,
 ) -> Spent:  # fmt: skip
     """Finetune what the table does not have yet.
 
@@ -87,13 +91,14 @@ def run_finetunes(
         settings: recipe, device, budget.
         run_id: marks the rows.
         purpose: `fit` or `evaluate`.
+        enough: asked before every wave once the pace is known; true saves the runs behind it.
     """
     started = time.monotonic()
     done = set(finished(store, [run.key for run in plan])["run_key"])
     todo = [run for run in plan if run.key not in done]
     waves = _Waves(store, task, texts, sets, model, settings, run_id, purpose)
     failed: dict[str, str] = {}
-    estimate, left = None, 0
+    estimate, left, saved = None, 0, 0
     with StageProgress("finetune", len(todo), "runs") as progress:
         for _ in range(_ATTEMPTS):
             waiting, failed = list(todo), {}
@@ -101,6 +106,9 @@ def run_finetunes(
                 wave = waiting[: waves.width()]
                 if waves.too_late(wave, time.monotonic() - started, settings.fit.budget_minutes):
                     left = len(waiting)
+                    break
+                if waves.calibrated and enough():
+                    saved = len(waiting)
                     break
                 failed |= waves.run(wave)
                 waiting = waiting[len(wave) :]
@@ -111,12 +119,12 @@ def run_finetunes(
                     print(f"finetune: {len(waiting)} more runs, about {cost}", flush=True)
                     begun = time.monotonic()
             todo = [run for run in todo if run.key in failed]
-            if left:
+            if left or saved:
                 break
     seconds = time.monotonic() - started
-    compared = (estimate, time.monotonic() - begun) if estimate and not left else None
-    finished_now = len(plan) - len(done) - len(failed) - left
-    return Spent(finished_now, len(done), failed, seconds, compared, left)
+    compared = (estimate, time.monotonic() - begun) if estimate and not left + saved else None
+    finished_now = len(plan) - len(done) - len(failed) - left - saved
+    return Spent(finished_now, len(done), failed, seconds, compared, left, saved)
 
 
 class _Waves:

@@ -17,7 +17,7 @@ from instructmining.finetunes import (
     regression_frame,
 )
 from instructmining.fit_summary import fit_page
-from instructmining.fitting import Learned, learn, rule_of
+from instructmining.fitting import Learned, learn, rule_of, widest_interval
 from instructmining.rule import LinearRule
 from instructmining.session import get_session
 from instructmining.settings import Settings
@@ -73,7 +73,8 @@ def run(spark: SparkSession, settings: Settings) -> Fitted:
         store_subsets(setup.store, plan, settings, tracked.id)
         texts = texts_of(setup.store, sorted({i for each in plan for i in each.ids}))
         spent = run_finetunes(setup.store, setup.task, plan, texts, setup.sets, setup.base,
-                              settings, tracked.id, "fit")  # fmt: skip
+                              settings, tracked.id, "fit",
+                              lambda: narrow_enough(setup, plan, settings))  # fmt: skip
         refuse_failures(spent, plan, fit.max_failed_fraction)
         runs = finished(setup.store, [each.key for each in plan])
         learned = learn_from(setup, plan, runs, settings)
@@ -88,6 +89,16 @@ def run(spark: SparkSession, settings: Settings) -> Fitted:
                           *registered(rule, learned, settings)])  # fmt: skip
         print(text)
     return Fitted(learned, rule, spent, page, text)
+
+
+def narrow_enough(setup: Setup, plan: Sequence[PlannedRun], settings: Settings) -> bool:
+    """Whether the finished runs already give the terms intervals as narrow as `fit.stop_at`."""
+    fit, names = settings.fit, setup.candidates.indicators
+    if fit.stop_at is None:
+        return False
+    runs = finished(setup.store, [each.key for each in plan])
+    frame = regression_frame(runs, names, setup.target)
+    return widest_interval(frame, names, fit) <= fit.stop_at
 
 
 def learn_from(

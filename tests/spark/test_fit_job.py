@@ -18,7 +18,10 @@ from instructmining.errors import FailedRowsError, UserError
 from instructmining.registry import list_rules, load_rule, promote, refuse_unproven
 from instructmining.settings import Settings, load_settings
 from instructmining.tables import Store
-from jobs.fit_rule import Fitted, run
+from jobs.candidates import texts_of
+from jobs.finetunes import run_finetunes
+from jobs.fit_rule import Fitted, planned, run
+from jobs.fit_setup import prepare
 from jobs.score import run as score
 
 LIST = """
@@ -196,6 +199,18 @@ def test_a_run_that_fails_is_tried_twice_and_its_reason_is_told(spark, place, fi
 def test_a_budget_that_is_spent_begins_no_further_wave(spark, place, fitted):
     with pytest.raises(UserError, match="0 finetuned subsets are too few"):
         run(spark, settings(place, {"budget_minutes": 1e-5}, {"weight_decay": 0.01}))
+
+
+def test_runs_behind_the_calibration_are_saved_once_the_intervals_are_narrow(spark, place):
+    given = settings(place, {"repeats": 0}, {"rate": 1e-2})
+    setup = prepare(spark, given)
+    plan = planned(setup, repeats=0, seed=0)
+    texts = texts_of(setup.store, sorted({i for each in plan for i in each.ids}))
+    spent = run_finetunes(setup.store, setup.task, plan, texts, setup.sets, setup.base, given,
+                          "a run", "fit", enough=lambda: True)  # fmt: skip
+    assert 0 < spent.runs < 15
+    assert spent.saved == 15 - spent.runs
+    assert f"{spent.saved} finetunes saved" in "\n".join(spent.words())
 
 
 def test_what_cannot_fit_the_machine_is_refused_before_anything_runs(spark, place):
