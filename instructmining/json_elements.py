@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 _RECOVERY = 1 << 20  # characters searched for the end of a malformed element
 _SEPARATORS = " \t\r\n\f\v" + ",\ufeff"
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],]', re.DOTALL)
+# A text does not span lines here: where a quote is lost, the rest of its line is wrong, not of all.
+_TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|[{}\[\],]', re.DOTALL)
 _OBJECT_ON_A_LINE = re.compile(r"\n([ \t]*)(?=\{)")
 _OBJECT_AFTER_A_COMMA = re.compile(r",\s*(?=\{)")
 

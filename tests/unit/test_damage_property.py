@@ -112,7 +112,9 @@ def test_damage_within_json_lines_costs_no_line_that_it_does_not_touch(
              if start + len(line) <= place or start > place + lost]  # fmt: skip
     content = content[:place] + spoil + content[place + lost :]
     kind = sniff("a.jsonl", content)
-    assume((kind.encoding, kind.compression) == ("utf-8", None))  # a mark in front is believed
+    # A mark or signature in front is believed: another encoding, gzip, zip, Parquet.
+    assume((kind.encoding, kind.compression) == ("utf-8", None))
+    assume(kind.container not in ("unknown", "parquet"))
     found = rows_of(content, "a.jsonl")
     assert_accounted(found)
     kept = [row["raw"] for row in found if "reason" not in row]

@@ -148,6 +148,13 @@ def test_one_malformed_element_of_an_array_costs_one_record(bad, count, between)
     assert len(found) == 3 + count
 
 
+def test_a_lost_quote_on_a_first_line_costs_no_other_record() -> None:
+    text = LINES.replace('{"', "{\n", 1)  # the file now looks like objects that span lines
+    assert sniff("a.jsonl", text.encode()).container == "objects"
+    found = read(text.encode())
+    assert [json.loads(r.raw) for r in found[1:]] == RECORDS[1:]
+
+
 def test_a_malformed_row_of_csv_costs_its_line() -> None:
     text = 'instruction,output\na,b\n"c" d,e\nf,"open\ng,h\ni,j,k\n"l\nm",n\no\n'
     found = read(text.encode(), "a.csv")
