@@ -16,8 +16,10 @@ its module. It loads models and rows first, so that an arm is a plain callable t
 
 `dtypes` names the precision whose GEMM peak bounds an arm (float32 where it says nothing) and
 `checks` a looser `same` for single arms. `figures` are numbers without a clock (bytes, counts),
-bounded from above by `at_most`. The clock is CPU seconds of this process, because the machine
-may be busy with other work; libraries with threads of their own are held to one by the suite.
+bounded from above by `at_most`, from below by `at_least`. The clock is CPU seconds of this process,
+because the machine may be busy with other work; libraries with threads of their own are held to
+one by the suite. With a CUDA `device` it is the clock on the wall, and a gate may be against SHEET,
+the peak that the data sheet promises (`sheet`, GFLOP/s).
 """
 
 import os
@@ -34,13 +36,13 @@ import torch
 from udfs.device import _cpu_flags, limit_threads
 
 Same = Callable[[Any, Any], str | None]
-LIMIT = "the limit"
+LIMIT, SHEET = "the limit", "the data sheet"
 _SEED = 0
-_GEMM = 1024
+_GEMM = {"cpu": 1024, "cuda": 8192}
 
 
 class Gate(NamedTuple):
-    """`arm` must be `ratio` times as fast as the arm `against`, or reach that share of LIMIT."""
+    """`arm` must be `ratio` times as fast as `against`, or reach that share of LIMIT or SHEET."""
 
     arm: str
     against: str
@@ -63,6 +65,9 @@ class Suite:
     checks: Mapping[str, Same] = field(default_factory=dict)
     figures: Mapping[str, float] = field(default_factory=dict)
     at_most: Mapping[str, float] = field(default_factory=dict)
+    at_least: Mapping[str, float] = field(default_factory=dict)
+    device: str = "cpu"
+    sheet: float = 0.0
 
 
 class Spread(NamedTuple):
@@ -103,15 +108,24 @@ class Outcome:
     peaks: dict[str, list[float]]
     wrong: dict[str, str]
 
+    @property
+    def times(self) -> dict[str, list[float]]:
+        """Per arm what is compared: the CPU's seconds, or those on the wall with a GPU."""
+        return self.cpu if self.suite.device == "cpu" else self.wall
+
     def faster(self, arm: str, than: str) -> Spread:
         """How many times as fast `arm` is as `than`: ratios inside one repeat."""
-        return spread([b / a for a, b in zip(self.cpu[arm], self.cpu[than], strict=True)])
+        return spread([b / a for a, b in zip(self.times[arm], self.times[than], strict=True)])
 
     def of_limit(self, arm: str) -> Spread:
         """Share of the peak that the real work of the suite needs."""
         peaks = self.peaks[self.suite.dtypes.get(arm, "float32")]
         work = self.suite.flop / 1e9
-        return spread([work / p / t for p, t in zip(peaks, self.cpu[arm], strict=True)])
+        return spread([work / p / t for p, t in zip(peaks, self.times[arm], strict=True)])
+
+    def of_sheet(self, arm: str) -> Spread:
+        """Share of the data sheet's peak that the real work of the suite needs."""
+        return spread([self.suite.flop / 1e9 / self.suite.sheet / t for t in self.times[arm]])
 
     def verdicts(self) -> list[Verdict]:
         """Every gate; a ratio must also be above 1 in its worst repeat if 1 is asked at all."""
@@ -119,15 +133,19 @@ class Outcome:
         for name, bound in self.suite.at_most.items():
             figure = self.suite.figures[name]
             found.append(Verdict(f"{self.suite.name}: {name}", figure, bound, figure <= bound))
+        for name, bound in self.suite.at_least.items():
+            figure = self.suite.figures[name]
+            found.append(Verdict(f"{self.suite.name}: {name}", figure, bound, figure >= bound))
         return found
 
     def _judge(self, gate: Gate) -> Verdict:
         name = f"{self.suite.name}: {gate.arm} against {gate.against}"
         if {gate.arm, gate.against} & self.wrong.keys():
             return Verdict(name, None, gate.ratio, False)
-        limit = gate.against == LIMIT
-        found = self.of_limit(gate.arm) if limit else self.faster(gate.arm, gate.against)
-        steady = limit or gate.ratio < 1 or found.least > 1
+        shares = {LIMIT: self.of_limit, SHEET: self.of_sheet}
+        share = shares.get(gate.against)
+        found = share(gate.arm) if share else self.faster(gate.arm, gate.against)
+        steady = share is not None or gate.ratio < 1 or found.least > 1
         return Verdict(name, found.median, gate.ratio, found.median >= gate.ratio and steady)
 
 
@@ -142,7 +160,7 @@ def run(suite: Suite) -> Outcome:
     order, draw = list(suite.arms), random.Random(_SEED)  # noqa: S311 an order, no secret
     for _ in range(suite.repeats if order else 0):
         for dtype, found in peaks.items():
-            found.append(gemm_peak(dtype))
+            found.append(gemm_peak(dtype, device=suite.device))
         answers = {}
         draw.shuffle(order)
         for arm in order:
@@ -164,15 +182,22 @@ def _differing(suite: Suite, answers: dict[str, Any]) -> dict[str, str]:
     return {arm: why for arm, why in checked.items() if why}
 
 
-def gemm_peak(dtype: str, tries: int = 6) -> float:
-    """GFLOP/s of the best square matrix product of this dtype, by CPU seconds."""
-    a, b = (torch.randn(_GEMM, _GEMM).to(getattr(torch, dtype)) for _ in range(2))
+def gemm_peak(dtype: str, tries: int = 6, device: str = "cpu") -> float:
+    """GFLOP/s of the best square matrix product of this dtype, by CPU seconds or a GPU's clock."""
+    kind = device.partition(":")[0]
+    size, clock = _GEMM[kind], time.process_time if kind == "cpu" else _cuda_clock
+    a, b = (torch.randn(size, size, device=device).to(getattr(torch, dtype)) for _ in range(2))
     best = float("inf")
     for _ in range(tries):
-        busy = time.process_time()
+        busy = clock()
         torch.mm(a, b)
-        best = min(best, time.process_time() - busy)
-    return 2 * _GEMM**3 / best / 1e9
+        best = min(best, clock() - busy)
+    return 2 * size**3 / best / 1e9
+
+
+def _cuda_clock() -> float:
+    torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 def spread(values: Sequence[float]) -> Spread:

@@ -46,8 +46,7 @@ def suite(repeats: int, rows: int = 20_000, vectors: Vectors | None = None) -> S
     arms = arms_over(pool)
     for name in ("pynndescent 15", "pynndescent 30"):
         arms_over(pool[:2000])[name]()  # compiles
-    sample = np.random.default_rng(0).choice(len(pool), min(_SAMPLE, len(pool)), replace=False)
-    truth = sixth_distances(pool, sample)
+    sample, truth = sampled_truth(pool)
     figures: dict[str, float] = {"8-bit product, GOP/s": int8_peak(pool)}
     fast = ExactIndex(pool[:64])._codes is not None
     return Suite(
@@ -100,6 +99,18 @@ def arms_over(pool: Vectors) -> dict[str, Arm]:
     }
 
 
+def sampled_truth(pool: Vectors) -> tuple[np.ndarray, np.ndarray]:
+    """Sampled rows, and their sixth distances."""
+    sample = np.random.default_rng(0).choice(len(pool), min(_SAMPLE, len(pool)), replace=False)
+    return sample, sixth_distances(pool, sample)
+
+
+def right_share(answer: np.ndarray, sample: np.ndarray, truth: np.ndarray) -> float:
+    """Share of the sampled rows whose sixth distance is right."""
+    off = np.abs(answer[sample] - truth) > 1e-3 * np.maximum(truth, 1e-3)
+    return 1 - float(off.mean())
+
+
 def sixth_distances(pool: Vectors, rows: np.ndarray) -> np.ndarray:
     """By brute force in float64, the row itself left out."""
     exact, found = pool.astype(np.float64), []
@@ -140,8 +151,7 @@ def _judged(
     arm: str, sample: np.ndarray, truth: np.ndarray, figures: dict[str, float],
     answer: np.ndarray, _reference: np.ndarray,
 ) -> str | None:  # fmt: skip
-    off = np.abs(answer[sample] - truth) > 1e-3 * np.maximum(truth, 1e-3)
-    share = figures[f"sixth distances right, {arm}"] = 1 - float(off.mean())
+    share = figures[f"sixth distances right, {arm}"] = right_share(answer, sample, truth)
     wrong = arm in EXACT and share < _SHARE
     return f"only {share:.4f} of the sixth distances are right" if wrong else None
 

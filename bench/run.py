@@ -1,15 +1,18 @@
 """`make bench`: every suite, its table, and the gates; exits 1 where a gate is missed.
 
-    python -m bench.run [--suites padding,embedding,perplexity,knn] [--repeats 5]
+    python -m bench.run [--suites padding,embedding | all] [--repeats 5]
 
-A miss that `bench/known.yml` lists, with the figure and the reason, does not fail the run. What
-was measured is written to `bench/out/` as JSON and as one plot.
+`all` adds the long suites, as `make bench-full` does. A miss that `bench/known.yml` lists, with the
+figure and the reason, does not fail the run. What was measured is written to `bench/out/` as JSON
+and as one plot.
 """
 
 import argparse
 import importlib
 import json
 import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,11 +21,26 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from bench.harness import LIMIT, Outcome, Verdict, machine, run
+from bench.harness import LIMIT, Outcome, Suite, Verdict, machine, run
 from udfs.device import limit_threads
 
 HERE = Path(__file__).parent
-SUITES = ("padding", "embedding", "perplexity", "knn")
+# Name -> module with a `suite`, and its options.
+SUITES: dict[str, tuple[str, dict[str, Any]]] = {
+    "padding": ("padding", {}),
+    "embedding": ("embedding", {}),
+    "perplexity": ("perplexity", {}),
+    "knn-10k": ("knn", {"rows": 10_000}),
+    "knn-20k": ("knn", {"rows": 20_000}),
+    "cost": ("cost", {}),
+    "executors": ("executors", {}),
+    "workers": ("workers", {}),
+    "resume": ("resume", {}),
+}
+LONG: dict[str, tuple[str, dict[str, Any]]] = {
+    "knn-50k": ("knn", {"rows": 50_000}),
+    "cost-50k": ("cost", {"sizes": (5_000, 15_000, 50_000)}),
+}
 
 
 def main() -> None:
@@ -31,15 +49,31 @@ def main() -> None:
     parser.add_argument("--suites", default=",".join(SUITES))
     parser.add_argument("--repeats", type=int, default=5)
     chosen = parser.parse_args()
-    unknown = set(chosen.suites.split(",")) - set(SUITES)
-    if unknown or chosen.repeats < 1:
-        parser.error(f"suites are {', '.join(SUITES)}; at least one repeat")
+    known_suites = SUITES | LONG
+    names = list(known_suites) if chosen.suites == "all" else chosen.suites.split(",")
+    if set(names) - set(known_suites) or chosen.repeats < 1:
+        parser.error(f"suites are {', '.join(known_suites)}, or all; at least one repeat")
     limit_threads(1)
     console = Console(width=120)
     console.print("; ".join(f"{name} {value}" for name, value in machine().items()))
+    judge([_made(name, chosen.repeats) for name in names], console)
+
+
+def _made(name: str, repeats: int) -> Callable[[], Suite]:
+    module, options = (SUITES | LONG)[name]
+
+    def make() -> Suite:
+        suite = importlib.import_module(f"bench.{module}").suite
+        return replace(suite(1 if name in LONG else repeats, **options), name=name)
+
+    return make
+
+
+def judge(suites: Sequence[Callable[[], Suite]], console: Console) -> None:
+    """Run suites one after another, print and write them; exit 1 where a gate was missed."""
     outcomes = []
-    for name in chosen.suites.split(","):
-        outcomes.append(run(importlib.import_module(f"bench.{name}").suite(chosen.repeats)))
+    for make in suites:
+        outcomes.append(run(make()))
         for table in tables(outcomes[-1]):
             console.print(table)
     write(outcomes, HERE / "out")
@@ -120,12 +154,14 @@ def plot(outcomes: list[Outcome], file: Path) -> None:
     panels = figure.subplots(len(outcomes), squeeze=False)[:, 0]
     for panel, outcome in zip(panels, outcomes, strict=True):
         arms = list(outcome.cpu)[::-1]
-        medians = [sorted(outcome.cpu[arm])[len(outcome.cpu[arm]) // 2] for arm in arms]
+        times = [sorted(outcome.times[arm]) for arm in arms]
+        medians = [each[len(each) // 2] for each in times]
         shares = [outcome.of_limit(arm).median for arm in arms]
-        panel.barh(arms, medians, color="0.8", label="CPU s")
+        panel.barh(arms, medians, color="0.8", label="measured")
         panel.barh(arms, [m * s for m, s in zip(medians, shares, strict=True)], label=LIMIT)
         panel.set_title(f"{outcome.suite.name}: {outcome.suite.about}", fontsize=8)
-        panel.set_xlabel("CPU seconds, one thread")
+        cpu = outcome.suite.device == "cpu"
+        panel.set_xlabel("CPU seconds, one thread" if cpu else "seconds")
         panel.legend()
     figure.savefig(file, dpi=110)
 

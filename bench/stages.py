@@ -6,6 +6,7 @@ the scorer alone, tokenising included, after a warm-up; loading is timed apart.
 """
 
 import argparse
+import math
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from bench.rows import write_real_rows
 from instructmining.formats import standardize
 from instructmining.models import ResolvedModel, load_model_list, resolve
 from udfs.device import choose_device, limit_threads
-from udfs.measurement import Conversation
+from udfs.measurement import Conversation, TwoSteps
 from udfs.scorers import load_scorer
 
 WARM_UP = 32
@@ -41,7 +42,7 @@ def main() -> None:
         conversations = list(_conversations(Path(folder) / "rows.jsonl"))
     table = Table(title=f"{about}; {chosen.models} models on {device}, {chosen.threads} thread(s)")
     for name in ("stage", "dtype", "load s", "wall s", "CPU s", "rows/s", "tokens read", "tokens/s",
-                 "tokens/CPU s", "GFLOP/row"):  # fmt: skip
+                 "tokens/CPU s", "host share", "GFLOP/row"):  # fmt: skip
         table.add_column(name, justify="right")
     for stage, spec in load_model_list(chosen.models).stages.items():
         for dtype in ("-",) if spec.kind in LIGHT else ("float32", "bfloat16"):
@@ -71,17 +72,31 @@ def measure(
         f"{tokens:,}",
         f"{tokens / wall:,.0f}",
         f"{tokens / cpu:,.0f}",
+        "-" if light else f"{host_share(scorer, conversations, cpu):.3f}",
         "-" if light else f"{_gflop(scorer, conversations[:: 1 + len(conversations) // 100]):.2f}",
     ]
 
 
+def host_share(scorer: TwoSteps, conversations: Sequence[Conversation], cpu: float) -> float:
+    """What rendering, tokenising and cutting take of `cpu` seconds: what a GPU would wait for."""
+    started = time.process_time()
+    scorer.prepare(conversations)
+    return (time.process_time() - started) / cpu
+
+
 def _gflop(scorer: Any, conversations: Sequence[Conversation]) -> float:
     """Floating-point operations per row, counted by torch on a sample (padding included)."""
+    import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    with FlopCounterMode(display=False) as counter:
+    reordered = {torch.ops.mkldnn._linear_pointwise: _linear_flop}  # of udfs.cpu, unknown to torch
+    with FlopCounterMode(display=False, custom_mapping=reordered) as counter:
         scorer.measure(conversations)
     return float(counter.get_total_flops()) / len(conversations) / 1e9
+
+
+def _linear_flop(states: Sequence[int], *_: Any, out_shape: Sequence[int], **__: Any) -> int:
+    return 2 * math.prod(states) * out_shape[-1]
 
 
 def _conversations(path: Path) -> Iterator[Conversation]:

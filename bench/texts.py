@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
 
@@ -45,6 +45,38 @@ def window() -> tuple[str, tuple[str, ...]]:
 def _synthetic(draw: random.Random) -> Iterable[str]:
     for _ in range(WINDOW):
         yield " ".join(draw.choices(_WORDS, k=draw.choice(LENGTHS)))
+
+
+def records(first: int, last: int, words: int | None = None) -> Iterator[dict[str, str]]:
+    """The records numbered `first` to `last` of an endless list, no two alike.
+
+    Those of Alpaca, in an order drawn once, as far as they reach and the data folder has them; made
+    up behind them, of Alpaca's lengths; all made up of `words` words where that is given.
+    """
+    real = [] if words else _alpaca()
+    for i in range(first, last):
+        if i < len(real):
+            yield real[i]
+            continue
+        draw = random.Random(_SEED + i)  # noqa: S311 a sample, no secret
+        answer = " ".join(draw.choices(_WORDS, k=words or draw.choice(LENGTHS)))
+        yield {"instruction": f"Question {i}?", "output": answer}
+
+
+@cache
+def _alpaca() -> list[dict[str, str]]:
+    """Every distinct usable record, shuffled; empty without the data folder."""
+    file = DATA / "instruct" / "alpaca_data.json"
+    if not file.is_file():
+        return []
+    rows = {
+        (row["instruction"], row["input"], row["output"]): row
+        for row in json.loads(file.read_text(encoding="utf-8"))
+        if row["output"].strip()
+    }
+    found = list(rows.values())
+    random.Random(_SEED).shuffle(found)  # noqa: S311 a sample, no secret
+    return found
 
 
 def spread_out(lengths: list[int], wanted: int) -> list[int]:

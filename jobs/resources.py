@@ -17,7 +17,7 @@ Conf = Mapping[str, str]  # Spark's settings
 
 _MIB, _GIB = 2**20, 2**30
 _LIBRARIES = 512 * _MIB  # a Python worker with torch and transformers; a CUDA context is as large
-_LOGITS = {"cpu": 64 * _MIB, "cuda": 3 * _GIB}  # of a causal LM: bounded by its scorer
+_LOGITS = {"cpu": 96 * _MIB, "cuda": _GIB}  # of a causal LM: bounded by its scorer
 _BYTES_PER_RECORD = 1000  # a guess, for an index that does not exist yet
 _TIGHT = 0.9  # of the room: what an estimate may be wrong by
 _LESS = "use a smaller model, --dtype bfloat16"
@@ -129,8 +129,15 @@ def check_memory(
 
 
 def index_note(bytes_read: int, knn: Knn, embed: ResolvedModel) -> list[str]:
-    """A note where the neighbours' index is likely to be too large to broadcast."""
-    size = bytes_read / _BYTES_PER_RECORD * 4 * _hidden(_config(embed))
+    """A note where the neighbours' index is likely to be too large to broadcast, or to be held."""
+    rows = bytes_read / _BYTES_PER_RECORD
+    size = rows * 4 * _hidden(_config(embed))
+    if rows > knn.cells_beyond:
+        return [
+            f"the pool may have more than knn.cells_beyond={knn.cells_beyond:,} rows: its "
+            "neighbours are then joined by cells, without an index, and the share of right "
+            "distances is stored in pool_knn.method"
+        ]
     if size <= knn.broadcast_up_to_mb * _MIB:
         return []
     return [

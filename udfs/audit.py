@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -23,7 +24,8 @@ class Window(NamedTuple):
     device: str  # that of the model: "cuda:0", or "cpu"
     addresses: str  # of the GPUs that Spark gave the task
     rows: int
-    seconds: float
+    seconds: float  # inside the scorer, by the clock
+    cpu: float  # the same by the processor: what a busy machine does not stretch
     loading: float  # seconds until the model was there; 0 where the process had it already
     work: Work
 
@@ -46,14 +48,28 @@ def open_audit(spark: SparkSession) -> Any:
     return spark.sparkContext.accumulator([], _Windows())
 
 
-def window(scorer: Any, rows: int, seconds: float, loading: float, work: Work) -> Window:
-    """What this task says of a window."""
+class Stopwatch:
+    """Seconds of this process since it was made, by the clock and by the processor."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic(), time.process_time()
+
+    def read(self) -> tuple[float, float]:
+        """Both."""
+        return time.monotonic() - self._started[0], time.process_time() - self._started[1]
+
+
+def window(
+    scorer: Any, rows: int, spent: tuple[float, float], loading: float, work: Work
+) -> Window:
+    """What this task says of a window; `spent` is that of a `Stopwatch`."""
     task, device = TaskContext.get(), str(getattr(scorer, "device", "cpu"))
     stage, partition, attempt = (
         (task.stageId(), task.partitionId(), task.attemptNumber()) if task else (0, 0, 0)
     )
     return Window(stage, partition, attempt, socket.gethostname(), os.getpid(), device,
-                  _addresses(task), rows, round(seconds, 3), round(loading, 3), work)  # fmt: skip
+                  _addresses(task), rows, round(spent[0], 3), round(spent[1], 3), round(loading, 3),
+                  work)  # fmt: skip
 
 
 def _addresses(task: TaskContext | None) -> str:

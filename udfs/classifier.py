@@ -19,13 +19,14 @@ from instructmining.errors import UserError
 from instructmining.models import ModelSpec
 from udfs.batching import for_each_batch, pad
 from udfs.conversations import last_reply, reply_defects, up_to_last_reply
-from udfs.measurement import Conversation, Measurement, Message
+from udfs.cpu import tuned
+from udfs.measurement import Conversation, Measurement, Message, TwoSteps
 from udfs.rendering import Rendered, cut, record_lengths, render
 from udfs.templates import Template
 from udfs.weights import load_model, load_tokenizer, position_limit, to_device
 
 
-class SequenceClassifierScorer:
+class SequenceClassifierScorer(TwoSteps):
     """Kind `sequence_classifier`: transformers' AutoModelForSequenceClassification."""
 
     def __init__(
@@ -40,7 +41,7 @@ class SequenceClassifierScorer:
         self.indicators = spec.indicators
         self.tokenizer = load_tokenizer(folder, spec)
         self.template = Template(spec.template, self.tokenizer)
-        self.model = self._load(folder, spec, device, dtype)
+        self.model = tuned(self._load(folder, spec, device, dtype), device)
         self.max_length = min(spec.max_length, position_limit(self.model))
         self.device = device
         self.read = _reading(self.model, spec)
@@ -50,8 +51,8 @@ class SequenceClassifierScorer:
     def _load(self, folder: str, spec: ModelSpec, device: str, dtype: str) -> Any:
         return load_model(AutoModelForSequenceClassification, folder, spec, device, dtype)
 
-    def measure(self, conversations: Sequence[Conversation]) -> Measurement:
-        """One number for the last assistant turn behind its history."""
+    def prepare(self, conversations: Sequence[Conversation]) -> tuple[Measurement, list[Rendered]]:
+        """The last assistant turn of every conversation behind its history."""
         found = Measurement.empty(self.indicators, len(conversations))
         found.reasons = reply_defects(conversations)
         shown = [[] if found.reasons[row] else shown_messages(conversation, self.template.name)
@@ -59,14 +60,19 @@ class SequenceClassifierScorer:
         full = render(self.template, shown, found.reasons, reply=-1)
         kept = [cut(each, self.max_length, keep_end=True) for each in full]
         record_lengths(found, [len(each.ids) for each in full], [len(each.ids) for each in kept])
+        return found, kept
+
+    def compute(self, prepared: tuple[Measurement, list[Rendered]]) -> Measurement:
+        """One number per text."""
+        found, kept = prepared
         values = found.values[self.indicators[0]]
 
-        def compute(rows: NDArray[np.int64]) -> None:
+        def score(rows: NDArray[np.int64]) -> None:
             values[rows] = self._values([kept[row] for row in rows])
 
         measurable = [row for row, reason in enumerate(found.reasons) if reason is None]
         lengths = [len(each.ids) for each in kept]
-        found.work = for_each_batch(lengths, self.token_budget, compute, found.reasons, measurable)
+        found.work = for_each_batch(lengths, self.token_budget, score, found.reasons, measurable)
         return found.explained()
 
     def _values(self, texts: list[Rendered]) -> NDArray[np.float64]:

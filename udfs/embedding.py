@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from instructmining.models import ModelSpec
 from udfs.batching import for_each_batch, pad
 from udfs.conversations import defects, joined
-from udfs.measurement import Conversation, Measurement
+from udfs.cpu import tuned
+from udfs.measurement import Conversation, Measurement, TwoSteps
 from udfs.rendering import record_lengths, tokenize
 from udfs.templates import special_tokens
 from udfs.weights import load_model, load_tokenizer, position_limit, to_device
@@ -39,7 +40,7 @@ class Encoder(NamedTuple):
     limit: int
 
 
-class EmbeddingScorer:
+class EmbeddingScorer(TwoSteps):
     """Kind `sentence_encoder`: any encoder of transformers or sentence-transformers."""
 
     def __init__(
@@ -64,8 +65,8 @@ class EmbeddingScorer:
         self.device = device
         self.token_budget = token_budget
 
-    def measure(self, conversations: Sequence[Conversation]) -> Measurement:
-        """Unit vectors float32[n, d]; a row that could not be encoded is NaN throughout."""
+    def prepare(self, conversations: Sequence[Conversation]) -> tuple[Measurement, list[list[int]]]:
+        """The token ids of every text."""
         found = Measurement.empty((), len(conversations))
         found.reasons = defects(conversations)
         texts = [[] if reason else [joined(conversation)] for reason, conversation in
@@ -73,14 +74,19 @@ class EmbeddingScorer:
         full = [ids[0] if ids else [] for ids in tokenize(self.tokenizer, texts, found.reasons)]
         kept = [self._cut(ids) for ids in full]
         record_lengths(found, [len(ids) for ids in full], [len(ids) for ids in kept])
+        return found, kept
+
+    def compute(self, prepared: tuple[Measurement, list[list[int]]]) -> Measurement:
+        """Unit vectors float32[n, d]; a row that could not be encoded is NaN throughout."""
+        found, kept = prepared
         vectors = np.full((len(kept), self.encoder.width), np.nan, dtype=np.float32)
 
-        def compute(rows: NDArray[np.int64]) -> None:
+        def encode(rows: NDArray[np.int64]) -> None:
             vectors[rows] = self._encode([kept[row] for row in rows])
 
         measurable = [row for row, reason in enumerate(found.reasons) if reason is None]
         lengths = [len(ids) for ids in kept]
-        found.work = for_each_batch(lengths, self.token_budget, compute, found.reasons, measurable)
+        found.work = for_each_batch(lengths, self.token_budget, encode, found.reasons, measurable)
         found.vectors = vectors
         return found.explained()
 
@@ -105,7 +111,7 @@ def _load_encoder(spec: ModelSpec, folder: str, device: str, dtype: str) -> Enco
         return _load_with_library(folder, spec, device, dtype)
     from transformers import AutoModel
 
-    model = load_model(AutoModel, folder, spec, device, dtype)
+    model = tuned(load_model(AutoModel, folder, spec, device, dtype), device)
     pool = _POOLINGS[pooling]
 
     def encode(ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,3 +72,21 @@ class Scorer(Protocol):
     def measure(self, conversations: Sequence[Conversation]) -> Measurement:
         """Measure every conversation; one bad row never costs the others their values."""
         ...
+
+
+class TwoSteps:
+    """A scorer that reads its texts on the host and computes on a device, see `udfs.prefetch`."""
+
+    device: str
+
+    def prepare(self, conversations: Sequence[Conversation]) -> Any:
+        """What `compute` needs: texts rendered, tokenised and cut; safe beside a `compute`."""
+        raise NotImplementedError
+
+    def compute(self, prepared: Any) -> Measurement:
+        """Measure what `prepare` gave."""
+        raise NotImplementedError
+
+    def measure(self, conversations: Sequence[Conversation]) -> Measurement:
+        """Measure every conversation; one bad row never costs the others their values."""
+        return self.compute(self.prepare(conversations))

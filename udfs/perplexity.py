@@ -26,7 +26,8 @@ from instructmining.errors import UserError
 from instructmining.models import ModelSpec
 from udfs.batching import for_each_batch, pad
 from udfs.conversations import defects
-from udfs.measurement import Conversation, Measurement
+from udfs.cpu import tuned
+from udfs.measurement import Conversation, Measurement, TwoSteps
 from udfs.rendering import Rendered, cut, record_lengths, render
 from udfs.templates import Template, start_token
 from udfs.weights import load_model, load_tokenizer, position_limit, to_device
@@ -38,11 +39,11 @@ _NEED_ALONE = {"perplexity_alone", "ifd", "nll_alone"}
 
 # Logits held at once, as float32: enough rows for a matrix product at full speed, while a whole
 # batch of them (16,384 tokens x 150,000 words) would be 10 GB.
-_LOGITS_AT_ONCE = {"cpu": 2**22, "cuda": 2**28}
+_LOGITS_AT_ONCE = {"cpu": 2**23, "cuda": 2**26}
 
 
-class PerplexityScorer:
-    """Kind `causal_lm`: any model of transformers' AutoModelForCausalLM."""
+class PerplexityScorer(TwoSteps):
+    """Kind `causal_lm`: any model of transformers' AutoModelForCausalLM; see the module."""
 
     def __init__(
         self,
@@ -60,13 +61,14 @@ class PerplexityScorer:
         self.tokenizer = load_tokenizer(folder, spec)
         self.template = Template(spec.template, self.tokenizer)
         self.start = start_token(self.tokenizer)
-        model = load_model(AutoModelForCausalLM, folder, spec, device, dtype)
+        model = tuned(load_model(AutoModelForCausalLM, folder, spec, device, dtype), device)
         self.max_length = min(spec.max_length, position_limit(model))
         self.log_loss = TokenLogLoss(model, device)
+        self.device = device
         self.token_budget = token_budget
 
-    def measure(self, conversations: Sequence[Conversation]) -> Measurement:
-        """Measure every conversation; see the module for what the numbers mean."""
+    def prepare(self, conversations: Sequence[Conversation]) -> tuple[Measurement, list[Rendered]]:
+        """The lengths, which need no model, and every text as it is read."""
         found = Measurement.empty(self.indicators, len(conversations))
         found.reasons = defects(conversations)
         full = render(self.template, conversations, found.reasons)
@@ -75,13 +77,16 @@ class PerplexityScorer:
         for row, each in enumerate(full):
             if not found.reasons[row] and not each.response_tokens:
                 found.reasons[row] = "no response tokens"
-        prompts = [each.prompt_tokens for each in full]
-        responses = [each.response_tokens for each in full]
+        return found, kept
+
+    def compute(self, prepared: tuple[Measurement, list[Rendered]]) -> Measurement:
+        """The model's part."""
+        found, kept = prepared
         read = np.array([reason is None for reason in found.reasons])
         nll, alone = self._nll(kept, found)
         values = {
-            "input_length": np.where(read, prompts, np.nan),
-            "output_length": np.where(read, responses, np.nan),
+            "input_length": np.where(read, [each.prompt_tokens for each in kept], np.nan),
+            "output_length": np.where(read, [each.response_tokens for each in kept], np.nan),
             "nll": nll,
             "nll_alone": alone,
             "perplexity": np.exp(nll),
@@ -151,10 +156,12 @@ class TokenLogLoss:
             raise UserError(f"{type(model).__name__} is not a body with an output head on top")
         self.device = device
         config = model.config.get_text_config()
-        self.vocabulary = int(self.head.weight.shape[0])
+        self.vocabulary = int(self.head.out_features)
         self.scale = float(getattr(config, "logit_scale", None) or 1.0)  # Cohere
         self.scale /= float(getattr(config, "logits_scaling", None) or 1.0)  # Granite
         self.soft_cap = getattr(config, "final_logit_softcapping", None)  # Gemma
+        self.at_once = max(1, _LOGITS_AT_ONCE[device.partition(":")[0]] // self.vocabulary)
+        self._room: torch.Tensor | None = None
         self._check(model)
 
     def means(self, texts: Sequence[Counted]) -> NDArray[np.float64]:
@@ -178,13 +185,13 @@ class TokenLogLoss:
         return hidden
 
     def _nll(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        at_once = max(1, _LOGITS_AT_ONCE[self.device.partition(":")[0]] // self.vocabulary)
-        parts = zip(hidden.split(at_once), targets.split(at_once), strict=True)
+        parts = zip(hidden.split(self.at_once), targets.split(self.at_once), strict=True)
         return torch.cat([self._nll_of_part(*part) for part in parts])
 
     def _nll_of_part(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         if not torch.is_grad_enabled():
-            return self._cross_entropy(hidden, targets)
+            in_room = self.device == "cpu"
+            return (self._in_room if in_room else self._cross_entropy)(hidden, targets)
         # In training the logits are computed again on the way back instead of being kept.
         again: torch.Tensor = checkpoint(self._cross_entropy, hidden, targets, use_reentrant=False)
         return again
@@ -192,8 +199,20 @@ class TokenLogLoss:
     def _cross_entropy(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         return torch.nn.functional.cross_entropy(self._logits(hidden), targets, reduction="none")
 
+    def _in_room(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """The same in memory used again: on a CPU fresh memory costs as much as the head."""
+        if self._room is None:
+            with torch.inference_mode(False):
+                self._room = torch.empty(2, self.at_once, self.vocabulary)
+        logits, log_odds = self._room[:, : len(targets)]
+        logits = self._scaled(logits.copy_(self.head(hidden)))
+        torch.log_softmax(logits, 1, out=log_odds)
+        return -log_odds.gather(1, targets[:, None])[:, 0]
+
     def _logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.head(hidden).float()
+        return self._scaled(self.head(hidden).float())
+
+    def _scaled(self, logits: torch.Tensor) -> torch.Tensor:
         if self.scale != 1.0:
             logits = logits * self.scale
         if self.soft_cap:
@@ -206,7 +225,7 @@ class TokenLogLoss:
         with torch.inference_mode():
             theirs = model(input_ids=ids, use_cache=False).logits.float().log_softmax(-1)
             ours = self._logits(self._hidden(ids)).log_softmax(-1)
-        tolerance = 1e-3 if self.head.weight.dtype == torch.float32 else 0.25
+        tolerance = 1e-3 if next(self.body.parameters()).dtype == torch.float32 else 0.25
         if not torch.allclose(theirs, ours, rtol=1e-3, atol=tolerance):
             raise UserError(
                 f"{type(model).__name__} makes its logits in a way that perplexity does not "

@@ -12,6 +12,7 @@ from instructmining.models import ResolvedModel
 from instructmining.settings import Measure
 
 _ARCHIVE = "archive:"
+_CHUNK_ROWS = {"cpu": 4096, "cuda": 65_536}
 
 
 def ship(spark: SparkSession, model: ResolvedModel) -> ResolvedModel:
@@ -39,6 +40,24 @@ def model_slots(spark: SparkSession, measure: Measure) -> int:
         if devices:
             return devices
     return max(1, int(spark.sparkContext.defaultParallelism))
+
+
+def chunk_rows(spark: SparkSession, measure: Measure) -> int:
+    """Rows of one task between two commits.
+
+    On a CPU one window of them takes a minute or more. A GPU measures one in seconds: a task has to
+    hold several, so that one is prepared while another is computed and commits stay rare.
+    """
+    return measure.chunk_rows or _CHUNK_ROWS["cuda" if _has_gpus(spark, measure) else "cpu"]
+
+
+def _has_gpus(spark: SparkSession, measure: Measure) -> bool:
+    """Whether the tasks of a model stage get GPUs, as far as the settings say."""
+    if measure.device == "cpu":
+        return False
+    if _is_local(spark):
+        return _local_devices() > 0
+    return _conf(spark, "spark.executor.resource.gpu.amount") is not None
 
 
 def gpu_profile(spark: SparkSession, measure: Measure) -> Any:

@@ -15,13 +15,14 @@ from instructmining.errors import UserError
 from instructmining.models import ModelSpec
 from udfs.batching import for_each_batch, pad
 from udfs.conversations import last_reply, reply_defects
-from udfs.measurement import Conversation, Measurement
+from udfs.cpu import tuned
+from udfs.measurement import Conversation, Measurement, TwoSteps
 from udfs.quality_model import HEADS, Pair, load_quality_model, pair
 from udfs.rendering import record_lengths, tokenize
 from udfs.weights import load_tokenizer, to_device
 
 
-class QualityScorer:
+class QualityScorer(TwoSteps):
     """Kind `quality_heads`: the embedded quality model."""
 
     def __init__(
@@ -38,12 +39,13 @@ class QualityScorer:
             raise UserError(f"quality_heads measures {', '.join(HEADS)}, not {unknown.pop()!r}")
         self.indicators = spec.indicators
         self.model, self.config = load_quality_model(spec, folder, base_folder, device, dtype)
+        tuned(self.model.encoder, device)
         self.tokenizer = load_tokenizer(str(base_folder), spec)
         self.device = device
         self.token_budget = token_budget
 
-    def measure(self, conversations: Sequence[Conversation]) -> Measurement:
-        """Score the last assistant turn of every conversation behind its history."""
+    def prepare(self, conversations: Sequence[Conversation]) -> tuple[Measurement, dict[int, Pair]]:
+        """The last assistant turn of every conversation that has one, behind its history."""
         found = Measurement.empty(self.indicators, len(conversations))
         found.reasons = reply_defects(conversations)
         texts = [[] if found.reasons[row] else list(last_reply(conversation))
@@ -54,13 +56,18 @@ class QualityScorer:
         full = [sum(map(len, parts)) for parts in ids]
         read = [pairs[row].read if row in pairs else 0 for row in range(len(ids))]
         record_lengths(found, full, read)
-        logits = np.full((len(ids), len(HEADS)), np.nan)
+        return found, pairs
 
-        def compute(batch: NDArray[np.int64]) -> None:
+    def compute(self, prepared: tuple[Measurement, dict[int, Pair]]) -> Measurement:
+        """Score every pair."""
+        found, pairs = prepared
+        logits = np.full((len(found.reasons), len(HEADS)), np.nan)
+
+        def score(batch: NDArray[np.int64]) -> None:
             logits[batch] = self._logits([pairs[row] for row in batch])
 
-        lengths = [n + 3 for n in read]
-        found.work = for_each_batch(lengths, self.token_budget, compute, found.reasons, rows)
+        lengths = [len(pairs[row].ids) if row in pairs else 0 for row in range(len(logits))]
+        found.work = for_each_batch(lengths, self.token_budget, score, found.reasons, list(pairs))
         found.values = {name: self._scaled(name, logits) for name in self.indicators}
         return found.explained()
 

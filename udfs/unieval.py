@@ -21,7 +21,8 @@ from instructmining.errors import UserError
 from instructmining.models import ModelSpec
 from udfs.batching import for_each_batch, pad
 from udfs.conversations import last_reply, reply_defects
-from udfs.measurement import Conversation, Measurement
+from udfs.cpu import tuned
+from udfs.measurement import Conversation, Measurement, TwoSteps
 from udfs.rendering import record_lengths, tokenize
 from udfs.templates import special_tokens
 from udfs.weights import load_model, load_tokenizer, to_device
@@ -36,7 +37,7 @@ QUESTIONS = {
 }
 
 
-class UniEvalScorer:
+class UniEvalScorer(TwoSteps):
     """Kind `unieval`: a T5 trained to answer Yes or No, such as MingZhong/unieval-dialog."""
 
     def __init__(
@@ -55,14 +56,16 @@ class UniEvalScorer:
         self.max_length = spec.max_length
         self.tokenizer = load_tokenizer(folder, spec)
         self.closing = len(special_tokens(self.tokenizer)[2])
-        self.model = load_model(AutoModelForSeq2SeqLM, folder, spec, device, dtype)
+        self.model = tuned(load_model(AutoModelForSeq2SeqLM, folder, spec, device, dtype), device)
         self.answers = [self.tokenizer(word)["input_ids"][0] for word in ("Yes", "No")]
         if self.answers[0] == self.answers[1]:
             raise UserError(f"model {spec.source}: its tokenizer cannot tell Yes from No")
         self.device = device
         self.token_budget = token_budget
 
-    def measure(self, conversations: Sequence[Conversation]) -> Measurement:
+    def prepare(
+        self, conversations: Sequence[Conversation]
+    ) -> tuple[Measurement, list[list[list[int]]]]:
         """Every question of every conversation; `tokens` are those of all questions together."""
         found = Measurement.empty(self.indicators, len(conversations))
         found.reasons = reply_defects(conversations)
@@ -71,15 +74,20 @@ class UniEvalScorer:
         full = tokenize(self.tokenizer, texts, found.reasons)
         kept = [[self._cut(ids) for ids in row] for row in full]
         record_lengths(found, _totals(full), _totals(kept))
+        return found, kept
+
+    def compute(self, prepared: tuple[Measurement, list[list[list[int]]]]) -> Measurement:
+        """The answers."""
+        found, kept = prepared
         asked = [(row, i) for row, questions in enumerate(kept) for i in range(len(questions))]
         scores = np.full(len(asked), np.nan)
         failures: list[str | None] = [None] * len(asked)
 
-        def compute(batch: NDArray[np.int64]) -> None:
+        def answer(batch: NDArray[np.int64]) -> None:
             scores[batch] = self._scores([kept[row][i] for row, i in (asked[b] for b in batch)])
 
         lengths = [len(kept[row][i]) for row, i in asked]
-        found.work = for_each_batch(lengths, self.token_budget, compute, failures)
+        found.work = for_each_batch(lengths, self.token_budget, answer, failures)
         for (row, i), score, failure in zip(asked, scores, failures, strict=True):
             found.values[self.indicators[i]][row] = score
             found.reasons[row] = found.reasons[row] or failure

@@ -6,7 +6,8 @@ from pyspark.sql import functions as F
 
 from instructmining.models import ModelList, ModelSpec, resolve
 from instructmining.settings import Measure
-from udfs.indicator import indicator_udf, register
+from udfs.indicator import WINDOW_ROWS, indicator_udf, register
+from udfs.placement import chunk_rows
 
 LONG = "one two three four five six seven eight nine ten one two three eleven twelve"
 MTLD = ModelSpec(kind="mtld", indicators=("mtld",))
@@ -36,3 +37,10 @@ def test_an_indicator_is_measured_once_per_row_even_when_filtered_on(
     assert scored.count() == 1
     plan = scored._jdf.queryExecution().executedPlan().toString()
     assert plan.count("ArrowEvalPython") == 1
+
+
+def test_rows_between_commits_are_one_window_on_a_cpu_and_what_is_set_where_it_is(
+    spark: SparkSession,
+) -> None:
+    assert chunk_rows(spark, Measure(device="cpu")) == WINDOW_ROWS
+    assert chunk_rows(spark, Measure(chunk_rows=7)) == 7

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from instructmining.identity import bucket
 from instructmining.settings import Knn
+from jobs import stages
 from udfs import cells, neighbors
 from udfs.cells import neighbors_by_cells
 from udfs.exact import ExactIndex
@@ -101,3 +103,19 @@ def test_rows_alone_in_their_cells_ask_the_whole_pool(spark, vectors, alone):
     found, method = by_cells(spark, vectors, cell_rows=1, visits=1)
     np.testing.assert_allclose(found, alone, rtol=1e-6)
     assert ", 0.0000 of the distances right" in method  # of the cells; asking again is not counted
+
+
+@pytest.mark.parametrize("rows_per_part", [30, 7])
+def test_vectors_gathered_in_parts_are_in_the_order_of_their_ids(
+    spark, vectors, rows_per_part, monkeypatch
+):
+    monkeypatch.setattr(stages, "_COLLECT_ROWS", rows_per_part)
+    ids = [f"{i * 9_973 % 4096:03x}{i:029x}" for i in range(30)]
+    rows = [(each, bucket(each), vectors[i].tolist(), i) for i, each in enumerate(ids)]
+    given = spark.createDataFrame(
+        rows, "example_id STRING, bucket INT, vector ARRAY<FLOAT>, copies BIGINT"
+    )
+    found, matrix, copies = stages._collect_vectors(given, len(rows))
+    assert found == sorted(ids)
+    assert [ids[i] for i in copies] == found
+    np.testing.assert_array_equal(matrix, vectors[copies])

@@ -9,7 +9,7 @@ from udfs.measurement import Work
 
 def window(stage=1, partition=0, wanted=100, computed=110, retries=0, **other):
     given = {"attempt": 0, "host": "one", "process": 7, "device": "cpu", "addresses": "",
-             "rows": 10, "seconds": 1.0, "loading": 0.0} | other  # fmt: skip
+             "rows": 10, "seconds": 1.0, "cpu": 0.8, "loading": 0.0} | other  # fmt: skip
     return Window(stage, partition, **given, work=Work(wanted, computed, 2, retries))
 
 

@@ -45,9 +45,10 @@ def test_a_known_miss_does_not_fail_the_run_and_another_does():
     assert missed_gates(found, {found[0].gate: {}}) == ["s: ours against the limit"]
 
 
-def test_figures_are_bounded_from_above():
-    found = outcome({}, figures={"bytes": 5.0, "rows": 3.0}, at_most={"bytes": 4.0, "rows": 4.0})
-    assert [v.ok for v in found.verdicts()] == [False, True]
+def test_figures_are_bounded_from_above_and_from_below():
+    found = outcome({}, figures={"bytes": 5.0, "rows": 3.0}, at_most={"bytes": 4.0, "rows": 4.0},
+                    at_least={"bytes": 5.0, "rows": 3.5})  # fmt: skip
+    assert [v.ok for v in found.verdicts()] == [False, True, True, False]
 
 
 def test_every_arm_runs_once_per_repeat_in_changing_order_and_a_wrong_one_is_not_timed():

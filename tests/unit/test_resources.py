@@ -150,3 +150,5 @@ def test_a_shared_folder_is_proposed_for_an_index_too_large_to_broadcast():
                      indicators=("knn_6",))  # fmt: skip
     assert index_note(100 << 20, Knn(), resolve(spec)) == []
     assert "--files" in index_note(10 << 30, Knn(), resolve(spec))[0]
+    [note] = index_note(10 << 30, Knn(cells_beyond=1_000_000), resolve(spec))
+    assert "joined by cells, without an index" in note
