@@ -45,7 +45,8 @@ class Card:
             "examples": f"{facts.size:,} of {facts.pool:,} in pool `{self.settings.pool}`",
             "tokens": f"{facts.tokens:,} of prompts and responses",
             "strategy": f"`{select.strategy}`: {STRATEGIES[select.strategy].about}",
-            "rule": self._rule(),
+            "rule": self._rule()
+            + (f", fingerprint `{self.rule.fingerprint}`" if self.rule else ""),
             "diversity": f"`{select.diversity}`",
             "seed": str(select.seed),
             "not chosen for want of a score": f"{facts.unscored:,}",
@@ -87,7 +88,7 @@ class Card:
             f"+ without a score {facts.unscored:,}",
             *(f"  {count:,} {reason[:100]}" for reason, count in facts.reasons),
             f"strategy {self.settings.select.strategy}: "
-            f"{STRATEGIES[self.settings.select.strategy].about}; {self._rule()}",
+            f"{STRATEGIES[self.settings.select.strategy].about}; rule {self._rule()}",
             *(f"note: {note}" for note in self.notes),
             f"tokens {facts.tokens:,} of prompts and responses",
             *_columns(facts.sources, ["pool", "selected"]),
@@ -99,8 +100,8 @@ class Card:
 
     def _rule(self) -> str:
         if self.rule is None:
-            return "no rule"
-        return f"rule {self.rule.name} version {self.rule.version}"
+            return "none"
+        return f"{self.rule.name} version {self.rule.version}"
 
     def _compared(self) -> str:
         assert self.changes is not None  # noqa: S101 - only called with changes

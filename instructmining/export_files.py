@@ -70,7 +70,7 @@ def target_of(export: Export) -> Target | None:
     else:
         ending = next((kind for end, kind in _ENDINGS if export.to.endswith(end)), None)
         kind = form or ending
-        if kind is None or (form and ending == "lines"):
+        if kind is None or (form and ending not in (None, form)):
             raise UserError(f"--to {export.to}: end it in .jsonl, .jsonl.gz, .parquet or .delta, "
                             "or write table:NAME, or a folder with --as parquet")  # fmt: skip
         target = Target(kind, absolute(export.to), export.layout if kind == "lines" else "original")  # type: ignore[arg-type]

@@ -154,7 +154,7 @@ def _predicted(rows: DataFrame, name: str) -> DataFrame:
 
 
 def _reasons(marked: DataFrame) -> list[tuple[str, int]]:
-    known = F.coalesce("missing_reason", F.lit("not scored since it was added"))
+    known = F.coalesce("missing_reason", F.lit("not measured, or not scored since it was added"))
     missing = marked.where(F.col("predicted_log_loss").isNull() & F.col("score_of_row").isNull())
     found = missing.groupBy(known.alias("reason")).count().orderBy(F.desc("count"), "reason")
     return [(row.reason, row["count"]) for row in found.limit(_REASONS).collect()]

@@ -145,12 +145,13 @@ def nothing(settings: Settings) -> str:
 
 
 def shortfall(settings: Settings, facts: Facts) -> list[str]:
-    """A sentence where fewer were chosen than asked for."""
-    top = settings.select.top
-    if top is None or facts.size >= top:
+    """A sentence where fewer were chosen than asked for; with diversity its own says why."""
+    select = settings.select
+    asked = select.top or (select.fraction and round(select.fraction * facts.pool)) or 0
+    if facts.size >= asked or select.diversity != "none":
         return []
-    return [f"{facts.size:,} of the {top:,} that were asked for: the pool has no more that have a "
-            "score and are within the quotas"]  # fmt: skip
+    return [f"{facts.size:,} of the {asked:,} that were asked for: the pool has no more that have "
+            "a score and are within the quotas"]  # fmt: skip
 
 
 def export(
