@@ -9,7 +9,7 @@ percentiles of a bootstrap, whose intervals are then too narrow. The two resampl
 beside it. Losses vary by seed alone: another evaluation set is another question.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -158,7 +158,7 @@ def _p_signs(values: Values) -> float:
                                         n_resamples=_RESAMPLES, rng=0).pvalue)  # fmt: skip
 
 
-def _holm(p: Values) -> Iterable[float]:
+def _holm(p: Values) -> Values:
     from statsmodels.stats.multitest import multipletests
 
     known = np.isfinite(p)

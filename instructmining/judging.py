@@ -127,7 +127,7 @@ class Tally:
 
 def tally(outcomes: Sequence[Outcome]) -> Tally:
     """Count outcomes."""
-    return Tally(**Counter(outcomes))
+    return Tally(**{str(name): count for name, count in Counter(outcomes).items()})
 
 
 def told(arm: str, rival: str, evaluation: str, judge: str, found: Tally) -> str:

@@ -2,7 +2,8 @@
 
 The search pays in tokens trained on and starts from several sizes, small and large: a loss that
 rises at medium sizes and falls again at large ones (a second descent) would otherwise stay unseen,
-since the search goes on from the cheapest start. Sizes are on a log scale.
+since a search from the cheapest start goes on around the first valley. It goes on from the best of
+the starts. Sizes are on a log scale.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -23,7 +24,7 @@ class SizePoint(NamedTuple):
     tokens: float
 
 
-def start_points(low: int, high: int, count: int = 4) -> list[int]:
+def start_points(low: int, high: int, count: int = 6) -> list[int]:
     """Sizes spread evenly on a log scale, both ends among them."""
     return sorted({round(float(size)) for size in np.geomspace(low, high, count)})
 
@@ -39,7 +40,7 @@ def search_size(
         low: smallest size, tried first.
         high: largest.
         trials: sizes at most; every start point is tried, whatever their number.
-        points: start points; none: four, spread between the ends.
+        points: start points; none: six, spread between the ends.
         budget: tokens; after the start points none is tried that exceeds it.
         seed: of the search.
 

@@ -138,8 +138,8 @@ def outcomes(store: Store, runs: Sequence[ArmRun]) -> pd.DataFrame:
 
 def losses_of(found: pd.DataFrame, sets: Sequence[EvaluationSet]) -> pd.DataFrame:
     """`evaluation`, `arm`, `seed`, `loss` of every finished run."""
-    rows = [(each.name, row.arm, row.seed, dict(row.losses)[each.name])
-            for each in sets for row in found.itertuples()]  # fmt: skip
+    rows = [(each.name, row["arm"], row["seed"], dict(row["losses"])[each.name])
+            for each in sets for row in found.to_dict("records")]  # fmt: skip
     return pd.DataFrame(rows, columns=["evaluation", "arm", "seed", "loss"])
 
 

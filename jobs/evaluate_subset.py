@@ -142,9 +142,10 @@ def record(done: Evaluated, losses: pd.DataFrame, tracked: Run) -> None:
     """Log metrics, page, table and picture."""
     if not tracked.records:
         return
-    tracked.log_metrics({f"loss_{m.arm}_{m.evaluation}": m.loss for m in done.means.itertuples()})
-    tracked.log_metrics({f"{name}_{d.arm}_vs_{d.rival}_{d.evaluation}": getattr(d, name)
-                         for d in done.differences.itertuples() if d.n > 1
+    tracked.log_metrics({f"loss_{row['arm']}_{row['evaluation']}": row["loss"]
+                         for row in done.means.to_dict("records")})  # fmt: skip
+    tracked.log_metrics({f"{name}_{row['arm']}_vs_{row['rival']}_{row['evaluation']}": row[name]
+                         for row in done.differences.to_dict("records") if row["n"] > 1
                          for name in ("difference", "low", "high", "p")})  # fmt: skip
     tracked.log_metrics({f"win_share_{j.evaluation}": j.tally.win / j.tally.n
                          for j in done.judged if j.tally.n})  # fmt: skip

@@ -168,7 +168,7 @@ def reading(rows: pd.DataFrame, name: str) -> list[str]:
     """The best size, and whether its loss can be told from that of its neighbours."""
     said = []
     for arm, group in rows.groupby("arm", sort=False):
-        best = group.loc[group["loss"].idxmin()]
+        best = group.sort_values("loss").iloc[0]
         as_good = group[group["low"] <= best["loss"]]["size"]
         rivals = ", ".join(f"{size:,}" for size in as_good if size != best["size"])
         unsure = f"; within their intervals as good: {rivals}" if rivals else ""

@@ -2,7 +2,6 @@
 
 import json
 import random
-import re
 from pathlib import Path
 
 import numpy as np
@@ -135,7 +134,7 @@ def test_what_overlaps_with_an_evaluation_set_is_in_no_arm(
 
 
 def test_the_tables_hold_what_the_page_says(
-    evaluated: Evaluated, spark: SparkSession, folder: Path, capsys: pytest.CaptureFixture[str]
+    evaluated: Evaluated, spark: SparkSession, folder: Path
 ) -> None:
     store = Store.open(spark, str(folder / "store"))
     stored = store.read("comparisons").toPandas()
@@ -166,18 +165,6 @@ def test_answers_are_stored_and_judged_by_the_reward_model(
     assert "answers to asked, judged by reward: " in evaluated.page
 
 
-def test_the_same_command_again_finetunes_and_answers_nothing(
-    evaluated: Evaluated, spark: SparkSession, folder: Path
-) -> None:
-    store = Store.open(spark, str(folder / "store"))
-    tables = ("finetuning_runs", "answers", "verdicts", "subsets")
-    before = [store.version(table) for table in tables]
-    again = run(spark, evaluation(folder))
-    assert (again.spent.runs, again.spent.failed) == (0, {})
-    assert [store.version(table) for table in tables] == before
-    pd.testing.assert_frame_equal(again.differences, evaluated.differences)
-
-
 def test_arms_of_the_same_examples_show_no_detectable_difference(
     evaluated: Evaluated, spark: SparkSession, folder: Path
 ) -> None:
@@ -188,10 +175,12 @@ def test_arms_of_the_same_examples_show_no_detectable_difference(
     assert null.judged == []
 
 
-def test_an_endpoint_judges_in_both_orders_and_never_the_same_pair_twice(
+def test_an_endpoint_judges_in_both_orders_and_nothing_is_done_twice(
     evaluated: Evaluated, spark: SparkSession, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    store = Store.open(spark, str(folder / "store"))
+    versions = [store.version(table) for table in ("finetuning_runs", "answers", "subsets")]
     with running() as server:
         server.replies = [lambda body: completion("[[A]]", 7)]  # it always favours the first place
         judge = {"kind": "endpoint", "url": server.url, "model": "biased"}
@@ -205,19 +194,12 @@ def test_an_endpoint_judges_in_both_orders_and_never_the_same_pair_twice(
     assert 2 <= asked <= 2 * pairs  # equal answers are a tie without a question
     assert all(judged.tally.tie == judged.tally.n for judged in first.judged)
     assert [each.tally for each in again.judged] == [each.tally for each in first.judged]
+    assert (again.spent.runs, again.spent.failed) == (0, {})
+    assert versions == [store.version(t) for t in ("finetuning_runs", "answers", "subsets")]
+    pd.testing.assert_frame_equal(again.differences, evaluated.differences)
 
 
-def test_a_cap_of_the_cost_leaves_pairs_unjudged_and_says_so(
-    evaluated: Evaluated, spark: SparkSession, folder: Path
-) -> None:
-    judge = {"kind": "endpoint", "model": "poor", "max_calls": 0}
-    with running() as server:
-        found = run(spark, evaluation(folder, {**judge, "url": server.url}))
-        assert server.seen == []
-    assert sum(each.tally.unjudged for each in found.judged) >= 1
-    assert re.search(r"\d pairs not judged", found.page)
-
-
+@pytest.mark.slow
 def test_a_curve_of_sizes_is_measured_for_selected_and_random(
     evaluated: Evaluated, spark: SparkSession, folder: Path
 ) -> None:
@@ -232,6 +214,7 @@ def test_a_curve_of_sizes_is_measured_for_selected_and_random(
     assert "selected has its lowest mean loss" in found.page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "judge", "words"),
     [
@@ -248,6 +231,7 @@ def test_a_mistake_is_one_sentence(
         run(spark, evaluation(folder, judge, **given))
 
 
+@pytest.mark.slow
 def test_finetunes_that_all_fail_are_a_failure_with_its_reason(
     spark: SparkSession, folder: Path, evaluated: Evaluated
 ) -> None:

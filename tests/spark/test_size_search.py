@@ -17,7 +17,8 @@ def two_valleys(size: int) -> tuple[float, float]:
 
 
 def test_start_points_are_even_on_a_log_scale_with_both_ends() -> None:
-    assert start_points(10, 10_000) == [10, 100, 1000, 10_000]
+    assert start_points(10, 10_000, 4) == [10, 100, 1000, 10_000]
+    assert len(start_points(32, 50_000)) == 6
 
 
 def test_the_second_valley_is_found_from_a_start_point_of_its_own(spark: SparkSession) -> None:
