@@ -3,7 +3,7 @@
 | arm | examples | at another seed |
 |---|---|---|
 | selected | the best by the strategy, `rule` unless told otherwise | the same, in another order |
-| diverse | the same with too similar ones left out | the same, in another order |
+| diverse | good by the strategy and unlike each other | the same, in another order |
 | random | drawn at random | another draw, in another order |
 | longest | the longest responses | the same, in another order |
 | full | the whole pool, without replacement, for as many steps | another order of the pool |

@@ -128,7 +128,7 @@ class Evaluate(_Settings):
     tokens: int | None = Field(default=None, ge=1)  # instead: tokens of an arm
     seeds: int = Field(default=5, ge=2)
     seed: int = 0  # the first
-    diversity: Literal["cosine", "facility", "near_duplicates"] = "cosine"  # of the arm `diverse`
+    diversity: Literal["cosine", "facility", "near_duplicates"] = "facility"  # of `diverse`
     overlap: int = Field(default=8, ge=1)  # words in a row shared with an evaluation set
     sizes: tuple[str, ...] = ()  # examples, for a curve of loss against size; or `auto`
     size_trials: int = Field(default=12, ge=3)  # of `auto`

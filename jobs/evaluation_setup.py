@@ -91,6 +91,7 @@ def cautions(setup: Setup, settings: Settings, found: pd.DataFrame) -> list[str]
     steps = found.groupby("arm")["steps"].mean()
     uneven = steps.max() > 1.02 * steps.min()
     said = ["the arms differ in steps, see the table"] if uneven else []
+    said += _alike(found)
     said += [f"{each}: its coefficient does not carry over" for each in setup.choice.mismatches]
     fitted = setup.choice.rule.provenance.get("evaluation", {})
     same = [each.name for each in setup.sets if each.version in dict(fitted).values()]
@@ -104,3 +105,11 @@ def cautions(setup: Setup, settings: Settings, found: pd.DataFrame) -> list[str]
              + (f", {each.unusable} unusable records" if each.unusable else "")
              for each in setup.sets]  # fmt: skip
     return said
+
+
+def _alike(found: pd.DataFrame) -> list[str]:
+    """Arms whose finetunes are the same, so that they say one thing and not two."""
+    shared = found.groupby("run_key")["arm"].agg(lambda arms: tuple(sorted(set(arms))))
+    groups = sorted({arms for arms in shared if len(arms) > 1})
+    return [f"the arms {' and '.join(arms)} have the same examples: they are one result"
+            for arms in groups]  # fmt: skip

@@ -31,10 +31,10 @@ def test_arms_of_equal_tokens_have_no_number_of_examples() -> None:
 
 
 def test_selected_arms_follow_the_settings_of_select_and_the_others_do_not() -> None:
-    given = Select(strategy="ifd", per_source=7, percentile=10, diversity="facility")
+    given = Select(strategy="ifd", per_source=7, percentile=10, diversity="cosine")
     found = recipes(Evaluate(top=50), given, Finetune())
     assert (found["selected"].strategy, found["selected"].per_source) == ("ifd", 7)
-    assert (found["selected"].diversity, found["diverse"].diversity) == ("none", "cosine")
+    assert (found["selected"].diversity, found["diverse"].diversity) == ("none", "facility")
     assert (found["selected"].percentile, found["selected"].top) == (None, 50)
     assert (found["random"].strategy, found["random"].per_source) == ("random", None)
 
