@@ -68,7 +68,7 @@ def histograms(
     The bins reach from the 0.5th to the 99.5th percentile, so that one outlier does not flatten
     the picture; what lies outside falls into the first or last bin.
     """
-    bounds = rows.approxQuantile([f"`{name}`" for name in names], [0.005, 0.995], 0.001)
+    bounds = rows.approxQuantile([_identifier(name) for name in names], [0.005, 0.995], 0.001)
     edges = {name: np.linspace(low, max(high, low + 1e-9), BINS + 1)
              for name, found in zip(names, bounds, strict=True) if found
              for low, high in [found]}  # fmt: skip
@@ -112,4 +112,8 @@ def rank_correlations(
 
 def quoted(name: str) -> Column:
     """The column of this very name, whatever characters it is made of."""
-    return F.col("`" + name.replace("`", "``") + "`")
+    return F.col(_identifier(name))
+
+
+def _identifier(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"

@@ -39,7 +39,7 @@ class Elements(html.parser.HTMLParser):
         self.found.append((tag, dict(attrs)))
 
     def handle_data(self, data):
-        self.text += data
+        self.text += data + " "  # as two cells of a table are apart
 
     def named(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.found if name == tag]

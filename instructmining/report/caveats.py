@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 
 from instructmining.distributions import Spread
 from instructmining.errors import UserError
-from instructmining.models import ModelList, load_model_list
+from instructmining.models import ModelList, ModelSpec, load_model_list
 from instructmining.report.counts import Counts
 from instructmining.report.scored import Scored
 
@@ -120,8 +120,12 @@ def _models(known: list[Measurer], models: str) -> ModelList | None:
     except UserError:
         return None
     sources = {each.source for each in known}
-    used = [spec.source for spec in listed.stages.values() if spec.source]
-    return listed if used and set(used) <= sources else None
+    return listed if {_source(spec) for spec in listed.stages.values()} <= sources else None
+
+
+def _source(spec: ModelSpec) -> str:
+    """As `fingerprints` calls it."""
+    return spec.source or spec.function or spec.kind
 
 
 def _notes(known: list[Measurer], models: str) -> list[str]:
@@ -133,8 +137,7 @@ def _mismatches(scored: Scored, known: list[Measurer], models: str) -> list[str]
     listed = _models(known, models)
     if listed is None or scored.rule is None:
         return []
-    stages = {stage: spec for stage, spec in listed.stages.items() if spec.source}
-    sources = {name: spec.source for spec in stages.values() for name in spec.indicators}
+    sources = {name: _source(spec) for spec in listed.stages.values() for name in spec.indicators}
     now = {each.source: each.fingerprint for each in known}
     prints = {name: now[source] for name, source in sources.items() if source in now}
     return [f"{sentence}." for sentence in scored.rule.mismatches(prints, sources)]

@@ -37,7 +37,7 @@ class Group:
     """Examples that are nearest neighbours of each other.
 
     Attributes:
-        distance: the largest of those that hold the group together, in the encoder's space.
+        distance: of its closest two, in the encoder's space.
         size: members, of which the first few are shown.
         members: shown.
     """
@@ -127,7 +127,6 @@ def _groups(vectors: pd.Series, most: int) -> list[tuple[float, list[str]]]:
     apart = distances(vectors)
     nearest = apart.argmin(axis=1)
     group: dict[int, list[int]] = {}
-    span: dict[int, float] = {}
     for i in np.argsort(apart.min(axis=1), kind="stable"):
         j = int(nearest[i])
         if apart[i, j] > LIMITS[-1]:
@@ -138,10 +137,9 @@ def _groups(vectors: pd.Series, most: int) -> list[tuple[float, list[str]]]:
         merged = list(dict.fromkeys([k for each in known for k in each] + [j, int(i)]))
         for k in merged:
             group[k] = merged
-        span[id(merged)] = float(apart[i, j])
-    named = {id(each): each for each in group.values()}
-    found = [(span[key], sorted(vectors.index[k] for k in each)) for key, each in named.items()]
-    return sorted(found)
+    named = {id(each): each for each in group.values()}.values()
+    return sorted((float(apart.min(axis=1)[each].min()), sorted(vectors.index[each]))
+                  for each in named)  # fmt: skip
 
 
 def _described(

@@ -1,4 +1,4 @@
-"""The sample that ships with the project, scored with quick functions under two rules."""
+"""The sample that ships and four near-duplicates, scored with quick functions under two rules."""
 
 import json
 from dataclasses import dataclass
@@ -40,6 +40,17 @@ RULE = {"name": "other", "version": "3", "intercept": 0.5,
         "provenance": {"note": "of a test"}}  # fmt: skip
 
 
+NEAR = [
+    {"instruction": "What is the capital of Germany?", "output": f"The {capital} of Germany is "
+     "Berlin, which is also its largest city by population."} for capital in ("capital",
+                                                                              "capital city")
+] + [
+    {"instruction": "What is the boiling point of ethanol in Celsius?", "output": "The boiling "
+     f"point of ethanol is {number} degrees Celsius under the usual pressure."}
+    for number in ("78", "about 78")
+]  # fmt: skip
+
+
 @dataclass(frozen=True)
 class SampleStore:
     """Where it is."""
@@ -63,7 +74,8 @@ def score_sample(spark: SparkSession, folder: Path) -> SampleStore:
     spark.sparkContext.addPyFile(str(folder / "sample_functions.py"))
     made = SampleStore(folder, str(folder / "store"), f"sqlite:///{folder}/mlflow.db")
     options = {"measure": {"dtype": "float32"}, "tracking": {"uri": "none"}}
-    data = (str(conf_folder() / "sample"),)
+    (folder / "near.jsonl").write_text("\n".join(map(json.dumps, NEAR)))
+    data = (str(conf_folder() / "sample"), str(folder / "near.jsonl"))
     run(spark, made.settings(input=data, rule={"source": f"{folder}/other.json"}, **options))
     run(spark, made.settings(stages=("rule",), rule={"source": "paper-v1"}, **options))
     return made

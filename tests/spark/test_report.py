@@ -11,7 +11,7 @@ import pytest
 from chromium import Elements
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
-from sample_store import SampleStore
+from sample_store import NEAR, SampleStore
 
 from instructmining.distributions import SHARES, rank_correlations, spreads
 from instructmining.errors import UserError
@@ -52,7 +52,7 @@ def other(spark: SparkSession, sample_store: SampleStore) -> Scored:
 
 def test_every_record_is_on_the_page_and_the_last_rule_is_taken(written: Path) -> None:
     text = " ".join(Elements(written.read_text(encoding="utf-8")).text.split())
-    assert "Of 390 records 367 are scored, 12 are copies of these and 11 cannot be used." in text
+    assert "Of 394 records 371 are scored, 12 are copies of these and 11 cannot be used." in text
     assert "scored with the rule paper-v1, version 1" in text
     for reason in ("blank_response 6", "malformed_json 1", "missing_field 3", "no_response 1"):
         assert reason in text
@@ -81,10 +81,10 @@ def test_sources_and_predictions_are_counted_as_pandas_counts_them(
     scores = rows_of(sample_store, "scores").query("rule_name == 'other'")
     records = rows_of(sample_store, "occurrences")
     assert {s.source: s.usable for s in counts.sources} == dict(records["source"].value_counts())
-    assert (counts.rows, counts.examples, counts.copies, counts.quarantined) == (390, 367, 12, 11)
+    assert (counts.rows, counts.examples, counts.copies, counts.quarantined) == (394, 371, 12, 11)
     assert counts.predicted == scores["predicted_log_loss"].notna().sum()
-    assert 0 < counts.predicted < 367  # texts of fewer than ten words have no mtld
-    assert sum(n for _, n in counts.missing) == 367 - counts.predicted
+    assert 0 < counts.predicted < 371  # texts of fewer than ten words have no mtld
+    assert sum(n for _, n in counts.missing) == 371 - counts.predicted
     assert counts.out_of_range == scores["out_of_range"].sum() > 0
     most = records["example_id"].value_counts().iloc[:2]
     assert [n for _, n in counts.most_copied] == list(most)
@@ -109,15 +109,15 @@ def test_spreads_are_those_of_pandas(other: Scored) -> None:
 
 def test_correlations_are_spearmans_and_a_sample_is_the_same_every_time(other: Scored) -> None:
     names = ["output_length", "mtld", "knn_6"]
-    whole, n = rank_correlations(other.rows, names, "example_id", 367, 10_000)
+    whole, n = rank_correlations(other.rows, names, "example_id", 371, 10_000)
     frame = other.rows.select(*names).toPandas()
-    assert n == 367
+    assert n == 371
     pair = frame[["output_length", "mtld"]].dropna().rank()
     assert whole.loc["output_length", "mtld"] == pytest.approx(
         np.corrcoef(pair["output_length"], pair["mtld"])[0, 1], rel=1e-9
     )
-    once, size = rank_correlations(other.rows, names, "example_id", 367, 150)
-    again, _ = rank_correlations(other.rows.repartition(3), names, "example_id", 367, 150)
+    once, size = rank_correlations(other.rows, names, "example_id", 371, 150)
+    again, _ = rank_correlations(other.rows.repartition(3), names, "example_id", 371, 150)
     assert 90 < size < 210
     np.testing.assert_allclose(once, again, rtol=1e-9)
 
@@ -137,10 +137,11 @@ def test_the_best_have_the_lowest_predictions_and_near_duplicates_are_near(
         assert len(each.response.shown) == min(100, each.response.length)
     stored = rows_of(sample_store, "pool_knn").set_index("example_id")["distances"].str[0]
     assert told.neighbors.below[0.5] == (stored < 0.5).sum()
-    assert len(told.neighbors.groups) == 4
-    first = told.neighbors.groups[0]
-    assert first.distance == pytest.approx(stored.min(), abs=1e-3)
-    assert all(stored[m.example_id] <= first.distance + 1e-3 for m in first.members)
+    pairs = [{m.prompt.shown for m in group.members} for group in told.neighbors.groups[:2]]
+    assert {next(iter(pair)) for pair in pairs if len(pair) == 1} == {
+        record["instruction"] for record in NEAR}  # fmt: skip
+    assert [group.size for group in told.neighbors.groups[:2]] == [2, 2]
+    assert told.neighbors.groups[0].distance == pytest.approx(stored.min(), abs=1e-3)
     assert "other" in render(told, "run")
 
 
@@ -175,4 +176,4 @@ run(spark, load_settings(options={{"store": {sample_store.store!r},
                           text=True, timeout=300)  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     text = Elements((tmp_path / "report.html").read_text(encoding="utf-8")).text
-    assert "Of 390 records 367 are scored" in text
+    assert "Of 394 records 371 are scored" in text

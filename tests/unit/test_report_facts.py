@@ -29,7 +29,7 @@ def test_the_closest_pairs_come_first_and_a_chain_is_one_group() -> None:
     vectors = unit(0.0, 0.01, 0.03, 2.0, 2.001, 4.0)
     groups = _groups(vectors, 2)
     assert [ids for _, ids in groups] == [["e3", "e4"], ["e0", "e1", "e2"]]
-    assert [d for d, _ in groups] == pytest.approx([0.001, 0.02], rel=1e-3)
+    assert [d for d, _ in groups] == pytest.approx([0.001, 0.01], rel=1e-3)
     assert [ids for _, ids in _groups(vectors, 1)] == [["e3", "e4"]]
     assert _groups(vectors[:1], 3) == []
     assert _groups(pd.Series(dtype=object), 3) == []
