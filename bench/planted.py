@@ -1,6 +1,6 @@
 """Do planted bad rows of the sample rank below planted good ones? `python -m bench.planted`.
 
-AUC of every indicator and of both published rules: the probability that a random good row
+AUC of every indicator and of each rule that ships: the probability that a random good row
 (excellent, good) has the better value than a random bad one, ties counting half; 0.5 is chance.
 Which direction is better is fixed here and not chosen by the outcome: the sign of the paper's
 first rule where the indicator is in it, else what its definition says. A copy is left out
@@ -24,7 +24,7 @@ from jobs.score import run_with_session
 
 GOOD = ("excellent", "good")
 LOWER_IS_BETTER = {"output_length", "perplexity", "perplexity_alone", "ifd"}
-RULES = ("paper-v1", "paper-v2")
+RULES = ("paper-v1", "paper-v2", "embedded")
 SEED, RESAMPLES = 0, 2000
 
 

@@ -160,7 +160,7 @@ class LinearRule(BaseModel):
 
 
 def built_in_rules() -> dict[str, LinearRule]:
-    """The published rules that ship with the package, by name."""
+    """The rules that ship with the package, by name: the paper's, and ours for our models."""
     files = sorted((conf_folder() / "rules").glob("*.json"))
     rules = (LinearRule.from_json(f.read_text(encoding="utf-8"), f.name) for f in files)
     return {rule.name: rule for rule in rules}

@@ -42,7 +42,8 @@ def test_publish_list_promote_show_tell_one_story(rules):
 
 def test_list_without_tracking_shows_the_built_in_rules(capsys):
     main(["rules", "list", "--tracking-uri=none"])
-    assert capsys.readouterr().out.splitlines() == ["paper-v1  built in", "paper-v2  built in"]
+    names = [f"{name}  built in" for name in ("embedded", "paper-v1", "paper-v2")]
+    assert capsys.readouterr().out.splitlines() == names
 
 
 def test_export_gives_a_record_that_scores_the_same_and_sql(rules, tmp_path):
