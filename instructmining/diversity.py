@@ -79,7 +79,7 @@ def apart(vectors: Vectors, similarity: float, room: Room, among_all: bool = Fal
         within = block @ block.T > similarity
         compared = np.full(len(block), among_all)
         for i in np.flatnonzero(~close):
-            if within[i, :i][compared[:i]].any() or not room.admits(start + i):
+            if within[i, :i][compared[:i]].any() or not room.admits(start + int(i)):
                 continue
             if not room.take(start + int(i)):
                 return taken

@@ -48,7 +48,7 @@ def reading(learned: Learned, target: str) -> list[str]:
 def _elsewhere(learned: Learned, target: str) -> Iterator[str]:
     """Other evaluation sets, other base models, and the subsets' diversity."""
     for name, moved in learned.elsewhere.items():
-        agree = learned.runs[["log_loss", f"log_loss_{name}"]].corr("spearman").iloc[0, 1]
+        agree = learned.runs[["log_loss", f"log_loss_{name}"]].corr("spearman").to_numpy()[0, 1]
         reach = f" the same terms, refitted, reach R² {moved.r_squared:.2f};" * bool(
             learned.fit.terms
         )
@@ -56,7 +56,7 @@ def _elsewhere(learned: Learned, target: str) -> Iterator[str]:
                f"{agree:.2f}.")  # fmt: skip
     for name, both in learned.other_bases.items():
         if len(both) > 2:
-            agree = both[["log_loss", "log_loss_there"]].corr("spearman").iloc[0, 1]
+            agree = both[["log_loss", "log_loss_there"]].corr("spearman").to_numpy()[0, 1]
             yield (f"Finetuned from {name}, {len(both)} of the same subsets rank as here with "
                    f"correlation {agree:.2f}.")  # fmt: skip
     for measure, row in learned.diversity.astype(float).iterrows():

@@ -109,7 +109,7 @@ def cautions(setup: Setup, settings: Settings, found: pd.DataFrame) -> list[str]
 
 def _alike(found: pd.DataFrame) -> list[str]:
     """Arms whose finetunes are the same, so that they say one thing and not two."""
-    shared = found.groupby("run_key")["arm"].agg(lambda arms: tuple(sorted(set(arms))))
-    groups = sorted({arms for arms in shared if len(arms) > 1})
+    shared = {tuple(sorted(set(arms))) for _, arms in found.groupby("run_key")["arm"]}
+    groups = sorted(arms for arms in shared if len(arms) > 1)
     return [f"the arms {' and '.join(arms)} have the same examples: they are one result"
             for arms in groups]  # fmt: skip

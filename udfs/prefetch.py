@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-T, Ready = TypeVar("T"), TypeVar("Ready")
+T = TypeVar("T")
+Ready = TypeVar("Ready")
 
 
 def prepared_ahead(items: Iterator[T], prepare: Callable[[T], Ready]) -> Iterator[Ready]:
