@@ -129,7 +129,7 @@ FROM scores WHERE rule_name = '${rule}' GROUP BY pool ORDER BY pool;
 SELECT run_id, stage, fingerprint, indicator, count(*) AS examples,
   percentile_approx(value, 0.05) AS low, percentile_approx(value, 0.5) AS median,
   percentile_approx(value, 0.95) AS high
-FROM stage_values LATERAL VIEW explode(values) AS indicator, value
+FROM stage_values LATERAL VIEW explode(`values`) v AS indicator, value
 GROUP BY run_id, stage, fingerprint, indicator ORDER BY indicator, run_id;
 
 -- name: failed_and_cut
@@ -159,7 +159,7 @@ GROUP BY missing_reason ORDER BY examples DESC;
 -- name: finetuning_runs
 -- Finetuned models, what they learned from and their loss on each evaluation set.
 SELECT purpose, subset, seed, base, evaluation_set, loss, examples, tokens, seconds
-FROM delta.`${store}/finetuning_runs` LATERAL VIEW explode(losses) AS evaluation_set, loss
+FROM delta.`${store}/finetuning_runs` LATERAL VIEW explode(losses) l AS evaluation_set, loss
 WHERE status = 'ok' ORDER BY purpose, evaluation_set, loss;
 
 -- name: arms
@@ -168,7 +168,7 @@ SELECT a.run_id, a.pool, a.arm, evaluation_set, count(*) AS seeds, avg(loss) AS 
   stddev(loss) AS sd
 FROM delta.`${store}/arms` a JOIN (
   SELECT run_key, evaluation_set, loss
-  FROM delta.`${store}/finetuning_runs` LATERAL VIEW explode(losses) AS evaluation_set, loss
+  FROM delta.`${store}/finetuning_runs` LATERAL VIEW explode(losses) l AS evaluation_set, loss
   WHERE status = 'ok') USING (run_key)
 GROUP BY a.run_id, a.pool, a.arm, evaluation_set ORDER BY evaluation_set, loss;
 
