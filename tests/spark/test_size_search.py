@@ -23,11 +23,11 @@ def test_start_points_are_even_on_a_log_scale_with_both_ends() -> None:
 
 def test_a_second_valley_is_seen_since_it_has_a_start_point_of_its_own(spark: SparkSession) -> None:
     found = search_size(two_valleys, 32, 50_000, trials=14)
-    losses = {point.size: point.loss for point in found}
-    ridge = losses[2642]
-    assert min(loss for size, loss in losses.items() if size < 2642) < ridge - 0.03
-    assert min(loss for size, loss in losses.items() if size > 2642) < ridge - 0.03
-    starts = start_points(32, 50_000)
+    losses, starts = {point.size: point.loss for point in found}, start_points(32, 50_000)
+    between = starts[3]
+    assert 2000 < between < 4000  # on the ridge
+    assert min(loss for size, loss in losses.items() if size < between) < losses[between] - 0.03
+    assert min(loss for size, loss in losses.items() if size > between) < losses[between] - 0.03
     assert set(starts) <= set(losses)
     assert min(losses.values()) < min(losses[size] for size in starts)  # it goes on from them
     assert list(losses) == sorted(losses)
