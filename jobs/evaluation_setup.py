@@ -93,8 +93,9 @@ def cautions(setup: Setup, settings: Settings, found: pd.DataFrame) -> list[str]
     said = ["the arms differ in steps, see the table"] if uneven else []
     said += _alike(found)
     said += [f"{each}: its coefficient does not carry over" for each in setup.choice.mismatches]
-    fitted = setup.choice.rule.provenance.get("evaluation", {})
-    same = [each.name for each in setup.sets if each.version in dict(fitted).values()]
+    about = setup.choice.rule.provenance
+    target = dict(about.get("evaluation", {})).get(about.get("target"))
+    same = [each.name for each in setup.sets if each.version == target]
     if same:
         said.append(f"the rule was fitted to the loss on {', '.join(same)}: what it wins there is "
                     "no independent proof")  # fmt: skip

@@ -173,7 +173,17 @@ def apply_rule(store: Store, pool: Pool, choice: Choice, tracked: Run, summary: 
     summary.rule, summary.rule_why = rule, choice.why
     summary.scores = scores_of(store, pool.name, rule)
     summary.warnings += [f"{each}: its coefficient does not carry over" for each in mismatches]
+    summary.warnings += extrapolated(summary.scores, rule)
     tracked.log_rule(rule, choice.why, mismatches)
+
+
+def extrapolated(scores: DataFrame, rule: LinearRule) -> list[str]:
+    """A sentence where examples lie outside what the rule was fitted on."""
+    outside = scores.where("out_of_range").count() if rule.ranges else 0
+    if not outside:
+        return []
+    return [f"{outside:,} examples have an indicator outside of what rule {rule.name} was fitted "
+            "on (out_of_range): their predictions go beyond what was measured"]  # fmt: skip
 
 
 def refuse_failures(results: Sequence[StageResult], settings: Settings) -> None:

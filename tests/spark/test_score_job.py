@@ -141,6 +141,19 @@ def test_another_rule_runs_no_model(first, spark: SparkSession, quick: dict[str,
     assert other.store.read("scores").select("rule_name").distinct().count() == 2
 
 
+def test_predictions_beyond_what_a_rule_was_fitted_on_are_told(
+    first, spark: SparkSession, quick: dict[str, str], tmp_path: Path
+) -> None:
+    rule = {"name": "narrow", "intercept": 1.0, "coefficients": {"reward": -0.1},
+            "ranges": {"reward": [0.0, 5.0]}}  # fmt: skip
+    (tmp_path / "narrow.json").write_text(json.dumps(rule))
+    said = run(spark, settings(quick, rule={"source": str(tmp_path / "narrow.json")}))
+    scores = said.scores.toPandas()
+    outside = int((scores["reward"] > 5.0).sum())
+    assert outside == scores["out_of_range"].sum() > 0
+    assert f"{outside} examples have an indicator outside of what rule narrow" in said.text()
+
+
 def test_a_stage_can_run_alone(spark: SparkSession, quick: dict[str, str], tmp_path: Path) -> None:
     where = {"store": str(tmp_path / "store"), "tracking": {"uri": "none"}}
     run(spark, settings(quick, stages=("ingest", "mtld"), **where))
