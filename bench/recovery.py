@@ -79,8 +79,10 @@ def coverage(experiments: int, seed: int) -> Iterator[Share]:
     for i in range(experiments):
         uneven = i % 2 == 1
         table = ols(simulated(generator, _TRUTH, uneven), list(_TRUTH), seed=i).table
-        for name, truth in _TRUTH.items():
-            held[name, uneven] += bool(table.loc[name, "low"] <= truth <= table.loc[name, "high"])
+        truth = pd.Series(_TRUTH)
+        inside = (table["low"][truth.index] <= truth) & (truth <= table["high"][truth.index])
+        for name in _TRUTH:
+            held[name, uneven] += bool(inside[name])
     count = experiments // 2
     for uneven in (False, True):
         hits = sum(held[name, uneven] for name in _TRUTH)

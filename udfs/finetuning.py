@@ -95,6 +95,7 @@ class Finetuner:
         texts = self._counted(rows)
         losses, steps = self._train(texts, seed) if texts else ([], 0)
         measured = {name: self.evaluate(name, given) for name, given in evaluations.items()}
+        _refuse_broken([loss for loss, _ in measured.values()])
         epochs = self.recipe.epochs
         return Outcome(
             losses={name: loss for name, (loss, _) in measured.items()},
@@ -131,8 +132,7 @@ class Finetuner:
         for rows in steps:
             losses.append(self._backward([texts[i] for i in rows]))
             masters.step()
-        if not np.isfinite(losses).all():
-            raise ArithmeticError("the loss is no finite number any more: lower finetune.rate")
+        _refuse_broken(losses)
         return losses, len(steps)
 
     def _backward(self, texts: list[Counted]) -> float:
@@ -169,6 +169,12 @@ class Finetuner:
             for name, parameter in self._trainable():
                 parameter.copy_(self.initial[name])
                 parameter.grad = None
+
+
+def _refuse_broken(losses: Sequence[float]) -> None:
+    """The last update can break a model whose training losses were all finite."""
+    if not np.isfinite(losses).all():
+        raise ArithmeticError("the loss is no finite number any more: lower finetune.rate")
 
 
 def adapter_of(recipe: Finetune, parameters: int) -> str:

@@ -34,9 +34,10 @@ TOPICS = ("rivers", "bread", "planets", "taxes", "violins", "Flüsse")
 
 
 def records(count: int) -> list[dict[str, str]]:
+    """Every second reply is of another kind, so that a subset's mixture decides what it teaches."""
     return [{"instruction": f"Say {i} things about {TOPICS[i % 6]}.", "input": "",
-             "output": f"{TOPICS[i % 6].title()} number {i} is worth {i * i} words. " * (1 + i % 3)}
-            for i in range(count)]  # fmt: skip
+             "output": f"{TOPICS[i % 6].title()} number {i} is worth {i * i} words." if i % 2
+             else f"zq{i} " * 12} for i in range(count)]  # fmt: skip
 
 
 def lines(path: Path, rows: list[dict[str, str]]) -> None:
@@ -52,7 +53,7 @@ def place(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path
     rows = records(90)
     lines(folder / "one.jsonl", rows[:50])
     lines(folder / "two.jsonl", [*rows[50:], {"instruction": "short", "output": "yes"}])
-    lines(folder / "held_out.jsonl", [rows[0], *records(96)[92:], {"instruction": "no answer"}])
+    lines(folder / "held_out.jsonl", [rows[1], *records(99)[91::2], {"instruction": "no answer"}])
     score(spark, load_settings(options={
         "input": (str(folder / "one.jsonl"), str(folder / "two.jsonl")),
         "store": str(folder / "store"), "models": str(folder / "tiny.yml"),
@@ -68,7 +69,7 @@ def settings(place: Path, fit: dict | None = None, finetune: dict | None = None,
         "tracking": {"uri": f"sqlite:///{place}/mlflow.db"},
         "fit": {"subsets": 14, "size": 8, "repeats": 1, "criterion": "aic",
                 "evaluation": (f"answers={place}/held_out.jsonl",), **(fit or {})},
-        "finetune": {"epochs": 1, "batch_rows": 8, "max_length": 64, "rate": 3e-3,
+        "finetune": {"epochs": 1, "batch_rows": 2, "max_length": 64, "rate": 3e-3,
                      **(finetune or {})},
         **more,
     })  # fmt: skip
@@ -116,15 +117,19 @@ def test_every_run_says_what_it_saw_and_what_came_of_it(spark, place, fitted):
     base, trained = runs[runs["subset"] == "base"], runs[runs["subset"] != "base"]
     assert dict(base["losses"].iloc[0])["answers"] > 0
     assert set(trained["examples"]) == {8}
-    assert (trained["steps"] == 1).all()
+    assert (trained["steps"] == 4).all()
     members = Store.open(spark, str(place / "store")).read("subsets").toPandas()
     assert set(members["subset"]) == set(trained["subset"])
     one = trained.iloc[0]
     ids = members.loc[members["subset"] == one["subset"], "example_id"]
-    values = Store.open(spark, str(place / "store")).read("stage_values").where(
-        F.col("example_id").isin(list(ids)) & (F.col("stage") == "mtld")).toPandas()  # fmt: skip
-    mean = sum(dict(each)["mtld"] for each in values["values"]) / 8
-    assert dict(one["indicators"])["mtld"] == pytest.approx(mean, rel=1e-9)
+    values = (
+        Store.open(spark, str(place / "store"))
+        .read("stage_values")
+        .where(F.col("example_id").isin(list(ids)) & (F.col("stage") == "perplexity"))
+        .toPandas()
+    )
+    mean = sum(dict(each)["output_length"] for each in values["values"]) / 8
+    assert dict(one["indicators"])["output_length"] == pytest.approx(mean, rel=1e-9)
     assert sum(dict(one["mix"]).values()) == pytest.approx(1)
 
 

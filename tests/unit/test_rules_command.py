@@ -23,20 +23,21 @@ def rules(mlflow_store, capsys):
 
 def test_publish_list_promote_show_tell_one_story(rules):
     assert rules("publish") == [
-        "paper-v1: models:/command/1 registered",
-        "paper-v2: models:/command/2 registered",
+        "embedded: models:/command/1 registered",
+        "paper-v1: models:/command/2 registered",
+        "paper-v2: models:/command/3 registered",
     ]
-    assert rules("publish", "paper-v2") == ["paper-v2: models:/command/2 was registered before"]
-    assert rules("promote", "1", "--force") == ["command@champion is version 1"]
-    assert rules("promote", "models:/command/2", "--alias=champion", "--force") == [
-        "command@champion is version 2, before it was version 1"
+    assert rules("publish", "paper-v2") == ["paper-v2: models:/command/3 was registered before"]
+    assert rules("promote", "2", "--force") == ["command@champion is version 2"]
+    assert rules("promote", "models:/command/3", "--alias=champion", "--force") == [
+        "command@champion is version 3, before it was version 2"
     ]
     listed = rules("list")
-    assert listed[:2] == ["paper-v1  built in", "paper-v2  built in"]
-    assert listed[2].startswith("models:/command/2  paper-v2, registered ")
-    assert listed[2].endswith("UTC  @champion  @paper-v2")
+    assert listed[1:3] == ["paper-v1  built in", "paper-v2  built in"]
+    assert listed[3].startswith("models:/command/3  paper-v2, registered ")
+    assert listed[3].endswith("UTC  @champion  @paper-v2")
     shown = [line.split() for line in rules("show", "models:/command@champion")]
-    assert shown[0][:3] == ["command,", "version", "2:"]
+    assert shown[0][:3] == ["command,", "version", "3:"]
     assert ["understandability", "+0.4421", "with", "MingZhong/unieval-dialog"] in shown
 
 
