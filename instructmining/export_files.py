@@ -118,7 +118,7 @@ def write(rows: DataFrame, target: Target, overwrite: bool) -> int:
     if target.kind == "lines":
         return _write_lines(ordered, Path(target.place), target.layout)
     writer = ordered.write.format("parquet" if target.kind == "parquet" else "delta")
-    writer = writer.mode("overwrite" if overwrite else "errorifexists")
+    writer = writer.mode("overwrite" if overwrite else "error")
     if target.kind != "parquet":
         writer = writer.option("overwriteSchema", "true") if overwrite else writer
     try:
