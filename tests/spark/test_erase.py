@@ -16,6 +16,8 @@ from instructmining.tables import Store
 from instructmining.tracking import log_run
 from jobs import erase, maintain, score
 
+pytestmark = pytest.mark.slow
+
 SECRET = "The tale of the heron who counted seventeen moons above the old mill."
 QUESTION = "Tell me a tale — 讲个故事。"
 OTHER = [{"instruction": f"Say {i}.", "output": f"{i} " * 12} for i in range(3)]

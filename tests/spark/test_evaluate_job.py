@@ -18,6 +18,8 @@ from instructmining.tables import Store
 from jobs.evaluate_subset import Evaluated, run
 from jobs.score import run as score
 
+pytestmark = pytest.mark.slow
+
 WORDS = ["river", "bread", "violin", "planet", "silver", "garden", "window", "orange"]
 FUNCTIONS = """
 def reward(conversations):
@@ -199,7 +201,6 @@ def test_an_endpoint_judges_in_both_orders_and_nothing_is_done_twice(
     pd.testing.assert_frame_equal(again.differences, evaluated.differences)
 
 
-@pytest.mark.slow
 def test_a_curve_of_sizes_is_measured_for_selected_and_random(
     evaluated: Evaluated, spark: SparkSession, folder: Path
 ) -> None:
@@ -214,7 +215,6 @@ def test_a_curve_of_sizes_is_measured_for_selected_and_random(
     assert "selected has its lowest mean loss" in found.page
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "judge", "words"),
     [
@@ -231,7 +231,6 @@ def test_a_mistake_is_one_sentence(
         run(spark, evaluation(folder, judge, **given))
 
 
-@pytest.mark.slow
 def test_finetunes_that_all_fail_are_a_failure_with_its_reason(
     spark: SparkSession, folder: Path, evaluated: Evaluated
 ) -> None:

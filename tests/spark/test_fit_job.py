@@ -24,6 +24,8 @@ from jobs.fit_rule import Fitted, planned, run
 from jobs.fit_setup import prepare
 from jobs.score import run as score
 
+pytestmark = pytest.mark.slow
+
 LIST = """
 name: tiny
 perplexity: {{kind: causal_lm, source: {folder}, template: plain, max_length: 128,
@@ -242,7 +244,6 @@ def test_what_is_missing_is_one_clear_sentence(spark, place):
         run(spark, settings(place, {"pools": ("nowhere",)}))
 
 
-@pytest.mark.slow
 def test_a_fit_killed_in_the_middle_repeats_no_finished_run(spark, place, fitted):
     command = [sys.executable, "-m", "jobs.fit_rule", "--store", str(place / "store"), "--models",
                str(place / "tiny.yml"), "--eval", f"answers={place}/held_out.jsonl", "--subsets",

@@ -19,6 +19,8 @@ from instructmining.session import delta_jars
 from instructmining.tables import Store
 from instructmining.views import create_views
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 FILE = str(ROOT / "docs" / "queries.sql")
 NAMES = list(read_queries(FILE, "out", "default", "paper-v1"))
@@ -187,7 +189,6 @@ def test_a_line_of_python_reads_the_store(
     assert "predicted_log_loss" in done.stdout or "paper-v1" in done.stdout
 
 
-@pytest.mark.slow
 def test_a_line_of_spark_sql_reads_the_store(sample_store: SampleStore, tmp_path: Path) -> None:
     [line] = [line for line in LINES if line.startswith("spark-sql")]
     jars = delta_jars().get("spark.jars")

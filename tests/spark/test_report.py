@@ -22,6 +22,8 @@ from instructmining.settings import Tracking
 from instructmining.tables import Store
 from jobs.report import run
 
+pytestmark = pytest.mark.slow
+
 
 def files(folder: str) -> dict[str, int]:
     return {str(path): path.stat().st_size for path in Path(folder).rglob("*") if path.is_file()}
@@ -159,7 +161,6 @@ def test_a_pool_or_rule_without_scores_is_a_clear_mistake(
             run(spark, sample_store.settings(**{"tracking": {"uri": "none"}, **options}))
 
 
-@pytest.mark.slow
 def test_the_report_is_made_under_spark_connect(sample_store: SampleStore, tmp_path: Path) -> None:
     program = f"""
 from instructmining.session import get_session

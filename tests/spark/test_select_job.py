@@ -30,6 +30,8 @@ from jobs.score import run as score
 from jobs.select_subset import export, run
 from udfs.facility import near_rows
 
+pytestmark = pytest.mark.slow
+
 SAMPLE = Path(__file__).parents[2] / "conf" / "sample"
 FILES = ("alpaca.json", "chat.jsonl", "dolly.jsonl", "questions.csv", "sharegpt.jsonl")
 READ = {"format": "auto", "columns": {}, "best_path": False, "id": None, "keep": ()}
@@ -338,7 +340,6 @@ spark.stop()
 """
 
 
-@pytest.mark.slow
 def test_spark_connect_chooses_and_exports_the_same(
     spark: SparkSession, folder: Path, tmp_path: Path
 ) -> None:

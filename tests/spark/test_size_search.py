@@ -8,6 +8,8 @@ from pyspark.sql import SparkSession
 from instructmining.errors import UserError
 from instructmining.size_search import SizePoint, search_size, start_points
 
+pytestmark = pytest.mark.slow
+
 
 def two_valleys(size: int) -> tuple[float, float]:
     """A shallow valley at 300 and, behind a rise, a deeper one at 20,000; cost by size."""
