@@ -12,7 +12,7 @@ DATA ?= $(or $(INSTRUCTMINING_DATA),../shared/data)
 SPARK4_0 := .venv-spark-4.0
 
 .DEFAULT_GOAL := help
-.PHONY: bench-full bench-gpu help setup score fit evaluate test test-slow test-gpu test-compat campaign lint typecheck check bench models models-check notebooks dist env-archive clean
+.PHONY: bench-full bench-gpu help setup score fit evaluate test test-slow test-cluster test-gpu test-compat campaign lint typecheck check bench models models-check notebooks dist env-archive clean
 
 help: ## print this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -46,6 +46,9 @@ test: setup ## the test suite
 
 test-slow: setup ## clusters, packaging, kill and resume
 	$(BIN)/python -m pytest -q -m slow
+
+test-cluster: setup ## programs beside each other, environments made anew: many minutes
+	$(BIN)/python -m pytest -q -m cluster
 
 test-gpu: setup ## what needs a CUDA device
 	$(BIN)/python -m pytest -q -m gpu

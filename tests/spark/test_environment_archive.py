@@ -9,7 +9,7 @@ from deltalake import DeltaTable
 from installed import ROOT, run
 from standalone import master, submit, worker
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.cluster
 
 UV = (sys.executable, "-m", "uv")
 

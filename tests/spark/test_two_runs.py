@@ -14,7 +14,7 @@ from instructmining.settings import load_settings
 from instructmining.tables import Store
 from jobs import score
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.cluster
 
 MODELS = """
 name: quick
