@@ -124,7 +124,7 @@ def write(rows: DataFrame, target: Target, overwrite: bool) -> int:
     try:
         writer.saveAsTable(target.place) if target.kind == "table" else writer.save(target.place)
     except Exception as error:
-        if "ALREADY_EXISTS" in str(error) or "already exists" in str(error):
+        if "ALREADY_EXISTS" in str(error) or "already exist" in str(error):
             raise UserError(f"{target.place} exists: give another --to, or --overwrite") from None
         raise
     return 0

@@ -6,6 +6,7 @@ URI stay as they are. MLflow is imported on first use (it costs seconds) and is 
 
 import logging
 import os
+import re
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _PARAMS_PER_BATCH = 100  # the store's own limit, as is the length of a value
 _PARAM_LENGTH = 6000
+_NOT_IN_A_NAME = re.compile(r"[^\w\-. :/]")  # the store refuses them; users' own keys have them
 
 
 class Input(NamedTuple):
@@ -54,7 +56,8 @@ class Run:
             return
         from mlflow.entities import Param
 
-        params = [Param(key, str(value)[:_PARAM_LENGTH]) for key, value in _flat(settings)]
+        params = [Param(_NOT_IN_A_NAME.sub("_", key), str(value)[:_PARAM_LENGTH])
+                  for key, value in _flat(settings)]  # fmt: skip
         for start in range(0, len(params), _PARAMS_PER_BATCH):
             self._client.log_batch(self.id, params=params[start : start + _PARAMS_PER_BATCH])
 

@@ -132,10 +132,10 @@ def test_json_lines_come_out_byte_for_byte_best_first(
     out = (folder / "all" / "best.jsonl").read_text(encoding="utf-8").split("\n")
     assert out.pop() == ""
     lines, records = source_records()
-    as_lines = stored.source.str.endswith(".jsonl")
-    assert 100 < as_lines.sum() < len(out)
-    for line, exact in zip(out, as_lines, strict=True):
-        assert line in lines if exact else json.loads(line) in records
+    # Of copies in two files one record is kept, so the first source need not be where it is from.
+    exact = [line in lines for line in out]
+    assert 100 < sum(exact) < len(out)
+    assert all(known or json.loads(line) in records for known, line in zip(exact, out, strict=True))
     assert example_ids(out) == stored.example_id.tolist()
     assert any("日本" in line or "é" in line for line in out)
 

@@ -37,6 +37,7 @@ def test_a_run_keeps_settings_rule_counts_times_inputs_and_plots(mlflow_store, t
     rule = read_rule("paper-v1")
     with tracking.log_run(mlflow_store, "score") as run:
         run.log_params(Settings(tracking=mlflow_store, input=("a.json", "b.csv")).model_dump())
+        run.log_params({"select": {"quota": {"dolly*": 5}}})
         run.log_models({"f1": {"kind": "mtld"}})
         run.log_rule(rule, "because", ["reward was fitted with X and is measured with Y"])
         run.log_metrics({"rows_read": 12, "rows_scored": 10})
@@ -47,6 +48,7 @@ def test_a_run_keeps_settings_rule_counts_times_inputs_and_plots(mlflow_store, t
     kept = client.get_run(run.id)
     assert kept.info.status == "FINISHED"
     assert kept.data.params["measure.max_failed_fraction"] == "0.01"
+    assert kept.data.params["select.quota.dolly_"] == "5"  # `*` is not allowed in a name
     assert kept.data.params["rule.fingerprint"] == rule.fingerprint
     assert kept.data.tags["rule_mismatch"].startswith("reward was fitted with X")
     assert kept.data.metrics == {"rows_read": 12, "rows_scored": 10, "seconds_ingest": 1.5}
