@@ -3,16 +3,19 @@
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pyspark.sql import SparkSession
 
 from instructmining.errors import UserError
 from instructmining.packaged import conf_folder
+
+Given = TypeVar("Given")
+Result = TypeVar("Result")
 
 _DELTA = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -38,6 +41,16 @@ _RUNTIME = {
     "spark.sql.execution.arrow.maxBytesPerBatch": str(32 * 1024 * 1024),
     "spark.sql.session.timeZone": "UTC",
 }
+
+
+def with_session(work: Callable[[SparkSession, Given], Result], given: Given) -> Result:
+    """Do the work on the active session, or on a local one that is stopped again."""
+    spark, ours = get_session()
+    try:
+        return work(spark, given)
+    finally:
+        if ours:
+            spark.stop()
 
 
 def get_session(extra: Mapping[str, str] | None = None) -> tuple[SparkSession, bool]:

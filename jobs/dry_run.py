@@ -11,7 +11,7 @@ from instructmining.models import ResolvedModel, load_model_list, resolve
 from instructmining.planning import pending
 from instructmining.progress import duration
 from instructmining.reading import find_inputs, read_records
-from instructmining.session import get_session
+from instructmining.session import with_session
 from instructmining.settings import Settings
 from instructmining.standard import with_standard_form
 from instructmining.tables import Store
@@ -126,12 +126,7 @@ def stage_cost(
 
 def run_with_session(settings: Settings) -> None:
     """Run on the active session or a local one, which is stopped again."""
-    spark, ours = get_session()
-    try:
-        run(spark, settings)
-    finally:
-        if ours:
-            spark.stop()
+    with_session(run, settings)
 
 
 def _stored_megabytes(raw_characters: int, rows: int) -> float:

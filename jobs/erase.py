@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 
 from instructmining.errors import UserError
 from instructmining.schemas import TABLES
-from instructmining.session import get_session
+from instructmining.session import with_session
 from instructmining.settings import Settings
 from instructmining.tables import Store, sql_text
 from instructmining.traces import Trace, held
@@ -150,9 +150,4 @@ def _log_note(now: datetime) -> str:
 
 def run_with_session(settings: Settings) -> None:
     """Run on the active session or a local one, which is stopped again."""
-    spark, ours = get_session()
-    try:
-        run(spark, settings)
-    finally:
-        if ours:
-            spark.stop()
+    with_session(run, settings)

@@ -16,7 +16,7 @@ from instructmining.evaluation_page import EvaluationPage
 from instructmining.evaluation_plots import arms_figure
 from instructmining.progress import duration
 from instructmining.schemas import TABLES
-from instructmining.session import get_session
+from instructmining.session import with_session
 from instructmining.settings import Settings
 from instructmining.tables import Store
 from instructmining.tracking import Run, log_run
@@ -189,12 +189,7 @@ def refuse_failures(done: Evaluated, settings: Settings) -> None:
 
 def run_with_session(settings: Settings) -> Any:
     """Run on the active session or a local one, which is stopped again."""
-    spark, ours = get_session()
-    try:
-        return run(spark, settings)
-    finally:
-        if ours:
-            spark.stop()
+    return with_session(run, settings)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from instructmining.finetunes import (
 from instructmining.fit_summary import fit_page
 from instructmining.fitting import Learned, learn, rule_of, widest_interval
 from instructmining.rule import LinearRule
-from instructmining.session import get_session
+from instructmining.session import with_session
 from instructmining.settings import Settings
 from instructmining.subset_diversity import diversity_of
 from instructmining.subsets import describe
@@ -170,12 +170,7 @@ def refuse_failures(spent: Spent, plan: Sequence[PlannedRun], limit: float) -> N
 
 def run_with_session(settings: Settings) -> Any:
     """Run on the active session or a local one, which is stopped again."""
-    spark, ours = get_session()
-    try:
-        return run(spark, settings)
-    finally:
-        if ours:
-            spark.stop()
+    return with_session(run, settings)
 
 
 if __name__ == "__main__":

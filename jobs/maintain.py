@@ -8,7 +8,7 @@ from pyspark.sql import SparkSession
 
 from instructmining.errors import UserError
 from instructmining.schemas import TABLES
-from instructmining.session import get_session
+from instructmining.session import with_session
 from instructmining.settings import Settings
 from instructmining.tables import Store
 
@@ -103,9 +103,4 @@ def _size(store: Store, table: str) -> tuple[int, int]:
 
 def run_with_session(settings: Settings) -> None:
     """Run on the active session or a local one, which is stopped again."""
-    spark, ours = get_session()
-    try:
-        run(spark, settings)
-    finally:
-        if ours:
-            spark.stop()
+    with_session(run, settings)

@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 from instructmining.errors import UserError
 from instructmining.report.page import gather, render
 from instructmining.report.scored import open_scores
-from instructmining.session import get_session
+from instructmining.session import with_session
 from instructmining.settings import Settings
 from instructmining.tables import Store
 from instructmining.tracking import log_run
@@ -56,12 +56,7 @@ def run(spark: SparkSession, settings: Settings) -> Path:
 
 def run_with_session(settings: Settings) -> Path:
     """Run on the active session or a local one, which is stopped again."""
-    spark, ours = get_session()
-    try:
-        return run(spark, settings)
-    finally:
-        if ours:
-            spark.stop()
+    return with_session(run, settings)
 
 
 def _target(settings: Settings) -> Path:

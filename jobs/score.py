@@ -17,7 +17,7 @@ from instructmining.reading import find_inputs
 from instructmining.registry import choose_rule
 from instructmining.rule import LinearRule
 from instructmining.scoring import Measured, score_pool, scores_of
-from instructmining.session import get_session
+from instructmining.session import with_session
 from instructmining.settings import STAGES, Settings
 from instructmining.summary import Summary
 from instructmining.tables import Store
@@ -213,12 +213,7 @@ def timed(summary: Summary, stage: str, work: Callable[[], T]) -> T:
 
 def run_with_session(settings: Settings) -> Any:
     """Run on the active session or a local one, which is stopped again."""
-    spark, ours = get_session()
-    try:
-        return run(spark, settings)
-    finally:
-        if ours:
-            spark.stop()
+    return with_session(run, settings)
 
 
 if __name__ == "__main__":

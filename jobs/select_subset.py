@@ -16,7 +16,7 @@ from instructmining.registry import load_rule
 from instructmining.rule import LinearRule, built_in_rules
 from instructmining.scoring import Measured, scores_of
 from instructmining.selection import candidates
-from instructmining.session import get_session
+from instructmining.session import with_session
 from instructmining.settings import Settings
 from instructmining.subset_facts import Changes, Facts, changes, facts_of, store_subset
 from instructmining.tables import Store
@@ -209,12 +209,7 @@ def record(tracked: Run, card: Card, recipe: dict[str, Any], rule: LinearRule | 
 
 def run_with_session(settings: Settings) -> Any:
     """Run on the active session or a local one, which is stopped again."""
-    spark, ours = get_session()
-    try:
-        return run(spark, settings)
-    finally:
-        if ours:
-            spark.stop()
+    return with_session(run, settings)
 
 
 if __name__ == "__main__":
