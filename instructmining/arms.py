@@ -19,6 +19,7 @@ from math import ceil
 from pyspark.sql import DataFrame
 
 from instructmining.errors import UserError
+from instructmining.selection import SIZES
 from instructmining.settings import Evaluate, Finetune, Select
 
 ARMS = ("selected", "diverse", "random", "longest", "full")  # none can be left out
@@ -59,10 +60,7 @@ def recipes(evaluate: Evaluate, select: Select, finetune: Finetune) -> dict[str,
         finetune: epochs and rows of a step, which say how much the full pool gets.
     """
     size = {"top": None if evaluate.tokens else evaluate.top, "tokens": evaluate.tokens}
-    chosen = select.model_copy(
-        update={**size, "fraction": None, "threshold": None, "percentile": None,
-                "diversity": "none"}
-    )  # fmt: skip
+    chosen = sized(select, **size).model_copy(update={"diversity": "none"})
     plain = Select(**size)
     steps = finetune.epochs * ceil(evaluate.top / finetune.batch_rows)
     whole = ({"tokens": evaluate.tokens * finetune.epochs} if evaluate.tokens
@@ -74,6 +72,11 @@ def recipes(evaluate: Evaluate, select: Select, finetune: Finetune) -> dict[str,
         "longest": plain.model_copy(update={"strategy": "longest"}),
         "full": Select(strategy="random", **whole),
     }
+
+
+def sized(select: Select, top: int | None = None, tokens: int | None = None) -> Select:
+    """The same choice of so many examples or tokens, whatever size it had."""
+    return select.model_copy(update={**dict.fromkeys(SIZES), "top": top, "tokens": tokens})
 
 
 def subsets_of(

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from pyspark.sql import functions as F
 
+from instructmining.errors import FailedRowsError
 from instructmining.settings import Finetune
 from instructmining.tables import Store
 
@@ -116,6 +117,28 @@ def on_other_bases(store: Store, task: Task, target: str) -> dict[str, pd.DataFr
     means = rows.groupBy("base", "subset").agg(F.avg("log_loss").alias("log_loss")).toPandas()
     return {str(base): each[["subset", "log_loss"]].sort_values("subset")
             for base, each in means.groupby("base")}  # fmt: skip
+
+
+def refuse_failed(
+    failed: Mapping[str, str], everything: int, limit: float, command: str
+) -> None:  # fmt: skip
+    """Fail where too many finetunes did.
+
+    Args:
+        failed: reason by key.
+        everything: finetunes that were wanted.
+        limit: share that may fail, `COMMAND.max_failed_fraction`.
+        command: `fit` or `evaluate`.
+
+    Raises:
+        FailedRowsError: with the first reason.
+    """
+    if len(failed) > limit * everything:
+        raise FailedRowsError(
+            f"{len(failed)} of {everything} finetunes failed, more than {command}."
+            f"max_failed_fraction={limit:g}; the first: {next(iter(failed.values()))}; mend the "
+            "cause and run again, finished runs are kept"
+        )
 
 
 def _largest(mix: Any) -> str:

@@ -20,7 +20,7 @@ from instructmining.tables import Store
 
 _BANDS = 64  # of scores: only the one in which a budget ends is summed up row by row
 _HASH_BITS = 53  # that a double holds exactly
-SIZES = ("top", "fraction", "tokens", "threshold", "percentile")
+SIZES = ("top", "fraction", "tokens", "threshold", "percentile", "size")
 
 
 @dataclass(frozen=True)
@@ -166,10 +166,7 @@ def check(rows: DataFrame, select: Select) -> None:
     """
     if select.strategy not in STRATEGIES:
         raise UserError(f"unknown strategy {select.strategy!r}; known: {', '.join(STRATEGIES)}")
-    given = [name for name in SIZES if getattr(select, name) is not None]
-    if len(given) > 1:
-        raise UserError(f"{' and '.join('--' + name for name in given)}: give one size only")
-    if not given and not (select.quota or select.per_source):
+    if not one_size(select) and not (select.quota or select.per_source):
         raise UserError("how many? give one of " + ", ".join("--" + name for name in SIZES)
                         + ", or --per-source, or --quota")  # fmt: skip
     if select.percentile is not None and select.strategy != "rule":
@@ -179,6 +176,18 @@ def check(rows: DataFrame, select: Select) -> None:
     if column and column not in rows.columns:
         raise UserError(f"strategy {select.strategy} needs {column}, which the pool does not have: "
                         "score it with a model that measures it")  # fmt: skip
+
+
+def one_size(select: Select) -> str | None:
+    """The setting that says how many; None where quotas alone decide.
+
+    Raises:
+        UserError: there are several.
+    """
+    given = [name for name in SIZES if getattr(select, name) is not None]
+    if len(given) > 1:
+        raise UserError(f"{' and '.join('--' + name for name in given)}: give one size only")
+    return given[0] if given else None
 
 
 def wanted(rows: DataFrame, select: Select) -> int | None:

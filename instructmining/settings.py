@@ -106,11 +106,12 @@ class Select(_Settings):
     """Which examples are chosen; without a size, quotas alone decide."""
 
     strategy: str = "rule"  # a name of instructmining.selection.STRATEGIES
-    top: int | None = Field(default=None, ge=1)  # examples; at most one of these five is given
+    top: int | None = Field(default=None, ge=1)  # examples; at most one of these six is given
     fraction: float | None = Field(default=None, gt=0, le=1)  # of the pool
     tokens: int | None = Field(default=None, ge=1)  # of prompts and responses together, at most
     threshold: float | None = None  # the worst score to take
     percentile: float | None = Field(default=None, gt=0, le=100)  # below it; strategy `rule`
+    size: str | None = None  # `auto` or `auto:LOW-HIGH`: as many as finetunes find best
     per_source: int | None = Field(default=None, ge=1)  # at most so many of each source
     quota: dict[str, float] = Field(default_factory=dict)  # source pattern: at most; < 1 a share
     diversity: Literal["none", "cosine", "facility", "near_duplicates"] = "none"
@@ -250,7 +251,12 @@ def load_settings(
         key, equals, value = assignment.partition("=")
         if not equals:
             raise UserError(f"--set {assignment}: write it as key.name=value")
-        merged = _merge(merged, _nest(key.strip().split("."), parse_yaml(value, f"--set {key}")))
+        given = parse_yaml(value, f"--set {key}")
+        for name, inner in given.items() if isinstance(given, Mapping) else ():
+            if inner is None:
+                raise UserError(f"--set {assignment}: {name} has no value; YAML wants a blank "
+                                "behind the colon, as in {a: 5}")  # fmt: skip
+        merged = _merge(merged, _nest(key.strip().split("."), given))
     merged = _merge(merged, options or {})
     try:
         settings = Settings(**merged)

@@ -1,6 +1,5 @@
 """What can be said of a chosen subset beside its pool: counts, sources, means, truncation."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -86,26 +85,6 @@ def facts_of(
         sources=by_source[["pool", "selected"]], means=pd.DataFrame(means).dropna(how="all"),
         truncated=_truncated(store, picked),
     )  # fmt: skip
-
-
-def store_subset(
-    store: Store, picked: DataFrame, subset: str, recipe: dict[str, object], run_id: str
-) -> bool:
-    """Write the subset unless the store has it: equal ids are one subset, whatever chose them.
-
-    Returns:
-        Whether it is new.
-    """
-    rows = picked.select(
-        F.lit(subset).alias("subset"), F.lit(json.dumps(recipe, sort_keys=True)).alias("recipe"),
-        F.col("rank").cast("long").alias("rank"), "example_id", F.lit(run_id).alias("run_id"),
-    )  # fmt: skip
-
-    def missing() -> DataFrame:
-        known = store.read("subsets").where(F.col("subset") == subset)
-        return rows.join(known.select("example_id"), "example_id", "left_anti")
-
-    return store.insert(missing, "subsets", f"{run_id}/subsets", {"run_id": run_id}) > 0
 
 
 @dataclass(frozen=True)

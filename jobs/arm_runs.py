@@ -1,6 +1,6 @@
 """Finetune every arm at every seed, and read back the losses."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 
@@ -13,6 +13,7 @@ from instructmining.finetunes import PlannedRun, Task, finished, ids_hash
 from instructmining.models import ResolvedModel
 from instructmining.schemas import INDICATORS
 from instructmining.settings import Settings
+from instructmining.subset_members import Members, store_subsets
 from instructmining.tables import Store
 from jobs.candidates import texts_of
 from jobs.finetunes import Spent, run_finetunes
@@ -162,25 +163,10 @@ def store_arms(experiment: Experiment, runs: Sequence[ArmRun]) -> None:
 
 
 def store_members(experiment: Experiment, runs: Sequence[ArmRun]) -> None:
-    """Write the members of the subsets that the store does not have yet."""
-    store, run_id = experiment.store, experiment.run_id
-    known = {row.subset for row in store.read("subsets").select("subset").distinct().collect()}
-    rows = list(_members(runs, known, run_id))
-    if rows:
-        columns = ("subset STRING, recipe STRING, `rank` BIGINT, example_id STRING, "
-                   "run_id STRING")  # fmt: skip
-        store.append(store.spark.createDataFrame(rows, columns), "subsets",
-                     f"{run_id}/{PURPOSE}-subsets", {"run_id": run_id})  # fmt: skip
-
-
-def _members(
-    runs: Sequence[ArmRun], known: set[str], run_id: str
-) -> Iterator[tuple[str, str, int, str, str]]:
-    for subset, each in {each.run.subset: each for each in runs}.items():
-        if subset not in known:
-            recipe = each.arm.recipe.model_dump_json(exclude_defaults=True)
-            yield from ((subset, recipe, rank, i, run_id)
-                        for rank, i in enumerate(each.arm.ids, start=1))  # fmt: skip
+    """Write which examples the subsets of the runs have."""
+    store_subsets(experiment.store,
+                  [Members(each.run.subset, each.arm.recipe.model_dump_json(exclude_defaults=True),
+                           each.arm.ids) for each in runs], experiment.run_id)  # fmt: skip
 
 
 def _together(spent: Sequence[Spent]) -> Spent:

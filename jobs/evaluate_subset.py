@@ -14,6 +14,7 @@ from instructmining.comparison import differences, means, verdicts
 from instructmining.errors import FailedRowsError
 from instructmining.evaluation_page import EvaluationPage
 from instructmining.evaluation_plots import arms_figure
+from instructmining.finetunes import refuse_failed
 from instructmining.progress import duration
 from instructmining.schemas import TABLES
 from instructmining.session import with_session
@@ -34,7 +35,8 @@ from jobs.arm_runs import (
 from jobs.evaluation_setup import Setup, cautions, experiment_of, picker, prepare, title_of
 from jobs.finetunes import Spent
 from jobs.judge_answers import Judged, judge_answers
-from jobs.size_curve import SizeCurve, size_curve
+from jobs.size_choice import measure_sizes
+from jobs.size_curve import SizeCurve
 
 
 @dataclass(frozen=True)
@@ -73,20 +75,19 @@ def run(spark: SparkSession, settings: Settings) -> Evaluated | SizeCurve:
         FailedRowsError: more finetunes failed than `evaluate.max_failed_fraction`; the page is
             printed first, and says which arms miss them.
     """
+    if settings.evaluate.sizes:
+        return measure_sizes(spark, settings)
     with ExitStack() as stack:
         setup = prepare(spark, settings, stack)
         tracked = stack.enter_context(log_run(settings.tracking, f"evaluate {settings.pool}"))
         tracked.log_params(settings.model_dump())
         experiment = experiment_of(setup, settings, tracked.id)
-        if settings.evaluate.sizes:
-            curve = size_curve(experiment, setup.pool, picker(setup), tracked,
-                               f"pool {settings.pool}, rule {setup.choice.rule.name}")  # fmt: skip
-            print(curve.page)
-            return curve
         done = evaluate(setup, experiment, tracked)
         print(done.page)
         print(closing(setup.store, done.spent, tracked.id))
-        refuse_failures(done, settings)
+        spent, limit = done.spent, settings.evaluate.max_failed_fraction
+        everything = len(spent.failed) + spent.runs + spent.found
+        refuse_failed(spent.failed, everything, limit, "evaluate")
     return done
 
 
@@ -169,22 +170,6 @@ def closing(store: Store, spent: Spent, run_id: str) -> str:
         f"WHERE a.run_id = '{run_id}' AND r.status = 'ok' ORDER BY a.arm, a.seed"
     )
     return "\n".join(lines)
-
-
-def refuse_failures(done: Evaluated, settings: Settings) -> None:
-    """Fail where too many finetunes did.
-
-    Raises:
-        FailedRowsError: with the first reason.
-    """
-    failed, limit = done.spent.failed, settings.evaluate.max_failed_fraction
-    everything = len(failed) + done.spent.runs + done.spent.found
-    if len(failed) > limit * everything:
-        raise FailedRowsError(
-            f"{len(failed)} of {everything} finetunes failed, more than evaluate."
-            f"max_failed_fraction={limit:g}; the first: {next(iter(failed.values()))}; mend the "
-            "cause and run again, finished runs are kept"
-        )
 
 
 def run_with_session(settings: Settings) -> Any:

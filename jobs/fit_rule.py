@@ -8,12 +8,12 @@ from typing import Any
 import pandas as pd
 from pyspark.sql import SparkSession
 
-from instructmining.errors import FailedRowsError
 from instructmining.finetunes import (
     PlannedRun,
     finished,
     ids_hash,
     on_other_bases,
+    refuse_failed,
     regression_frame,
 )
 from instructmining.fit_summary import fit_page
@@ -22,8 +22,8 @@ from instructmining.rule import LinearRule
 from instructmining.session import with_session
 from instructmining.settings import Settings
 from instructmining.subset_diversity import diversity_of
+from instructmining.subset_members import Members, store_subsets
 from instructmining.subsets import describe
-from instructmining.tables import Store
 from instructmining.tracking import log_run
 from jobs.candidates import texts_of, vectors_of
 from jobs.finetunes import Spent, run_finetunes
@@ -70,12 +70,12 @@ def run(spark: SparkSession, settings: Settings) -> Fitted:
     plan = planned(setup, fit.repeats, fit.seed)[: fit.max_runs]
     with log_run(settings.tracking, f"fit {', '.join(setup.pools)}") as tracked:
         tracked.log_params(settings.model_dump())
-        store_subsets(setup.store, plan, settings, tracked.id)
+        store_subsets(setup.store, members(plan, settings), tracked.id)
         texts = texts_of(setup.store, sorted({i for each in plan for i in each.ids}))
         spent = run_finetunes(setup.store, setup.task, plan, texts, setup.sets, setup.base,
                               settings, tracked.id, "fit",
                               lambda: narrow_enough(setup, plan, settings))  # fmt: skip
-        refuse_failures(spent, plan, fit.max_failed_fraction)
+        refuse_failed(spent.failed, len(plan), fit.max_failed_fraction, "fit")
         runs = finished(setup.store, [each.key for each in plan])
         learned = learn_from(setup, plan, runs, settings)
         rule = rule_of(learned, fit.name or fitted_name(setup.pools),
@@ -134,38 +134,12 @@ def planned(setup: Setup, repeats: int, seed: int) -> list[PlannedRun]:
     return runs
 
 
-def store_subsets(
-    store: Store, plan: Sequence[PlannedRun], settings: Settings, run_id: str
-) -> None:
-    """Write the members of the subsets that the store does not have yet."""
-    known = {row.subset for row in store.read("subsets").select("subset").distinct().collect()}
-    new = {run.subset: run.ids for run in plan if run.ids and run.subset not in known}
-    if not new:
-        return
+def members(plan: Sequence[PlannedRun], settings: Settings) -> list[Members]:
+    """The subsets of the plan, for the table."""
     recipe = settings.fit.model_dump_json(
         include={"design", "pools", "seed", "size", "subsets", "candidates"}
     )
-    rows = pd.DataFrame(
-        [(subset, recipe, rank, each, run_id) for subset, ids in new.items()
-         for rank, each in enumerate(ids, start=1)],
-        columns=["subset", "recipe", "rank", "example_id", "run_id"],
-    )  # fmt: skip
-    store.append(store.spark.createDataFrame(rows), "subsets", f"{run_id}/subsets",
-                 {"run_id": run_id})  # fmt: skip
-
-
-def refuse_failures(spent: Spent, plan: Sequence[PlannedRun], limit: float) -> None:
-    """Fail where too many finetunes did.
-
-    Raises:
-        FailedRowsError: with the first reason.
-    """
-    if len(spent.failed) > limit * len(plan):
-        raise FailedRowsError(
-            f"{len(spent.failed)} of {len(plan)} finetunes failed, more than fit."
-            f"max_failed_fraction={limit:g}; the first: {next(iter(spent.failed.values()))}; mend "
-            "the cause and run again, finished runs are kept"
-        )
+    return [Members(run.subset, recipe, run.ids) for run in plan]
 
 
 def run_with_session(settings: Settings) -> Any:

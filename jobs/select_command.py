@@ -11,7 +11,7 @@ from instructmining.selection import STRATEGIES
 from instructmining.settings import Settings, load_settings
 from jobs.options import common, flag
 
-_SELECT = ("strategy", "top", "fraction", "tokens", "threshold", "percentile", "per_source",
+_SELECT = ("strategy", "top", "fraction", "tokens", "threshold", "percentile", "size", "per_source",
            "diversity", "similarity", "candidates", "seed", "against")  # fmt: skip
 
 
@@ -26,6 +26,11 @@ _SELECT = ("strategy", "top", "fraction", "tokens", "threshold", "percentile", "
 @click.option("--tokens", type=int, help="Prompts and responses of so many tokens at most.")
 @click.option("--threshold", type=float, help="All with this score or a better one.")
 @click.option("--percentile", type=float, help="All below this percentile of the prediction.")
+@click.option("--size", help="auto or auto:LOW-HIGH: finetune on several sizes, take the best.")
+@click.option("--eval", "evaluation", multiple=True, metavar="NAME=DATA",
+              help="Data with reference answers, which --size measures the models on.")  # fmt: skip
+@click.option("--base", help="Model that --size finetunes; default: the perplexity model.")
+@click.option("--epochs", type=int, help="Of each finetune of --size.")
 @click.option("--per-source", type=int, help="At most so many of each source.")
 @click.option("--quota", multiple=True, metavar="PATTERN=N",
               help="At most N of the sources that match; below 1, that share.")  # fmt: skip
@@ -53,6 +58,9 @@ def select_settings(given: dict[str, Any]) -> Settings:
         **{key: given[key] for key in ("store", "pool", "models")},
         "rule": {"source": given["rule"]},
         "select": {**{key: given[key] for key in _SELECT}, "quota": quotas(given["quota"])},
+        "evaluate": {"evaluation": given["evaluation"] or None},
+        "fit": {"base": given["base"]},
+        "finetune": {"epochs": given["epochs"]},
         "export": {key: given[key] for key in ("to", "layout", "overwrite")},
         "tracking": {"uri": given["tracking_uri"]},
     }

@@ -18,11 +18,13 @@ from instructmining.scoring import Measured, scores_of
 from instructmining.selection import candidates
 from instructmining.session import with_session
 from instructmining.settings import Settings
-from instructmining.subset_facts import Changes, Facts, changes, facts_of, store_subset
+from instructmining.subset_facts import Changes, Facts, changes, facts_of
+from instructmining.subset_members import Members, store_subsets
 from instructmining.tables import Store
 from instructmining.tracking import Run, log_run
 from jobs.diverse import choose
 from jobs.score import choose as choose_rule
+from jobs.size_choice import with_size
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,11 @@ def run(spark: SparkSession, settings: Settings) -> Selected:
     Raises:
         UserError: a mistake in the settings, a pool that was not scored, an existing export.
     """
-    select, store = settings.select, Store.open(spark, settings.store)
-    target = target_of(settings.export)
+    store, target = Store.open(spark, settings.store), target_of(settings.export)
     if target is not None:
         refuse_existing(spark, target, settings.export.overwrite)
+    settings, of_size = with_size(spark, settings)
+    select = settings.select
     source = source_of(store, settings)
     rows = candidates(store, settings.pool, source.rule, source.measured)
     with log_run(settings.tracking, f"select {settings.pool}") as tracked:
@@ -71,8 +74,9 @@ def run(spark: SparkSession, settings: Settings) -> Selected:
         ids, picked = table["example_id"].to_pylist(), spark.createDataFrame(table)
         facts = facts_of(store, rows, picked, ids, select)
         recipe = recipe_of(settings, source.rule)
-        new = store_subset(store, picked, facts.subset, recipe, tracked.id)
-        notes = [*source.notes, *found.notes, *shortfall(settings, facts)]
+        members = Members(facts.subset, json.dumps(recipe, sort_keys=True), ids)
+        new = store_subsets(store, [members], tracked.id) > 0
+        notes = [*of_size, *source.notes, *found.notes, *shortfall(settings, facts)]
         if target is not None:
             notes += export(store, rows, picked, target, settings.export.overwrite)
         card = Card(settings, source.rule, source.name, facts, notes,

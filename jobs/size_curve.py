@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from instructmining.arms import Arm, Pick
+from instructmining.arms import Arm, Pick, sized
 from instructmining.comparison import means
 from instructmining.errors import UserError
 from instructmining.evaluation_page import exact
@@ -28,10 +28,15 @@ class SizeCurve:
 
     Attributes:
         curve: `evaluation`, `arm`, `size`, `n`, `loss`, `low`, `high`, `sd`.
+        best: size at which the selected examples have the lowest mean loss on the first
+            evaluation set.
+        sentences: what can be said of the curve on that set.
         page: Markdown.
     """
 
     curve: pd.DataFrame
+    best: int
+    sentences: list[str]
     page: str
 
 
@@ -40,11 +45,9 @@ class _Sizes:
 
     def __init__(self, experiment: Experiment, pool: EvaluationPool, pick: Pick, most: int):
         evaluate, select = experiment.settings.evaluate, experiment.settings.select
-        size = {"top": most, "tokens": None, "fraction": None, "threshold": None,
-                "percentile": None}  # fmt: skip
         self.experiment, self.rows, self.pick = experiment, pool.rows, pick
         self.seeds = range(evaluate.seed, evaluate.seed + evaluate.size_seeds)
-        self.recipes = {"selected": select.model_copy(update=size),
+        self.recipes = {"selected": sized(select, top=most),
                         "random": Select(strategy="random", top=most)}  # fmt: skip
         self.orders: dict[tuple[str, int], tuple[str, ...]] = {}
 
@@ -109,10 +112,12 @@ def size_curve(
     page = page_of(curve, experiment, title)
     tracked.log_text(page, "sizes.md")
     tracked.log_text(losses.to_csv(index=False), "sizes.csv")
+    shown = curve[curve["evaluation"] == target]
     if tracked.records:
-        shown = curve[curve["evaluation"] == target]
         tracked.log_figures({"sizes": sizes_figure(shown, target)})
-    return SizeCurve(curve, page)
+    own = shown[shown["arm"] == "selected"]
+    best = int(own["size"].to_numpy()[own["loss"].to_numpy().argmin()])
+    return SizeCurve(curve, best, reading(shown, target), page)
 
 
 def ends_of(given: Sequence[str], most: int) -> tuple[int, int] | None:

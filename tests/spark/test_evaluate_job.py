@@ -1,5 +1,6 @@
 """The evaluate job end to end: a planted winner, a null case, resuming, judged answers."""
 
+import io
 import json
 import random
 from pathlib import Path
@@ -17,6 +18,7 @@ from instructmining.settings import Settings, load_settings
 from instructmining.tables import Store
 from jobs.evaluate_subset import Evaluated, run
 from jobs.score import run as score
+from jobs.select_subset import run as select
 
 pytestmark = pytest.mark.slow
 
@@ -213,6 +215,46 @@ def test_a_curve_of_sizes_is_measured_for_selected_and_random(
     assert by_place["selected", 24] < by_place["random", 24]
     assert set(asked["n"]) == {2}
     assert "selected has its lowest mean loss" in found.page
+
+
+def test_select_takes_as_many_as_the_finetunes_find_best(
+    evaluated: Evaluated, spark: SparkSession, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted = {"evaluation": (f"asked={folder}/asked.jsonl",), "size_trials": 3}
+    given = settings(folder, select={"size": "auto:8-10"}, evaluate=wanted,
+                     export={"to": str(folder / "sized.jsonl")})  # fmt: skip
+    found = select(spark, given)
+    said = capsys.readouterr().out
+    curve = pd.read_csv(io.StringIO(table_of(said)), sep="|", skipinitialspace=True)
+    curve.columns = curve.columns.str.strip()
+    own = curve[curve["arm"].str.strip() == "selected"]
+    best = int(own.loc[own["loss"].astype(float).idxmin(), "examples"])
+    assert found.facts.size == best
+    assert f"note: --size auto:8-10 chose {best} examples" in said
+    assert "asked: random has its lowest mean loss" in said
+    assert f"--top {best}" in found.text.splitlines()[-1]
+    assert len((folder / "sized.jsonl").read_text(encoding="utf-8").splitlines()) == best
+
+
+def table_of(page: str) -> str:
+    """The cells of the Markdown table in a page, without its rule."""
+    lines = [line.strip("| ") for line in page.splitlines() if line.startswith("|")]
+    return "\n".join(line for line in lines if "---" not in line)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "words"),
+    [
+        ({"size": "auto"}, "name with --eval NAME=DATA"),
+        ({"size": "auto", "top": 5}, "--top and --size: give one size only"),
+        ({"size": "500"}, "a number is --top"),
+    ],
+)
+def test_a_size_that_cannot_be_searched_is_refused_in_one_sentence(
+    spark: SparkSession, folder: Path, chosen: dict, words: str
+) -> None:
+    with pytest.raises(UserError, match=words):
+        select(spark, settings(folder, select=chosen))
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ def test_options_that_were_not_given_change_nothing() -> None:
         ("knn.neighbors=0", "setting knn.neighbors"),
         ("stages=[rewards]", "unknown stage 'rewards'; did you mean reward"),
         ("pool", "write it as key.name=value"),
+        ("select.quota={a:5}", "a:5 has no value; YAML wants a blank behind the colon"),
         ("pool=''", "setting pool: String should have at least 1 character"),
         ("knn=3", "setting knn: Input should be a valid dictionary"),
         ("knn.neighbors=[", "--set knn.neighbors is not YAML"),
