@@ -12,7 +12,7 @@ DATA ?= $(or $(INSTRUCTMINING_DATA),../shared/data)
 SPARK4_0 := .venv-spark-4.0
 
 .DEFAULT_GOAL := help
-.PHONY: bench-full bench-gpu help setup score fit evaluate test test-slow test-cluster test-gpu test-compat campaign lint typecheck check bench models models-check notebooks dist env-archive clean
+.PHONY: audit bench-full bench-gpu help setup score fit evaluate test test-slow test-cluster test-gpu test-compat campaign lint typecheck check bench models models-check notebooks dist env-archive clean
 
 help: ## print this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -102,6 +102,11 @@ models: setup ## retrain the embedded models from DATA (about 100 minutes on 2 c
 
 models-check: setup ## recompute the cards' figures from SHARE of the held-out data; fails where they do not hold
 	$(BIN)/python -m training.check --data "$(DATA)" --share $(SHARE)
+
+audit: setup ## do the installed packages agree, their licences, their known vulnerabilities (needs PyPI)
+	$(BIN)/uv pip check --python $(BIN)/python
+	$(BIN)/uv tool run -q pip-licenses --python $(BIN)/python --from=mixed --summary --order=count
+	$(BIN)/uv tool run -q pip-audit --strict --path $$(echo $(VENV)/lib/python3.*/site-packages)
 
 env-archive: dist ## the environment of executors, for --archives: gigabytes, with torch
 	$(BIN)/uv venv -q --clear --python $(BIN)/python build/env
