@@ -12,7 +12,7 @@ DATA ?= $(or $(INSTRUCTMINING_DATA),../shared/data)
 SPARK4_0 := .venv-spark-4.0
 
 .DEFAULT_GOAL := help
-.PHONY: audit bench-full bench-gpu help setup score fit evaluate test test-slow test-cluster test-gpu test-compat campaign lint typecheck check bench models models-check notebooks dist env-archive clean
+.PHONY: audit bench-full bench-gpu help setup score fit evaluate test test-slow test-cluster test-gpu test-compat campaign soak lint typecheck check bench models models-check notebooks dist env-archive clean
 
 help: ## print this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -65,6 +65,11 @@ campaign: setup ## ten minutes and more of property tests on what reads files
 	  tests/unit/test_splitting.py tests/unit/test_damage_property.py tests/unit/test_formats_property.py \
 	  tests/unit/test_row_groups.py
 
+soak: setup ## the reliability suite: kills, a full disk, lost and damaged files, two writers; many minutes
+	$(BIN)/python -m pytest -q -m '' tests/soak tests/spark/test_two_runs.py \
+	  tests/spark/test_kill_and_resume.py \
+	  "tests/spark/test_neighbors.py::test_an_index_that_is_lost_or_damaged_gives_no_distance_and_is_written_anew"
+
 lint: setup ## style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -75,9 +80,11 @@ typecheck: setup ## types
 check: lint typecheck test ## everything a commit must pass
 
 bench: setup ## our kernels beside what is used today, and the gates
+	$(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m bench.run $(ARGS)
 
 bench-full: setup ## the same with the long suites: 50,000 rows end to end and as neighbours, 200,000 by cells
+	$(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m bench.run --suites all $(ARGS)
 	$(BIN)/python -m bench.cells --rows 200000
 
