@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from instructmining.errors import UserError
 from instructmining.packaged import conf_folder
 from instructmining.settings import Tracking
+from instructmining.weight_files import AGAIN, check_weights
 from instructmining.yaml_files import explained, read_yaml
 
 # kind -> "module:class" that measures with it, and the version of its formula. The class is named,
@@ -118,9 +119,14 @@ def resolve(spec: ModelSpec, tracking: Tracking | None = None) -> ResolvedModel:
     Args:
         spec: an entry of a model list.
         tracking: where MLflow sources are looked up; None: the default store.
+
+    Raises:
+        UserError: there is no such model, or a file of it is damaged.
     """
     folder = locate(spec.source, spec.revision, tracking) if spec.source else None
     base = locate(spec.base, tracking=tracking) if spec.base else None
+    for each in filter(None, (folder, base)):
+        check_weights(each)
     definition = _definition(spec, folder, base)
     text = json.dumps(definition, sort_keys=True, ensure_ascii=False)
     return ResolvedModel(
@@ -202,7 +208,10 @@ def _digests(folder: Path) -> dict[str, str]:
 
 
 def _read_json(path: Path, otherwise: Any) -> Any:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else otherwise
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else otherwise
+    except ValueError:
+        raise UserError(f"{path} is damaged: it is no JSON; {AGAIN}") from None
 
 
 def _sha256(path: Path) -> str:

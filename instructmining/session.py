@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pyspark.sql import SparkSession
+from pyspark.sql.utils import is_remote
 
-from instructmining.errors import UserError
+from instructmining.broken_off import broken_off
+from instructmining.errors import FailedRowsError, UserError
 from instructmining.packaged import conf_folder
+from instructmining.settings import Settings
 
-Given = TypeVar("Given")
+Given = TypeVar("Given", bound=Settings)
 Result = TypeVar("Result")
 
 _DELTA = {
@@ -44,12 +47,23 @@ _RUNTIME = {
 
 
 def with_session(work: Callable[[SparkSession, Given], Result], given: Given) -> Result:
-    """Do the work on the active session, or on a local one that is stopped again."""
+    """Do the work on the active session, or on a local one that is stopped again.
+
+    Raises:
+        BrokenOffError: what came from outside, as one sentence; its cause is the error itself.
+    """
     spark, ours = get_session()
     try:
         return work(spark, given)
+    except (UserError, FailedRowsError):
+        raise
+    except Exception as error:
+        told = broken_off(error, given, _answers(spark))
+        if told is None:
+            raise
+        raise told from error
     finally:
-        if ours:
+        if ours and _answers(spark):
             spark.stop()
 
 
@@ -73,6 +87,16 @@ def get_session(extra: Mapping[str, str] | None = None) -> tuple[SparkSession, b
     # Spark's workers take `python3` from the PATH unless told: often not this environment.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     return _local_session(extra or {}), True
+
+
+def _answers(spark: SparkSession) -> bool:
+    """Whether the JVM is there; of Spark Connect's server it is not asked."""
+    if is_remote():
+        return True
+    try:
+        return bool(spark.sparkContext._jvm.java.lang.System.nanoTime())  # type: ignore[union-attr]
+    except Exception:
+        return False
 
 
 def _submitted() -> bool:

@@ -4,7 +4,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ class Store:
     spark: SparkSession
     target: str
     is_folder: bool
+    _whole: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     @classmethod
     def open(cls, spark: SparkSession, target: str) -> "Store":
@@ -86,8 +87,13 @@ class Store:
 
     def create(self, table: str) -> None:
         """Create the table with its comments, constraints and clustering, if it is not there."""
-        if self.exists(table):
-            return
+        if not self.exists(table):
+            self._create(table)
+        elif table not in self._whole:  # a run that was killed may have left out the constraints
+            self._constrain(table, self._properties(table))
+        self._whole.add(table)
+
+    def _create(self, table: str) -> None:
         definition = TABLES[table]
         clustering = f"CLUSTER BY ({', '.join(definition.cluster_by)})"
         create = (
@@ -99,16 +105,22 @@ class Store:
             "'delta.enableDeletionVectors' = 'false', 'instructmining.contract' = '1')"
         )
         _with_retries(lambda: self.spark.sql(create))
-        for name, condition in definition.constraints:
-            self._constrain(table, name, condition)
+        self._constrain(table, {})
 
-    def _constrain(self, table: str, name: str, condition: str) -> None:
-        added = f"ALTER TABLE {self.sql_name(table)} ADD CONSTRAINT {name} CHECK ({condition})"
-        try:
-            _with_retries(lambda: self.spark.sql(added))
-        except Exception as error:
-            if "ALREADY_EXISTS" not in str(error):  # a run that began at the same time was first
-                raise
+    def _constrain(self, table: str, properties: Mapping[str, str]) -> None:
+        for name, condition in TABLES[table].constraints:
+            if f"delta.constraints.{name}" in properties:
+                continue
+            add = f"ALTER TABLE {self.sql_name(table)} ADD CONSTRAINT {name} CHECK ({condition})"
+            try:
+                _with_retries(lambda add=add: self.spark.sql(add))  # type: ignore[misc]
+            except Exception as error:
+                if "ALREADY_EXISTS" not in str(error):  # a run that began at the same time
+                    raise
+
+    def _properties(self, table: str) -> dict[str, str]:
+        detail: Any = self.spark.sql(f"DESCRIBE DETAIL {self.sql_name(table)}").first()
+        return dict(detail.properties)
 
     def append(
         self, rows: DataFrame, table: str, transaction: str, about: Mapping[str, Any],

@@ -3,13 +3,14 @@
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
 
 from instructmining import __version__
-from instructmining.errors import FailedRowsError, UserError, cause
+from instructmining.errors import BrokenOffError, FailedRowsError, UserError, cause
 from instructmining.settings import STAGES, Settings, load_settings
 from jobs.erase_command import erase
 from jobs.evaluate_command import evaluate
@@ -145,6 +146,8 @@ def console(argv: Sequence[str] | None = None) -> None:
         _fail(str(error), 2)
     except FailedRowsError as error:
         _fail(str(error), 1)
+    except BrokenOffError as error:
+        _fail(f"{error} (the whole report: {_full_report()})", 1)
     except KeyboardInterrupt:
         _fail("interrupted: what was committed stays, run again to go on", 130)
     except Exception as error:
@@ -192,8 +195,8 @@ def _full_report() -> Path:
     """Write the error at hand, with what Spark says of it, behind what the JVM has logged."""
     from instructmining.session import jvm_log
 
-    with jvm_log().open("a", encoding="utf-8") as log:
-        traceback.print_exc(file=log)
+    with suppress(OSError), jvm_log().open("a", encoding="utf-8") as log:
+        traceback.print_exc(file=log)  # the disk may be what is full
     return jvm_log()
 
 

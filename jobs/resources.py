@@ -11,6 +11,7 @@ from typing import Any
 from instructmining.errors import UserError
 from instructmining.models import ResolvedModel
 from instructmining.settings import Knn, Measure
+from instructmining.weight_files import tensors_of
 from udfs.device import choose_device, default_token_budget, resolve_dtype
 
 Conf = Mapping[str, str]  # Spark's settings
@@ -205,19 +206,9 @@ def parameters_of(model: ResolvedModel) -> int:
             "transformers where you trust it and call save_pretrained"
         )
     shapes: Iterable[Any] = (
-        tensor["shape"]
-        for file in files
-        for name, tensor in _header(file).items()
-        if name != "__metadata__"
+        tensor["shape"] for file in files for tensor in tensors_of(file).values()
     )
     return sum(math.prod(shape) for shape in shapes)
-
-
-def _header(file: Path) -> dict[str, Any]:
-    """The names and shapes of a safetensors file: a length in 8 bytes, then JSON."""
-    with file.open("rb") as opened:
-        header: dict[str, Any] = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
-    return header
 
 
 def _working(model: ResolvedModel, place: Place, budget: int | None) -> int:

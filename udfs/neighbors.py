@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import faiss
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from pyspark import SparkFiles, TaskContext
 from pyspark.sql import DataFrame, SparkSession
 
+from instructmining.errors import UserError
 from instructmining.settings import Knn
 from udfs.arrow import distance_lists
 from udfs.device import limit_threads
@@ -101,8 +103,12 @@ def _sent(spark: SparkSession, name: str, files: str | None, write: Callable[[st
     """The path of a shared file, or the name of a file sent to every node."""
     folder = Path(files) / "index" if files else Path(tempfile.mkdtemp())
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / name
-    write(str(path))
+    path, part = folder / name, folder / f".{uuid4().hex}.{name}"
+    try:  # by its name it is there as a whole: another run may be reading it
+        write(str(part))
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
     if files:
         return str(path)
     spark.sparkContext.addFile(str(path))
@@ -122,10 +128,18 @@ def _arrived(carrier: Any, version: str) -> Any:
 def _opened(carrier: Any) -> Any:
     if isinstance(carrier, str):
         path = carrier if Path(carrier).is_absolute() else SparkFiles.get(carrier)
-        if path.endswith(".faiss"):
-            return faiss.read_index(path, faiss.IO_FLAG_MMAP_IFC)
-        return build_index(np.load(path, mmap_mode="c"), exact=True)  # "c": torch wants it writable
+        try:
+            return _mapped(path)
+        except (OSError, ValueError, RuntimeError) as error:  # FAISS: RuntimeError
+            raise UserError(f"the neighbours' index {path} is lost or damaged ({error}): run the "
+                            "same command again, which writes it anew") from None  # fmt: skip
     found = carrier.value
     if found.dtype == np.uint8:
         return faiss.deserialize_index(found)
     return build_index(found, exact=True)
+
+
+def _mapped(path: str) -> Any:
+    if path.endswith(".faiss"):
+        return faiss.read_index(path, faiss.IO_FLAG_MMAP_IFC)
+    return build_index(np.load(path, mmap_mode="c"), exact=True)  # "c": torch wants it writable

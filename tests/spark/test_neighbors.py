@@ -53,6 +53,28 @@ def test_a_pool_mapped_from_a_file_gives_the_same_distances(spark, vectors, alon
     np.testing.assert_array_equal(shared, alone)
 
 
+@pytest.mark.parametrize("limits", [{}, {"exact_up_to": 100}], ids=["pool", "graph"])
+def test_an_index_that_is_lost_or_damaged_gives_no_distance_and_is_written_anew(
+    spark, vectors, tmp_path, limits
+):
+    settings, version = Knn(broadcast_up_to_mb=0, **limits), f"lost-{len(limits)}"
+
+    def distances():
+        found, _ = neighbors_of_pool(spark, IDS, vectors, None, settings, version, str(tmp_path))
+        return found
+
+    for damage in (lambda file: file.unlink(), lambda file: file.write_bytes(b"no index")):
+        found = distances()
+        [file] = (tmp_path / "index").iterdir()  # as a whole: no part beside it
+        damage(file)
+        with pytest.raises(Exception, match=r"UserError: the neighbours' index .* lost or damaged"):
+            found.collect()
+    whole = {row.example_id: row.distances for row in distances().collect()}
+    assert len(whole) == ROWS
+    again, _, _ = searched(spark, vectors, f"{version}-again", broadcast_up_to_mb=0, **limits)
+    np.testing.assert_array_equal([whole[each] for each in IDS], again)
+
+
 @pytest.mark.parametrize("limit_mb", [512, 0])
 def test_beyond_the_exact_size_a_graph_is_searched_and_says_its_recall(
     spark, vectors, alone, limit_mb, tmp_path

@@ -124,6 +124,21 @@ def test_the_table_refuses_rows_outside_the_contract(
         store.append(rows, "stage_values", "t", {})
 
 
+def test_a_table_that_a_killed_run_left_without_its_constraints_gets_them(
+    spark: SparkSession, store_path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as killed:  # between the creation and what follows it
+        killed.setattr(Store, "_constrain", lambda *_: None)
+        Store.open(spark, store_path).create("stage_values")
+    store = Store.open(spark, store_path)
+    wrong = measured(spark, "a").withColumn("status", F.lit("fine"))
+    with pytest.raises(Exception, match=r"(?i)constraint"):
+        store.append(wrong, "stage_values", "run/a", {})
+    before = store.version("stage_values")
+    Store.open(spark, store_path).create("stage_values")
+    assert store.version("stage_values") == before  # a table that is whole is left as it is
+
+
 def test_every_column_has_a_comment_and_the_commit_says_who_wrote_it(
     spark: SparkSession, store_path: str
 ) -> None:

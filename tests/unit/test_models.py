@@ -4,7 +4,9 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from instructmining.errors import UserError
 from instructmining.models import ModelSpec, load_model_list, locate, resolve
@@ -14,7 +16,7 @@ from instructmining.models import ModelSpec, load_model_list, locate, resolve
 def folder(tmp_path: Path) -> Path:
     made = tmp_path / "model"
     made.mkdir()
-    (made / "model.safetensors").write_bytes(b"weights")
+    save_file({"weights": np.ones(2, np.float32)}, made / "model.safetensors")
     (made / "tokenizer.json").write_text("{}")
     (made / "config.json").write_text(json.dumps({"layers": 2, "transformers_version": "5.0"}))
     (made / "README.md").write_text("a card")
@@ -29,7 +31,7 @@ def fingerprint(folder: Path, **changes: object) -> str:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda f: (f / "model.safetensors").write_bytes(b"other weights"),
+        lambda f: save_file({"weights": np.zeros(2, np.float32)}, f / "model.safetensors"),
         lambda f: (f / "tokenizer.json").write_text('{"other": 1}'),
         lambda f: (f / "config.json").write_text('{"layers": 3}'),
     ],

@@ -1,0 +1,91 @@
+"""What ends a run from outside — a full disk, a killed process — told in one sentence."""
+
+import errno
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from instructmining.errors import BrokenOffError
+from instructmining.settings import Settings
+
+_REMEDY = "what was committed stays: run the same command again to go on"
+_FULL = ("No space left on device", "database or disk is full", "Disk quota exceeded")
+_FULL_CODES = (errno.ENOSPC, errno.EDQUOT)
+_EXECUTORS = ("ExecutorLostFailure", "Executor heartbeat timed out", "SparkContext was shut down",
+              "SparkContext has been shutdown")  # fmt: skip
+_WORKER = ("Python worker exited unexpectedly", "Python worker failed to connect back")
+_CAUSES = 10  # of an error, at most
+
+
+def broken_off(
+    error: BaseException, settings: Settings, jvm_answers: bool
+) -> BrokenOffError | None:
+    """The sentence for an error that neither the settings nor the data are to blame for.
+
+    Args:
+        error: what a program raised.
+        settings: name the places that it writes to.
+        jvm_answers: whether the driver's JVM is still there.
+
+    Returns:
+        None where the error is of another kind.
+    """
+    told = _told(error, settings, jvm_answers)
+    return BrokenOffError(f"{told}; {_REMEDY}") if told else None
+
+
+def _told(error: BaseException, settings: Settings, jvm_answers: bool) -> str | None:
+    if not jvm_answers:
+        return ("the JVM that Spark's driver is ended under this run (killed, or out of memory: "
+                "raise spark.driver.memory)")  # fmt: skip
+    causes = list(_causes(error))
+    text = "\n".join(f"{each}\n{getattr(each, '_stackTrace', '')}" for each in causes)
+    if any(getattr(each, "errno", None) in _FULL_CODES for each in causes) or _has(text, _FULL):
+        return _full(settings)
+    if _has(text, _EXECUTORS):
+        return ("executors of this run ended again and again, or its application was ended "
+                "(killed, or out of memory: see the cluster's log)")  # fmt: skip
+    if _has(text, _WORKER):
+        return ("a Python worker ended while it measured (killed, or out of memory: give it fewer "
+                "tasks at a time, or a lower measure.token_budget)")  # fmt: skip
+    return None
+
+
+def _full(settings: Settings) -> str:
+    """Which disk it is, as far as can be seen from here: the one with the least left."""
+    left = {name: shutil.disk_usage(_existing(path)).free for name, path in _places(settings)}
+    name = min(left, key=lambda each: left[each])
+    return (f"no space is left on a disk: {name} has {left[name] / 2**20:,.1f} MiB (on a cluster "
+            "it may be an executor's, see spark.local.dir); make room there")  # fmt: skip
+
+
+def _places(settings: Settings) -> Iterator[tuple[str, Path]]:
+    """The local folders that a run writes to, by the words a user knows them by."""
+    yield f"--store {settings.store}", _local(settings.store)
+    named = {"--files": settings.files, "--export": settings.export.to,
+             "--tracking-uri": settings.tracking.uri.removeprefix("sqlite:///")}  # fmt: skip
+    for option, place in named.items():
+        if place and "://" not in place and not place.startswith(("dbfs:", "table:")):
+            yield f"{option} {place}", _local(place)
+    yield f"the folder of temporary files {tempfile.gettempdir()}", Path(tempfile.gettempdir())
+
+
+def _local(place: str) -> Path:
+    return Path(place.removeprefix("file:")).expanduser().absolute()
+
+
+def _existing(path: Path) -> Path:
+    return next(each for each in (path, *path.parents) if each.exists())
+
+
+def _has(text: str, signs: tuple[str, ...]) -> bool:
+    return any(sign in text for sign in signs)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    for _ in range(_CAUSES):
+        if error is None:
+            return
+        yield error
+        error = error.__cause__ or error.__context__
