@@ -67,7 +67,6 @@ campaign: setup ## ten minutes and more of property tests on what reads files
 
 soak: setup ## the reliability suite: kills, a full disk, lost and damaged files, two writers; many minutes
 	$(BIN)/python -m pytest -q -m '' tests/soak tests/spark/test_two_runs.py \
-	  tests/spark/test_kill_and_resume.py \
 	  "tests/spark/test_neighbors.py::test_an_index_that_is_lost_or_damaged_gives_no_distance_and_is_written_anew"
 
 lint: setup ## style

@@ -16,7 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -36,12 +37,14 @@ _ROWS = re.compile(r"measured by models in this run: ([\d,]+) rows")
 
 @dataclass
 class Program:
-    """`score` on one file, into whichever store."""
+    """`score` on one file or folder, into whichever store."""
 
     rows: Path
     models: Path
     chunk_rows: int
     log: Path
+    options: tuple[str, ...] = ()  # further ones of the command
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def start(self, store: Path) -> subprocess.Popen[bytes]:
         """Start it as the leader of its own process group."""
@@ -49,10 +52,10 @@ class Program:
             sys.executable, "-m", "jobs.score", str(self.rows), "--store", str(store),
             "--models", str(self.models), "--set", f"measure.chunk_rows={self.chunk_rows}",
             "--set", "measure.dtype=float32", "--rule", "paper-v1",
-            "--tracking-uri", f"sqlite:///{self.log.with_suffix('.db')}",
+            "--tracking-uri", f"sqlite:///{self.log.with_suffix('.db')}", *self.options,
         ]  # fmt: skip
         given = {"SPARK_MASTER": f"local[{SLOTS}]", "PYTHONPATH": str(ROOT),
-                 witness.FILE: str(witness_of(store))}  # fmt: skip
+                 witness.FILE: str(witness_of(store)), **self.environment}  # fmt: skip
         with self.log.open("wb") as log:
             return subprocess.Popen(command, cwd=ROOT, env={**os.environ, **given}, stdout=log,
                                     stderr=subprocess.STDOUT, start_new_session=True)  # fmt: skip
@@ -60,7 +63,7 @@ class Program:
     def finish(self, store: Path) -> int:
         """Run it to its end; return how many rows its summary says were measured."""
         code = self.start(store).wait()
-        text = self.log.read_text(encoding="utf-8")
+        text = self.said()
         found = _ROWS.search(text)
         if code or not found:
             raise RuntimeError(f"score ended with {code}:\n{text[-3000:]}")
@@ -71,21 +74,15 @@ class Program:
         process = self.start(store)
         while commits(store) < commits_before:
             if process.poll() is not None:
-                text = self.log.read_text(encoding="utf-8")
-                raise RuntimeError(f"score ended before it was killed:\n{text[-3000:]}")
+                raise RuntimeError(f"score ended before it was killed:\n{self.said()[-3000:]}")
             time.sleep(0.02)
         time.sleep(delay)
-        # Spark's Python daemon leads a group of its own: it has to be named to die at once too.
-        family = [
-            psutil.Process(process.pid),
-            *psutil.Process(process.pid).children(recursive=True),
-        ]
-        os.killpg(process.pid, signal.SIGKILL)
-        for member in family[1:]:
-            _kill(member)
-        process.wait()
-        psutil.wait_procs(family[1:], timeout=30)
-        return f"{len(family)} processes, {delay:.2f} s after commit {commits(store)}"
+        ended = kill_family(process)
+        return f"{ended} processes, {delay:.2f} s after commit {commits(store)}"
+
+    def said(self) -> str:
+        """What it printed, until now or to its end."""
+        return self.log.read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -152,9 +149,28 @@ def run(folder: Path, rows: int, chunk_rows: int, models: str, seed: int) -> Out
     )  # fmt: skip
 
 
-def commits(store: Path) -> int:
-    """Commits to the tables that hold measurements."""
-    return sum(len(list((store / table / "_delta_log").glob("*.json"))) for table in _MEASURING)
+def kill_family(process: subprocess.Popen[bytes]) -> int:
+    """SIGKILL a process with all it started, at once; how many they were."""
+    leader = psutil.Process(process.pid)
+    started = leader.children(recursive=True)
+    os.killpg(process.pid, signal.SIGKILL)
+    # Spark's Python daemon leads a group of its own: it has to be named to die at once too.
+    for member in started:
+        kill(member)
+    process.wait()
+    psutil.wait_procs(started, timeout=30)
+    return 1 + len(started)
+
+
+def kill(process: psutil.Process) -> None:
+    """SIGKILL a process that may have ended meanwhile."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.kill()
+
+
+def commits(store: Path, tables: Sequence[str] = _MEASURING) -> int:
+    """Commits to the tables, by default to those that hold measurements."""
+    return sum(len(list((store / table / "_delta_log").glob("*.json"))) for table in tables)
 
 
 def witness_of(store: Path) -> Path:
@@ -169,11 +185,6 @@ def _with_witness(models: str, target: Path) -> Path:
     listed["classifiers"] = {**listed["classifiers"], "witness": spec}
     target.write_text(yaml.safe_dump(listed), encoding="utf-8")
     return target
-
-
-def _kill(process: psutil.Process) -> None:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        process.kill()
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ def broken_off(
     Args:
         error: what a program raised.
         settings: name the places that it writes to.
-        jvm_answers: whether the driver's JVM is still there.
+        jvm_answers: whether the driver's JVM is there.
 
     Returns:
         None where the error is of another kind.
@@ -36,13 +36,13 @@ def broken_off(
 
 
 def _told(error: BaseException, settings: Settings, jvm_answers: bool) -> str | None:
-    if not jvm_answers:
-        return ("the JVM that Spark's driver is ended under this run (killed, or out of memory: "
-                "raise spark.driver.memory)")  # fmt: skip
     causes = list(_causes(error))
-    text = "\n".join(f"{each}\n{getattr(each, '_stackTrace', '')}" for each in causes)
+    text = "\n".join(map(_words, causes))
     if any(getattr(each, "errno", None) in _FULL_CODES for each in causes) or _has(text, _FULL):
         return _full(settings)
+    if not jvm_answers:
+        return ("the JVM of Spark's driver ended under this run (killed, or out of memory: raise "
+                "spark.driver.memory)")  # fmt: skip
     if _has(text, _EXECUTORS):
         return ("executors of this run ended again and again, or its application was ended "
                 "(killed, or out of memory: see the cluster's log)")  # fmt: skip
@@ -77,6 +77,14 @@ def _local(place: str) -> Path:
 
 def _existing(path: Path) -> Path:
     return next(each for each in (path, *path.parents) if each.exists())
+
+
+def _words(error: BaseException) -> str:
+    """What it says, with the JVM's own report; py4j asks a JVM for it that may have ended."""
+    try:
+        return f"{error}\n{getattr(error, '_stackTrace', '')}"
+    except Exception:
+        return type(error).__name__
 
 
 def _has(text: str, signs: tuple[str, ...]) -> bool:

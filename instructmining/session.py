@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar
 
+from py4j.protocol import Py4JNetworkError
 from pyspark.sql import SparkSession
 from pyspark.sql.utils import is_remote
 
@@ -52,18 +53,20 @@ def with_session(work: Callable[[SparkSession, Given], Result], given: Given) ->
     Raises:
         BrokenOffError: what came from outside, as one sentence; its cause is the error itself.
     """
-    spark, ours = get_session()
+    spark, ours = None, False
     try:
+        spark, ours = get_session()
         return work(spark, given)
     except (UserError, FailedRowsError):
         raise
     except Exception as error:
-        told = broken_off(error, given, _answers(spark))
+        lost = isinstance(error, ConnectionError | Py4JNetworkError)  # while it was starting
+        told = broken_off(error, given, _answers(spark) if spark is not None else not lost)
         if told is None:
             raise
         raise told from error
     finally:
-        if ours and _answers(spark):
+        if spark is not None and ours and _answers(spark):
             spark.stop()
 
 

@@ -48,16 +48,19 @@ def master(folder):
 
 @contextmanager
 def worker(url, folder, *arguments, **environment):
-    """A worker of one core, that keeps its logs and its executors' folders in `folder`."""
+    """A worker of one core, that keeps its logs and its executors' folders in `folder`.
+
+    Yields its process.
+    """
     log = folder / "worker.log"
     with daemon("worker.Worker", log, "--host", "127.0.0.1", "--cores", "1", "--memory", "2g",
                 "--webui-port", "0", "--work-dir", str(folder / "work"), *arguments, url,
-                **environment):  # fmt: skip
+                **environment) as process:  # fmt: skip
         wait_for("Successfully registered with master", log)
-        yield
+        yield process
 
 
-def wait_for(text, log, seconds=60):
+def wait_for(text, log, seconds=180):
     deadline = time.monotonic() + seconds
     while text not in log.read_text(encoding="utf-8", errors="replace"):
         assert time.monotonic() < deadline, f"no {text!r} in {seconds} s:\n{log.read_text()}"
