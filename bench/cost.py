@@ -27,7 +27,7 @@ SLOPE = "log-log slope of the model stages"
 SHARE = f"share outside the models at {AT:,} rows"
 
 
-def suite(repeats: int, sizes: Sequence[int] = (1_000, 2_000, 4_000)) -> Suite:
+def suite(repeats: int, sizes: Sequence[int] = (1_000, 4_000, 12_000)) -> Suite:
     """A run per size, once: the fit over the sizes shows how far chance goes."""
     with session(_SLOTS) as spark, rows_file(_WARM_UP) as warm:
         started = cpu_seconds()
