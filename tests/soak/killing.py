@@ -30,7 +30,7 @@ class Kill:
 
 def jvms(root: int) -> list[psutil.Process]:
     """Java processes below one."""
-    return [process for process, line, _ in _below(root) if "org.apache.spark.deploy" in line]
+    return [process for process, line, _ in _below(root) if line.split(" ")[0].endswith("java")]
 
 
 def python_workers(root: int) -> list[psutil.Process]:
