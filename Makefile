@@ -66,7 +66,7 @@ campaign: setup ## ten minutes and more of property tests on what reads files
 	  tests/unit/test_row_groups.py
 
 soak: setup ## the reliability suite: kills, a full disk, lost and damaged files, two writers; many minutes
-	$(BIN)/python -m pytest -q -m '' tests/soak tests/spark/test_two_runs.py \
+	$(BIN)/python -m pytest -q -s -m '' tests/soak tests/spark/test_two_runs.py \
 	  "tests/spark/test_neighbors.py::test_an_index_that_is_lost_or_damaged_gives_no_distance_and_is_written_anew"
 
 lint: setup ## style

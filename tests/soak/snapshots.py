@@ -15,6 +15,8 @@ from bench.stored import table
 
 Snapshot = dict[str, pd.DataFrame]  # by table
 
+_ORDER = ("scores", "pool_knn", "embeddings", "stage_values", "fingerprints", "quarantine",
+          "occurrences", "examples")  # fmt: skip
 _POOL = ("examples", "occurrences", "pool_knn", "scores")  # a row for each example
 _NEVER_CHANGED = ("examples", "occurrences", "quarantine", "stage_values", "embeddings")
 _ONE_VERSION = {"pool_knn": "pool_version", "scores": "inputs_version"}
@@ -22,7 +24,7 @@ _ONE_VERSION = {"pool_knn": "pool_version", "scores": "inputs_version"}
 
 def taken(store: Path) -> Snapshot:
     """Every table that is there."""
-    names = [name for name in reversed(KEYS) if DeltaTable.is_deltatable(str(store / name))]
+    names = [name for name in _ORDER if DeltaTable.is_deltatable(str(store / name))]
     return {name: table(store, name) for name in names}
 
 

@@ -77,6 +77,13 @@ class Soak:
         check(self.before, after, [ROWS * part for part in range(1, self.parts + 1)])
         self.before = after
 
+    def add(self, *kills: Kill | None) -> None:
+        """Look once more when the run has ended, and tell what was killed."""
+        self.look()
+        for each in filter(None, kills):
+            self.kills.append(each)
+            print(f"\nkill {len(self.kills)}: {each.victim}, {each.moment}: {each.ended}", end="")
+
     def left(self, victim: str) -> int:
         """How often it is still to be killed."""
         return WANTED[victim] - sum(each.victim == victim for each in self.kills)
@@ -103,9 +110,7 @@ def cluster(tmp_path_factory):
 def test_the_program_with_all_it_started(soak, record_property):
     while soak.left("the program"):
         soak.deliver()
-        made = kill_all_of(soak.program(), soak.store, soak.chance, "the program")
-        soak.look()
-        soak.kills += [made] if made else []
+        soak.add(kill_all_of(soak.program(), soak.store, soak.chance, "the program"))
     record_property("seen", f"{WANTED['the program']} kills: nothing lost, doubled or half done")
 
 
@@ -114,9 +119,8 @@ def test_the_program_with_all_it_started(soak, record_property):
 def test_one_process_of_a_local_run(soak, victim, find, record_property):
     while soak.left(victim):
         soak.deliver()
-        soak.kills += kill_while_it_runs(soak.program(), soak.store, soak.chance, victim, find, 1,
-                                         soak.look)  # fmt: skip
-        soak.look()
+        soak.add(*kill_while_it_runs(soak.program(), soak.store, soak.chance, victim, find, 1,
+                                     soak.look))  # fmt: skip
     record_property("seen", told(soak, victim))
 
 
@@ -128,11 +132,10 @@ def test_one_process_of_a_cluster(soak, cluster, victim, find, record_property):
     daemon, environment = cluster
     while soak.left(victim):
         soak.deliver(5)
-        soak.kills += kill_while_it_runs(
+        soak.add(*kill_while_it_runs(
             soak.program(**environment), soak.store, soak.chance, victim, find,
             soak.left(victim), soak.look, daemon,
-        )  # fmt: skip
-        soak.look()
+        ))  # fmt: skip
     record_property("seen", told(soak, victim))
 
 
