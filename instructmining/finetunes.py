@@ -38,8 +38,8 @@ class Task:
         return _hash([self.fingerprint, self.recipe_json(), dict(self.evaluation), subset, seed])
 
     def recipe_json(self) -> str:
-        """The settings of the finetuning as they are stored."""
-        settings = self.recipe.model_dump() | {"dtype": self.dtype}
+        """The settings of the finetuning as they are stored; not over how many processes it ran."""
+        settings = self.recipe.model_dump(exclude={"gpus_per_run"}) | {"dtype": self.dtype}
         return json.dumps(settings, sort_keys=True)
 
 

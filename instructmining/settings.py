@@ -66,7 +66,7 @@ class Knn(_Settings):
 
 
 class Finetune(_Settings):
-    """How a model is finetuned on a subset; all of it is part of a run's key."""
+    """How a model is finetuned on a subset; all but the last is part of a run's key."""
 
     epochs: int = Field(default=2, ge=1)
     batch_rows: int = Field(default=16, ge=1)  # examples of one step
@@ -77,6 +77,7 @@ class Finetune(_Settings):
     adapter: Literal["auto", "full", "lora"] = "auto"  # auto: LoRA from 3e9 parameters
     lora_rank: int = Field(default=16, ge=1)
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"  # of the weights; masters are float32
+    gpus_per_run: int = Field(default=1, ge=1)  # processes that share one run, a GPU each
 
 
 class Fit(_Settings):

@@ -16,7 +16,7 @@ from instructmining.finetunes import PlannedRun
 from instructmining.settings import Judge
 from jobs.arm_runs import Experiment
 from jobs.candidates import texts_of
-from jobs.finetunes import loaded_finetuner
+from udfs.finetune_task import loaded_finetuner
 from udfs.indicator import task_place
 from udfs.measurement import Conversation
 from udfs.placement import gpu_profile, ship

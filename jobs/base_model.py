@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 from instructmining.errors import UserError
 from instructmining.models import ResolvedModel, resolve
 from instructmining.settings import Settings
-from jobs.resources import is_local, parameters_of, place_of
+from jobs.resources import Place, is_local, parameters_of, place_of
 from udfs.device import choose_device, default_token_budget, resolve_dtype
 from udfs.finetuning import Shape, activation_bytes, adapter_of, training_bytes
 from udfs.placement import model_slots
@@ -44,22 +44,35 @@ def refuse_what_cannot_fit(spark: SparkSession, settings: Settings, base: Resolv
         UserError: they certainly do not fit.
     """
     measure = settings.measure.model_copy(update={"dtype": training_dtype(spark, settings)})
-    place = place_of(dict(spark.conf.getAll), measure, model_slots(spark, measure))
+    conf, processes = dict(spark.conf.getAll), settings.finetune.gpus_per_run
+    place = place_of(conf, measure, model_slots(spark, measure))
     if place is None or place.most is None:
         return
-    count = parameters_of(base)
-    adapter = adapter_of(settings.finetune, count)
-    tokens = measure.token_budget or default_token_budget(place.device)
-    tokens = max(tokens, settings.finetune.max_length)
-    each = training_bytes(count, adapter, place.width)
-    each += activation_bytes(shape_of(base), tokens, adapter, place.width)
-    if (needed := place.copies * each) > place.most:
+    copies = min(place.copies, processes) if processes > 1 and is_local(conf) else place.copies
+    adapter = adapter_of(settings.finetune, parameters_of(base))
+    if (needed := copies * _bytes_of(base, place, settings)) > place.most:
+        held = f"{copies} processes of finetunes" if processes > 1 else f"{copies} finetunes"
         remedy = "" if adapter == "lora" else "finetune.adapter=lora, "
+        remedy += "finetune.gpus_per_run over more GPUs, " if place.device == "cuda" else ""
         raise UserError(
-            f"{place.copies} finetunes of {base.spec.source} at a time ({adapter}) need at least "
+            f"{held} of {base.spec.source} at a time ({adapter}) need at least "
             f"{needed / 2**30:.1f} GiB, but {place.words} is {place.most / 2**30:.1f} GiB: set "
             f"{remedy}a smaller --base or measure.token_budget, or fewer tasks at a time"
         )
+
+
+def _bytes_of(base: ResolvedModel, place: Place, settings: Settings) -> int:
+    """What one process holds at least."""
+    recipe, shape, count = settings.finetune, shape_of(base), parameters_of(base)
+    adapter, processes = adapter_of(recipe, count), recipe.gpus_per_run
+    tokens = settings.measure.token_budget or default_token_budget(place.device)
+    tokens = max(tokens, recipe.max_length)
+    each = training_bytes(count, adapter, place.width, processes)
+    each += activation_bytes(shape, tokens, adapter, place.width)
+    if processes == 1:
+        return each
+    each += count * place.width // shape.layers  # a layer is gathered whole while it is at work
+    return max(each, count * place.width) if place.device == "cpu" else each  # loaded whole
 
 
 def shape_of(model: ResolvedModel) -> Shape:

@@ -8,6 +8,7 @@ import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 
 from instructmining.arms import Pick
+from instructmining.errors import UserError
 from instructmining.evaluation_sets import EvaluationSet, read_evaluation_sets
 from instructmining.finetunes import Task
 from instructmining.models import ResolvedModel, load_model_list, resolve
@@ -22,6 +23,7 @@ from jobs.finetunes import refuse_speculation
 from jobs.judge_answers import check_judge
 from jobs.resources import check_gpus
 from jobs.score import Choice, choose
+from jobs.sharded_finetunes import refuse_what_cannot_be_spread
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,15 @@ def prepare(spark: SparkSession, settings: Settings, stack: ExitStack) -> Setup:
     store = Store.open(spark, settings.store)
     refuse_speculation(spark)
     check_gpus(dict(spark.conf.getAll), settings.measure)
+    refuse_what_cannot_be_spread(spark, settings)
     models = load_model_list(settings.models)
     resolved = {s: resolve(spec, settings.tracking) for s, spec in models.stages.items()}
     choice, base = choose(models, resolved, settings), base_model(settings, resolved)
     refuse_what_cannot_fit(spark, settings, base)
     check_judge(settings.judge, resolved.get("reward"))
+    if settings.finetune.gpus_per_run > 1 and settings.judge.kind != "none":
+        raise UserError("a model that was finetuned over several processes cannot answer prompts "
+                        "here: --judge none, or finetune.gpus_per_run=1")  # fmt: skip
     sets = read_evaluation_sets(spark, settings.evaluate.evaluation)
     embedded = any(m.spec.source.startswith("embedded:") for m in (base, *resolved.values()))
     pool = evaluation_pool(store, settings.pool, choice.rule, sets, settings.evaluate.overlap,

@@ -15,18 +15,16 @@ from instructmining.evaluation_sets import EvaluationSet
 from instructmining.finetunes import PlannedRun, Task, finished
 from instructmining.models import ResolvedModel
 from instructmining.progress import StageProgress, duration
-from instructmining.schemas import TABLES
-from instructmining.settings import Finetune, Measure, Settings
+from instructmining.settings import Settings
 from instructmining.tables import Store
-from udfs.batching import device_is_lost
-from udfs.indicator import task_place
+from jobs.resources import tasks_at_once
+from jobs.sharded_finetunes import Given, runs_at_once, sharded_rows
+from udfs.finetune_task import SCHEMA, as_arrow, finetuned
 from udfs.measurement import Conversation
-from udfs.placement import gpu_profile, model_slots, received, ship
+from udfs.placement import gpu_profile, model_slots, ship
 
 _WAVE_SECONDS = 60.0  # a wave of short runs lasts about this long: what a kill costs at most
 _ATTEMPTS = 2
-_COLUMNS = TABLES["finetuning_runs"].columns
-_SCHEMA = ", ".join(f"`{column.name}` {column.type}" for column in _COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -139,7 +137,10 @@ class _Waves:
         self.store, self.task, self.texts = store, task, texts
         self.measure = settings.measure.model_copy(update={"dtype": task.dtype})
         self.recipe, self.run_id, self.purpose = settings.finetune, run_id, purpose
-        self.slots = model_slots(spark, self.measure)
+        self.processes = settings.finetune.gpus_per_run
+        conf = dict(spark.conf.getAll)
+        tasks = tasks_at_once(conf, self.measure, model_slots(spark, self.measure))
+        self.slots = runs_at_once(conf, self.processes, tasks)
         self.profile = gpu_profile(spark, self.measure)
         self.model = ship(spark, model)
         self.sets = spark.sparkContext.broadcast({s.name: s.conversations for s in sets})
@@ -153,7 +154,7 @@ class _Waves:
         return self.pace > 0
 
     def width(self) -> int:
-        """Runs of the next wave: one per slot, several where they are short."""
+        """Runs of the next wave: as many as at a time, several times that where they are short."""
         if not self.calibrated:
             return self.slots
         return self.slots * max(1, int(_WAVE_SECONDS / self.each))
@@ -164,7 +165,7 @@ class _Waves:
 
     def gpu_hours(self, runs: Sequence[PlannedRun]) -> str:
         """`, 1.5 GPU hours` where the tasks own GPUs."""
-        hours = self.estimate(runs) * self.slots / 3600
+        hours = self.estimate(runs) * self.slots * self.processes / 3600
         return f", {hours:.2g} GPU hours" if self.profile is not None else ""
 
     def too_late(self, wave: Sequence[PlannedRun], spent: float, minutes: float | None) -> bool:
@@ -175,11 +176,8 @@ class _Waves:
 
     def run(self, wave: Sequence[PlannedRun]) -> dict[str, str]:
         """Run and commit one wave; the reasons of the runs that failed, by key."""
-        name = hashlib.sha256("".join(run.key for run in wave).encode()).hexdigest()[:16]
         started = time.monotonic()
-        transaction = f"{self.run_id}/finetune/{name}/{time.monotonic_ns()}"
-        self.store.append(self._finetuned(wave), "finetuning_runs", transaction,
-                          {"run_id": self.run_id})  # fmt: skip
+        (self._spread if self.processes > 1 else self._packed)(wave)
         self._learn(wave, time.monotonic() - started)
         stored = self.store.read("finetuning_runs").where(f"run_id = '{self.run_id}'")
         keys = {run.key for run in wave}
@@ -210,73 +208,38 @@ class _Waves:
             "mix": list(run.mix.items()),
         }  # fmt: skip
 
-    def _finetuned(self, wave: Sequence[PlannedRun]) -> DataFrame:
+    def _packed(self, wave: Sequence[PlannedRun]) -> None:
+        """A run per task; the wave is one commit."""
         spark = self.store.spark
-        given = spark.sparkContext.broadcast(
-            [(self._described(run), [self.texts[i] for i in run.ids]) for run in wave]
-        )
+        given = spark.sparkContext.broadcast(self._given(wave))
         model, measure, recipe, sets = self.model, self.measure, self.recipe, self.sets
 
         def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             for batch in batches:
                 for number in batch["id"].to_pylist():
                     about, rows = given.value[number]
-                    row = _finetune(model, measure, recipe, rows, sets.value, about["seed"])
-                    yield _as_arrow(about | row)
+                    row = finetuned(model, measure, recipe, rows, sets.value, about["seed"])
+                    yield as_arrow(about | row)
 
         tasks = spark.range(0, len(wave), 1, len(wave))
-        return tasks.mapInArrow(work, _SCHEMA, profile=self.profile)
+        self._append(tasks.mapInArrow(work, SCHEMA, profile=self.profile),
+                     "".join(run.key for run in wave))  # fmt: skip
+
+    def _spread(self, wave: Sequence[PlannedRun]) -> None:
+        """Several tasks per run; every run is a commit."""
+        rows = sharded_rows(self.store.spark, self._given(wave), self.model, self.measure,
+                            self.recipe, self.sets, self.slots, self.profile)  # fmt: skip
+        for row in rows:
+            self._append(self.store.spark.createDataFrame(row), row["run_key"][0].as_py())
+
+    def _given(self, wave: Sequence[PlannedRun]) -> list[Given]:
+        return [(self._described(run), [self.texts[i] for i in run.ids]) for run in wave]
+
+    def _append(self, rows: DataFrame, what: str) -> None:
+        name = hashlib.sha256(what.encode()).hexdigest()[:16]
+        transaction = f"{self.run_id}/finetune/{name}/{time.monotonic_ns()}"
+        self.store.append(rows, "finetuning_runs", transaction, {"run_id": self.run_id})
 
 
 def _characters(conversation: Conversation) -> int:
     return sum(len(message["content"]) for message in conversation)
-
-
-def _finetune(
-    model: ResolvedModel, measure: Measure, recipe: Finetune, rows: Sequence[Conversation],
-    sets: Mapping[str, Sequence[Conversation]], seed: int,
-) -> dict[str, Any]:  # fmt: skip
-    """One run in this process; what breaks in it is its reason, not the end of the wave."""
-    device, dtype = task_place(measure)
-    row: dict[str, Any] = {"device": f"{device} {dtype}", "status": "ok"}
-    try:
-        outcome = loaded_finetuner(model, device, dtype, measure.token_budget, recipe).run(
-            rows, sets, seed
-        )
-    except Exception as error:
-        if device_is_lost(error):
-            raise
-        return row | {"status": "failed", "reason": f"{type(error).__name__}: {error}"[:500]}
-    return row | {
-        "losses": list(outcome.losses.items()), "tokens": outcome.tokens, "steps": outcome.steps,
-        "train_loss": None if outcome.train_loss != outcome.train_loss else outcome.train_loss,
-        "read_tokens": outcome.read, "unused": outcome.unused, "seconds": outcome.seconds,
-    }  # fmt: skip
-
-
-_LOADED: dict[tuple[str, ...], Any] = {}  # at most one model per process
-
-
-def loaded_finetuner(
-    model: ResolvedModel, device: str, dtype: str, budget: int | None, recipe: Finetune
-) -> Any:
-    """The process's finetuner of this base model and recipe, made on first use."""
-    from udfs.device import default_token_budget
-    from udfs.finetuning import Finetuner
-
-    key = (model.fingerprint, device, dtype, str(budget), recipe.model_dump_json())
-    if key not in _LOADED:
-        _LOADED.clear()
-        _LOADED[key] = Finetuner(
-            model.spec, received(model.folder), device, dtype,
-            budget or default_token_budget(device), recipe,
-        )  # fmt: skip
-    return _LOADED[key]
-
-
-def _as_arrow(row: dict[str, Any]) -> pa.RecordBatch:
-    types = {"MAP<STRING, DOUBLE>": pa.map_(pa.string(), pa.float64()), "BIGINT": pa.int64(),
-             "DOUBLE": pa.float64(), "STRING": pa.string()}  # fmt: skip
-    return pa.RecordBatch.from_pydict(
-        {each.name: pa.array([row.get(each.name)], types[each.type]) for each in _COLUMNS}
-    )

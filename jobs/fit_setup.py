@@ -16,6 +16,7 @@ from jobs.base_model import base_model, refuse_what_cannot_fit, training_dtype
 from jobs.candidates import Candidates, gather
 from jobs.finetunes import refuse_speculation
 from jobs.resources import check_gpus
+from jobs.sharded_finetunes import refuse_what_cannot_be_spread
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ def prepare(spark: SparkSession, settings: Settings) -> Setup:
     fit, store = settings.fit, Store.open(spark, settings.store)
     refuse_speculation(spark)
     check_gpus(dict(spark.conf.getAll), settings.measure)
+    refuse_what_cannot_be_spread(spark, settings)
     models = load_model_list(settings.models)
     resolved = {s: resolve(spec, settings.tracking) for s, spec in models.stages.items()}
     measured = Measured(models, {s: m.fingerprint for s, m in resolved.items()}, settings.knn)

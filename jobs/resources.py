@@ -185,11 +185,25 @@ def _tasks_of_executor(conf: Conf, measure: Measure) -> int | None:
     if cores is None:
         return None
     tasks = cores // (_number(conf, "spark.task.cpus") or 1)
-    gpus = _number(conf, "spark.executor.resource.gpu.amount")
-    share = max(measure.gpu_amount, _number(conf, "spark.task.resource.gpu.amount") or 0.0)
-    if gpus and share and measure.device != "cpu":
-        tasks = min(tasks, gpus // share)
+    share = gpu_share(conf, measure)
+    if share:
+        tasks = min(tasks, (_number(conf, "spark.executor.resource.gpu.amount") or 0) // share)
     return max(1, int(tasks))
+
+
+def tasks_at_once(conf: Conf, measure: Measure, cores: int) -> int:
+    """Tasks of a model stage at a time on so many cores, where GPUs may be fewer."""
+    tasks = None if is_local(conf) else _tasks_of_executor(conf, measure)
+    if tasks is None:
+        return cores
+    return max(1, cores // int(conf["spark.executor.cores"])) * tasks
+
+
+def gpu_share(conf: Conf, measure: Measure) -> float:
+    """GPUs of a task of a model stage; 0 where executors own none, or none is used."""
+    if measure.device == "cpu" or "spark.executor.resource.gpu.amount" not in conf:
+        return 0.0
+    return max(measure.gpu_amount, _number(conf, "spark.task.resource.gpu.amount") or 0.0)
 
 
 def parameters_of(model: ResolvedModel) -> int:

@@ -5,6 +5,7 @@ partition number, the visible-devices variable), so that the choice is tested wi
 Importing this module imports no torch: stages without a neural model never pay for it.
 """
 
+import ctypes
 import logging
 import os
 from collections.abc import Sequence
@@ -114,6 +115,22 @@ def limit_threads(cpus: int) -> None:
     os.environ["RAYON_NUM_THREADS"] = str(cpus)  # read once, at the first parallel tokenisation
     os.environ["TOKENIZERS_PARALLELISM"] = "true" if cpus > 1 else "false"
     torch.set_num_threads(cpus)
+
+
+def keep_few_primitives() -> None:
+    """Before a process that trains computes anything: bound what oneDNN keeps of its kernels.
+
+    It makes one per shape, about half a megabyte each, and keeps 1,024; batches of texts have new
+    shapes all the time, so that few are met again.
+    """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
+
+
+def return_freed_memory() -> None:
+    """Hand freed memory back to the system: glibc keeps the gaps that varying shapes leave."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc alone
+    if trim is not None:
+        trim(0)
 
 
 def _cuda_count() -> int:

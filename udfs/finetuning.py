@@ -22,6 +22,7 @@ from instructmining.models import ModelSpec
 from instructmining.settings import Finetune
 from udfs.batching import token_batches
 from udfs.conversations import defects
+from udfs.device import keep_few_primitives, return_freed_memory
 from udfs.masters import Masters
 from udfs.measurement import Conversation
 from udfs.perplexity import Counted, TokenLogLoss, behind_prompt
@@ -66,6 +67,7 @@ class Finetuner:
         self, spec: ModelSpec, folder: str, device: str, dtype: str, token_budget: int,
         recipe: Finetune,
     ):  # fmt: skip
+        keep_few_primitives()
         self.tokenizer = load_tokenizer(folder, spec)
         self.template = Template(spec.template, self.tokenizer)
         self.start = start_token(self.tokenizer)
@@ -78,7 +80,7 @@ class Finetuner:
         self.max_length = min(recipe.max_length, position_limit(self.model))
         if self.adapter == "lora":
             _inject_lora(self.model, recipe.lora_rank)
-        self.initial = {n: p.detach().cpu().clone() for n, p in self._trainable()}
+        self.initial: dict[str, torch.Tensor] = {}
         self.texts: dict[str, list[Counted]] = {}
 
     def run(self, rows: Sequence[Conversation], evaluations: Evaluations, seed: int) -> Outcome:
@@ -95,6 +97,7 @@ class Finetuner:
         texts = self._counted(rows)
         losses, steps = self._train(texts, seed) if texts else ([], 0)
         measured = {name: self.evaluate(name, given) for name, given in evaluations.items()}
+        return_freed_memory()
         _refuse_broken([loss for loss, _ in measured.values()])
         epochs = self.recipe.epochs
         return Outcome(
@@ -115,11 +118,14 @@ class Finetuner:
             raise UserError(f"evaluation set {name} has no response token within "
                             f"finetune.max_length={self.max_length}")  # fmt: skip
         self.model.eval()
+        return self._mean_loss(texts), sum(sum(text.counted) for text in texts)
+
+    def _mean_loss(self, texts: Sequence[Counted]) -> float:
         counts = np.array([sum(text.counted) for text in texts])
         means = np.empty(len(texts))
         for batch in token_batches([len(text.ids) for text in texts], self.token_budget):
             means[batch] = self.log_loss.means([texts[i] for i in batch])
-        return float(means @ counts / counts.sum()), int(counts.sum())
+        return float(means @ counts / counts.sum())
 
     def _train(self, texts: list[Counted], seed: int) -> tuple[list[float], int]:
         generator, size = np.random.default_rng(seed), self.recipe.batch_rows
@@ -165,6 +171,8 @@ class Finetuner:
         return ((n, p) for n, p in self.model.named_parameters() if p.requires_grad)
 
     def _restore(self) -> None:
+        if not self.initial:
+            self.initial = {n: p.detach().cpu().clone() for n, p in self._trainable()}
         with torch.no_grad():
             for name, parameter in self._trainable():
                 parameter.copy_(self.initial[name])
@@ -191,18 +199,20 @@ def default_rate(adapter: str, parameters: int) -> float:
     return 3e-4 if parameters < _SMALL_BELOW else 2e-5
 
 
-def training_bytes(parameters: int, adapter: str, width: int) -> int:
+def training_bytes(parameters: int, adapter: str, width: int, processes: int = 1) -> int:
     """Weights, gradients, masters and AdamW's two moments of one run, without activations.
 
     Args:
         parameters: of the base model.
         adapter: `full` or `lora`, whose own parameters are taken as 1 % of the model's.
         width: bytes of one weight.
+        processes: that share the run; then of one of them.
     """
     trained = parameters if adapter == "full" else parameters // 100
-    # A gradient and the start of the next run in the weights' width; master, its gradient and two
-    # moments in float32.
-    return parameters * width + trained * (2 * width + 16)
+    # A gradient in the weights' width; master, its gradient and two moments in float32; and, in a
+    # process that runs more than once, the start of the next run.
+    each = trained * (width + 16) + parameters * width
+    return each + trained * width if processes == 1 else each // processes
 
 
 class Shape(NamedTuple):
@@ -231,6 +241,7 @@ def _inject_lora(model: Any, rank: int) -> None:
     except ModuleNotFoundError:
         raise UserError("LoRA needs peft: pip install 'instructmining[fit]', or set "
                         "finetune.adapter=full") from None  # fmt: skip
+    torch.manual_seed(0)  # the adapters start from the same numbers in every process
     inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear"),
                             model)  # fmt: skip
     model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})

@@ -154,15 +154,20 @@ class TokenLogLoss:
         self.body, self.head = model.get_decoder(), model.get_output_embeddings()
         if self.head is None or self.body is model:
             raise UserError(f"{type(model).__name__} is not a body with an output head on top")
-        self.device = device
         config = model.config.get_text_config()
         self.vocabulary = int(self.head.out_features)
         self.scale = float(getattr(config, "logit_scale", None) or 1.0)  # Cohere
         self.scale /= float(getattr(config, "logits_scaling", None) or 1.0)  # Granite
         self.soft_cap = getattr(config, "final_logit_softcapping", None)  # Gemma
-        self.at_once = max(1, _LOGITS_AT_ONCE[device.partition(":")[0]] // self.vocabulary)
         self._room: torch.Tensor | None = None
+        self.to(device)
         self._check(model)
+
+    def to(self, device: str) -> "TokenLogLoss":
+        """Where the model is from now on."""
+        self.device = device
+        self.at_once = max(1, _LOGITS_AT_ONCE[device.partition(":")[0]] // self.vocabulary)
+        return self
 
     def means(self, texts: Sequence[Counted]) -> NDArray[np.float64]:
         """Mean NLL per text in nats, float64[n]; every text counts at least one token."""

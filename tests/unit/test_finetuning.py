@@ -119,6 +119,14 @@ def test_lora_trains_its_adapters_alone_and_starts_from_the_base_model(folder, t
     assert lora.run(ROWS, HELD_OUT, 0).losses["blue"] == first
 
 
+def test_adapters_start_from_the_same_numbers_in_every_process(folder):
+    torch.manual_seed(7)
+    one = finetuner(folder, adapter="lora", lora_rank=4).model.state_dict()
+    torch.manual_seed(8)
+    two = finetuner(folder, adapter="lora", lora_rank=4).model.state_dict()
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
 def test_bfloat16_weights_learn_through_float32_masters(folder):
     tuner = finetuner(folder, dtype="bfloat16")
     base, tuned = (tuner.run(rows, HELD_OUT, 0).losses["blue"] for rows in ([], ROWS))
@@ -143,6 +151,9 @@ def test_memory_is_that_of_weights_gradients_masters_moments_and_activations():
     # 7 B in bf16, full: weights, gradients and start of 2 bytes each, four copies in float32.
     assert training_bytes(7 * 10**9, "full", 2) == pytest.approx(22 * 7e9)
     assert training_bytes(7 * 10**9, "lora", 2) == pytest.approx(2 * 7e9 + 0.01 * 20 * 7e9)
+    # Shared by 4: nothing is kept for a next run, since there is none in these processes.
+    assert training_bytes(7 * 10**9, "full", 2, 4) == pytest.approx(20 * 7e9 / 4)
+    assert training_bytes(7 * 10**9, "lora", 2, 4) == pytest.approx(2 * 7e9 / 4 + 0.18 * 7e9 / 4)
     llama = Shape(layers=32, hidden=4096)
     assert activation_bytes(llama, 2048, "full", 2) == pytest.approx(34 * 4096 * 2048 * 32)
     assert activation_bytes(llama, 2048, "lora", 2) < 0.1 * activation_bytes(llama, 2048, "full", 2)

@@ -1,0 +1,79 @@
+"""One finetune in a Spark task, and the row of `finetuning_runs` that says what came of it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from instructmining.models import ResolvedModel
+from instructmining.schemas import TABLES
+from instructmining.settings import Finetune, Measure
+from udfs.batching import device_is_lost
+from udfs.indicator import task_place
+from udfs.measurement import Conversation
+from udfs.placement import received
+
+_COLUMNS = TABLES["finetuning_runs"].columns
+SCHEMA = ", ".join(f"`{column.name}` {column.type}" for column in _COLUMNS)
+
+
+def finetuned(
+    model: ResolvedModel, measure: Measure, recipe: Finetune, rows: Sequence[Conversation],
+    sets: Mapping[str, Sequence[Conversation]], seed: int,
+) -> dict[str, Any]:  # fmt: skip
+    """One run in this process; what breaks in it is its reason, not the end of the wave."""
+    device, dtype = task_place(measure)
+    place = {"device": f"{device} {dtype}"}
+    try:
+        outcome = loaded_finetuner(model, device, dtype, measure.token_budget, recipe).run(
+            rows, sets, seed
+        )
+    except Exception as error:
+        if device_is_lost(error):
+            raise
+        return place | {"status": "failed", "reason": failed(error)}
+    return place | outcome_row(outcome)
+
+
+def failed(error: Exception) -> str:
+    """The reason of a run that failed."""
+    return f"{type(error).__name__}: {error}"[:500]
+
+
+def outcome_row(outcome: Any) -> dict[str, Any]:
+    """The columns that `udfs.finetuning.Outcome` fills."""
+    return {
+        "status": "ok", "losses": list(outcome.losses.items()), "tokens": outcome.tokens,
+        "steps": outcome.steps,
+        "train_loss": None if outcome.train_loss != outcome.train_loss else outcome.train_loss,
+        "read_tokens": outcome.read, "unused": outcome.unused, "seconds": outcome.seconds,
+    }  # fmt: skip
+
+
+_LOADED: dict[tuple[str, ...], Any] = {}  # at most one model per process
+
+
+def loaded_finetuner(
+    model: ResolvedModel, device: str, dtype: str, budget: int | None, recipe: Finetune
+) -> Any:
+    """The process's finetuner of this base model and recipe, made on first use."""
+    from udfs.device import default_token_budget
+    from udfs.finetuning import Finetuner
+
+    key = (model.fingerprint, device, dtype, str(budget), recipe.model_dump_json())
+    if key not in _LOADED:
+        _LOADED.clear()
+        _LOADED[key] = Finetuner(
+            model.spec, received(model.folder), device, dtype,
+            budget or default_token_budget(device), recipe,
+        )  # fmt: skip
+    return _LOADED[key]
+
+
+def as_arrow(row: Mapping[str, Any]) -> pa.RecordBatch:
+    """A row of `SCHEMA`; what it does not name is null."""
+    types = {"MAP<STRING, DOUBLE>": pa.map_(pa.string(), pa.float64()), "BIGINT": pa.int64(),
+             "DOUBLE": pa.float64(), "STRING": pa.string()}  # fmt: skip
+    return pa.RecordBatch.from_pydict(
+        {each.name: pa.array([row.get(each.name)], types[each.type]) for each in _COLUMNS}
+    )
