@@ -1,13 +1,11 @@
 """A finetune whose processes are the tasks of one barrier stage, joined by torch.distributed."""
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
-from pyspark import BarrierTaskContext, SparkFiles
+from pyspark import BarrierTaskContext
 
 from instructmining.errors import UserError
 from instructmining.models import ResolvedModel
@@ -17,9 +15,9 @@ from udfs.indicator import task_place
 from udfs.measurement import Conversation
 from udfs.placement import received
 
-# A process waits so long for another. One that fails ends its task, and Spark ends the others'.
+# A process waits so long for another. One that fails ends its task, and Spark ends the others'
+# and the stage: what collects rows from a barrier stage is not tried again.
 _PATIENCE = timedelta(minutes=30)
-_LOST = "a process of the run was lost, for want of memory perhaps: see its executor's log"
 
 
 def finetune_together(
@@ -37,10 +35,7 @@ def finetune_together(
     task = BarrierTaskContext.get()
     device, dtype = task_place(measure)
     place = {"device": f"{len(task.getTaskInfos())} x {device.partition(':')[0]} {dtype}"}
-    if reason := _broken_before(task):
-        row: dict[str, Any] = {"status": "failed", "reason": reason}
-    else:
-        row = _run(task, device, dtype, model, measure, recipe, rows, sets, seed)
+    row = _run(task, device, dtype, model, measure, recipe, rows, sets, seed)
     return place | row if task.partitionId() == 0 else None
 
 
@@ -61,35 +56,12 @@ def _run(
     reasons = [each for each in task.allGather(reason) if each]
     if finetuner is None or reasons:
         return {"status": "failed", "reason": reasons[0]}
-    try:
-        with _joined(task, device):
-            finetuner.shard(device)
-            try:
-                return outcome_row(finetuner.run(rows, sets, seed))
-            except (ArithmeticError, UserError) as error:  # of numbers that all processes have
-                return {"status": "failed", "reason": failed(error)}
-    except Exception as error:
-        _note(task).write_text(f"{time.time():.6f} {failed(error)}", encoding="utf-8")
-        raise
-
-
-def _broken_before(task: BarrierTaskContext) -> str | None:
-    """Why the stage is tried again; None the first time.
-
-    Spark would repeat the whole run, up to three times. Processes that wait for one that fails
-    break as well: the earliest reason is the one.
-    """
-    note = _note(task)
-    found = "again " + note.read_text(encoding="utf-8") if note.is_file() else ""
-    note.touch()
-    told = [each.removeprefix("again ") for each in task.allGather(found) if each]
-    return min(filter(None, told), default=f"? {_LOST}").partition(" ")[2] if told else None
-
-
-def _note(task: BarrierTaskContext) -> Path:
-    """Where this process says that it began, and what broke it, to the one in its place."""
-    name = f"finetune-{task.stageId()}-{task.partitionId()}"
-    return Path(SparkFiles.getRootDirectory()) / name
+    with _joined(task, device):
+        finetuner.shard(device)
+        try:
+            return outcome_row(finetuner.run(rows, sets, seed))
+        except (ArithmeticError, UserError) as error:  # of numbers that all processes have
+            return {"status": "failed", "reason": failed(error)}
 
 
 @contextmanager

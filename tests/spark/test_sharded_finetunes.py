@@ -1,13 +1,9 @@
 """Real finetunes of which each is spread over two tasks of a barrier stage."""
 
 import json
-import os
-import signal
 
-import pyarrow as pa
 import pytest
 import tiny_models
-from pyspark import BarrierTaskContext
 from transformers import AutoTokenizer
 
 from instructmining.errors import UserError
@@ -18,7 +14,6 @@ from instructmining.settings import Settings, load_settings
 from instructmining.tables import Store
 from jobs.finetunes import run_finetunes
 from jobs.sharded_finetunes import refuse_what_cannot_be_spread
-from udfs.barrier import _LOST, _broken_before
 
 pytestmark = pytest.mark.slow
 
@@ -106,23 +101,6 @@ def test_a_run_that_breaks_in_one_process_is_a_failed_run_and_the_others_do_not_
     failed = rows[rows.status == "failed"]
     assert len(failed) == 2  # one run, two attempts
     assert failed.reason.str.contains("IndexError: index out of range").all()
-
-
-def test_a_process_that_was_killed_is_not_waited_for_nor_the_run_repeated(spark):
-    """As the system does to one that takes too much memory."""
-
-    def work(batches):
-        for _ in batches:
-            task = BarrierTaskContext.get()
-            reason = _broken_before(task)
-            if reason is None and task.partitionId() == 1:
-                os.kill(os.getpid(), signal.SIGKILL)
-            if reason is None:
-                task.barrier()
-            yield pa.RecordBatch.from_pydict({"reason": [reason]})
-
-    stage = spark.range(0, 2, 1, 2).mapInArrow(work, "reason STRING", barrier=True)
-    assert [row.reason for row in stage.collect()] == [_LOST, _LOST]
 
 
 def test_more_processes_than_slots_are_refused_before_anything_runs(spark):
