@@ -1,8 +1,6 @@
 """The store: Delta tables in a folder or a schema, created on first use, appended exactly once."""
 
 import json
-import random
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,16 +10,10 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.utils import is_remote
 
+from instructmining.conflicts import ATTEMPTS, NoTableError, with_retries
 from instructmining.errors import UserError
 from instructmining.schemas import TABLES, Column
 
-_ATTEMPTS = 5
-# In delta-spark's Python these are siblings, so each is named: catching one base misses the rest.
-_CONFLICTS = (
-    "ConcurrentAppendException", "ConcurrentDeleteDeleteException",
-    "ConcurrentDeleteReadException", "ConcurrentTransactionException",
-    "ConcurrentWriteException", "MetadataChangedException", "ProtocolChangedException",
-)  # fmt: skip
 _ABSENT = ("PATH_NOT_FOUND", "DELTA_MISSING_DELTA_TABLE", "DELTA_PATH_DOES_NOT_EXIST",
            "DELTA_TABLE_NOT_FOUND")  # fmt: skip
 
@@ -104,8 +96,23 @@ class Store:
             # Other readers (DuckDB, delta-rs) must be able to open what we write.
             "'delta.enableDeletionVectors' = 'false', 'instructmining.contract' = '1')"
         )
-        _with_retries(lambda: self.spark.sql(create))
+        with_retries(lambda: self._made(table, create))
         self._constrain(table, {})
+
+    def _made(self, table: str, create: str) -> None:
+        """Create; a run that began at the same time may have made the folder, not yet the table."""
+        half_made = False
+        try:
+            self.spark.sql(create)
+        except Exception as error:
+            half_made = "DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION" in str(error)
+            if not half_made:
+                raise
+        if self.is_folder and (half_made or not _can_load(self.spark, self.location(table))):
+            raise NoTableError(
+                f"{self.location(table)} holds something, but no table: look what it is, move it "
+                "away, then run the same command again"
+            )
 
     def _constrain(self, table: str, properties: Mapping[str, str]) -> None:
         for name, condition in TABLES[table].constraints:
@@ -113,7 +120,7 @@ class Store:
                 continue
             add = f"ALTER TABLE {self.sql_name(table)} ADD CONSTRAINT {name} CHECK ({condition})"
             try:
-                _with_retries(lambda add=add: self.spark.sql(add))  # type: ignore[misc]
+                with_retries(lambda add=add: self.spark.sql(add))  # type: ignore[misc]
             except Exception as error:
                 if "ALREADY_EXISTS" not in str(error):  # a run that began at the same time
                     raise
@@ -145,7 +152,7 @@ class Store:
             .option("txnVersion", version)
             .option("userMetadata", json.dumps(dict(about), sort_keys=True))
         )
-        _with_retries(lambda: self._save(writer, table))
+        with_retries(lambda: self._save(writer, table))
 
     def insert(
         self, missing: Callable[[], DataFrame], table: str, transaction: str,
@@ -169,7 +176,7 @@ class Store:
         Raises:
             UserError: other writers were first, time and again.
         """
-        for _ in range(_ATTEMPTS):
+        for _ in range(ATTEMPTS):
             before = self.version(table)
             fresh = missing()
             count = fresh.count()
@@ -210,7 +217,7 @@ class Store:
             check()
             self._save(writer, table)
 
-        _with_retries(save)
+        with_retries(save)
 
     def delete(self, table: str, where: Mapping[str, str]) -> None:
         """Delete the rows whose columns equal `where`."""
@@ -221,7 +228,7 @@ class Store:
         """Delete the rows of a condition in SQL, whose values the caller has quoted."""
         if self.exists(table):
             delete = f"DELETE FROM {self.sql_name(table)} WHERE {condition}"  # noqa: S608 - quoted
-            _with_retries(lambda: self.spark.sql(delete))
+            with_retries(lambda: self.spark.sql(delete))
 
     def create_view(self, name: str, query: str) -> None:
         """A view in the schema; folders have no place for one, the summary prints the join."""
@@ -256,36 +263,24 @@ def absolute(path: str) -> str:
 
 def _is_delta(spark: SparkSession, path: str) -> bool:
     if is_remote():  # Delta's own question needs a server with its Connect plugin
-        try:
-            return bool(spark.read.format("delta").load(path).schema)
-        except Exception as error:
-            if any(name in str(error) for name in _ABSENT):
-                return False
-            raise
+        return _can_load(spark, path)
     from delta.tables import DeltaTable
 
     return bool(DeltaTable.isDeltaTable(spark, path))
+
+
+def _can_load(spark: SparkSession, path: str) -> bool:
+    """Looks anew, where Delta remembers what it last saw."""
+    try:
+        _ = spark.read.format("delta").load(path).schema
+    except Exception as error:
+        if any(name in str(error) for name in _ABSENT):
+            return False
+        raise
+    return True
 
 
 def _column_sql(column: Column) -> str:
     required = " NOT NULL" if column.required else ""
     comment = column.comment.replace("'", "\\'")
     return f"`{column.name}` {column.type}{required} COMMENT '{comment}'"
-
-
-def _is_conflict(error: Exception) -> bool:
-    """By class; Spark Connect has one class for all and names the other in the message."""
-    return type(error).__name__ in _CONFLICTS or (
-        is_remote() and any(name in str(error) for name in _CONFLICTS)
-    )
-
-
-def _with_retries(write: Callable[[], Any]) -> None:
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            write()
-            return
-        except Exception as error:
-            if not _is_conflict(error) or attempt == _ATTEMPTS:
-                raise
-            time.sleep(attempt * random.uniform(0.2, 1.0))  # noqa: S311 - jitter, not a secret

@@ -1,6 +1,9 @@
 """The data contract on disk: constraints, comments, exactly-once appends, readable by others."""
 
+import shutil
 import threading
+from pathlib import Path
+from types import SimpleNamespace
 
 import duckdb
 import pytest
@@ -8,6 +11,7 @@ from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from instructmining import conflicts
 from instructmining.errors import UserError
 from instructmining.schemas import TABLES
 from instructmining.tables import Store
@@ -137,6 +141,30 @@ def test_a_table_that_a_killed_run_left_without_its_constraints_gets_them(
     before = store.version("stage_values")
     Store.open(spark, store_path).create("stage_values")
     assert store.version("stage_values") == before  # a table that is whole is left as it is
+
+
+def test_a_folder_that_another_run_is_making_into_a_table_is_waited_for(
+    spark: SparkSession, store_path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, made, waits = Store.open(spark, store_path), [], []
+    begun = Path(store.location("stage_values")) / "_delta_log"
+    begun.mkdir(parents=True)
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if made:  # the other run comes to its end
+            shutil.copytree(made[0], begun.parent, dirs_exist_ok=True)
+
+    monkeypatch.setattr(conflicts, "time", SimpleNamespace(sleep=sleep))
+    with pytest.raises(UserError, match=r"/stage_values holds something, but no table: look"):
+        store.create("stage_values")
+    assert len(waits) == 4
+    other = Store.open(spark, f"{store_path}-other")
+    other.create("stage_values")
+    made.append(other.location("stage_values"))
+    store.create("stage_values")
+    assert len(waits) == 5
+    assert store.exists("stage_values")
 
 
 def test_every_column_has_a_comment_and_the_commit_says_who_wrote_it(
