@@ -38,7 +38,8 @@ def program(models, tmp_path_factory):
         rule = ("--rule", str(models / f"{given}.json")) if isinstance(given, str) else ()
         listed = models / f"{given}.yml" if isinstance(given, str) else given
         return Program(rows, listed, chunk_rows, log, ("--tracking-uri=none", *rule, *options),
-                       {"TMPDIR": temporary, "OMP_NUM_THREADS": "1", **environment})  # fmt: skip
+                       {"TMPDIR": temporary, "OMP_NUM_THREADS": "1", "SPARK_MASTER": "local[1]",
+                        **environment})  # fmt: skip
 
     return made
 
