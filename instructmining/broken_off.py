@@ -4,6 +4,7 @@ import errno
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from instructmining.errors import BrokenOffError
@@ -54,7 +55,10 @@ def _told(error: BaseException, settings: Settings, jvm_answers: bool) -> str | 
 
 def _full(settings: Settings) -> str:
     """Which disk it is, as far as can be seen from here: the one with the least left."""
-    left = {name: shutil.disk_usage(_existing(path)).free for name, path in _places(settings)}
+    left = {}
+    for option, path in _places(settings):
+        with suppress(OSError):  # a place that cannot be asked is not named
+            left[option] = shutil.disk_usage(_existing(path)).free
     name = min(left, key=lambda each: left[each])
     return (f"no space is left on a disk: {name} has {left[name] / 2**20:,.1f} MiB (on a cluster "
             "it may be an executor's, see spark.local.dir); make room there")  # fmt: skip
@@ -62,17 +66,13 @@ def _full(settings: Settings) -> str:
 
 def _places(settings: Settings) -> Iterator[tuple[str, Path]]:
     """The local folders that a run writes to, by the words a user knows them by."""
-    yield f"--store {settings.store}", _local(settings.store)
-    named = {"--files": settings.files, "--export": settings.export.to,
-             "--tracking-uri": settings.tracking.uri.removeprefix("sqlite:///")}  # fmt: skip
+    database = settings.tracking.uri.partition("sqlite:///")[2]
+    named = {"--store": settings.store, "--files": settings.files, "--to": settings.export.to,
+             "--tracking-uri": database}  # fmt: skip
     for option, place in named.items():
-        if place and "://" not in place and not place.startswith(("dbfs:", "table:")):
-            yield f"{option} {place}", _local(place)
+        if place and ":" not in place and ("/" in place or "." not in place):  # no URI, no schema
+            yield f"{option} {place}", Path(place).expanduser().absolute()
     yield f"the folder of temporary files {tempfile.gettempdir()}", Path(tempfile.gettempdir())
-
-
-def _local(place: str) -> Path:
-    return Path(place.removeprefix("file:")).expanduser().absolute()
 
 
 def _existing(path: Path) -> Path:

@@ -1,5 +1,6 @@
 """The Spark session: the runtime's own where there is one, else a fast local one with Delta."""
 
+import logging
 import os
 import sys
 import tempfile
@@ -56,6 +57,8 @@ def with_session(work: Callable[[SparkSession, Given], Result], given: Given) ->
     spark, ours = None, False
     try:
         spark, ours = get_session()
+        if ours:
+            _hush(spark)
         return work(spark, given)
     except (UserError, FailedRowsError):
         raise
@@ -90,6 +93,21 @@ def get_session(extra: Mapping[str, str] | None = None) -> tuple[SparkSession, b
     # Spark's workers take `python3` from the PATH unless told: often not this environment.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     return _local_session(extra or {}), True
+
+
+def _hush(spark: SparkSession) -> None:
+    """Keep pyspark's own threads from printing stack traces when the JVM ends: one sentence will.
+
+    Its server of accumulators prints that nobody answers, py4j logs the command that was under way.
+    """
+    server = getattr(spark.sparkContext, "_accumulatorServer", None)
+    if server is not None:
+        server.handle_error = lambda *_: None
+    logging.getLogger().addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return record.msg != "Exception while sending command."
 
 
 def _answers(spark: SparkSession) -> bool:
