@@ -82,7 +82,8 @@ class Soak:
         self.look()
         for each in filter(None, kills):
             self.kills.append(each)
-            print(f"\nkill {len(self.kills)}: {each.victim}, {each.moment}: {each.ended}", end="")
+            ended = each.ended.partition(" (")[0]
+            print(f"\nkill {len(self.kills)}: {each.victim}, {each.moment}: {ended}", end="")
 
     def left(self, victim: str) -> int:
         """How often it is still to be killed."""
