@@ -68,7 +68,7 @@ def _figures(found: dict[int, Scored]) -> dict[str, float]:
     figures |= {
         "intercept, CPU s": fixed,
         "slope, CPU s per 1,000 rows": 1000 * slope,
-        SLOPE: loglog_slope(sizes, [each.models for each in found.values()]),
+        SLOPE: slope_after_intercept(sizes, [each.models for each in found.values()]),
         SHARE: (outside_fixed + outside * AT) / (fixed + slope * AT),
     }
     return figures
@@ -83,6 +83,12 @@ def line(sizes: Sequence[float], costs: Sequence[float]) -> tuple[float, float]:
 def loglog_slope(sizes: Sequence[float], costs: Sequence[float]) -> float:
     """The power of the size that the cost grows with."""
     return float(np.polyfit(np.log(sizes), np.log(costs), 1)[0])
+
+
+def slope_after_intercept(sizes: Sequence[float], costs: Sequence[float]) -> float:
+    """The same without what is paid once: kernels are made for shapes that are met first."""
+    once = max(0.0, line(sizes, costs)[0])
+    return loglog_slope(sizes, [cost - once for cost in costs])
 
 
 def plain_loop(file: Path) -> float:

@@ -19,6 +19,12 @@ def test_the_power_of_the_rows_is_the_slope_of_the_logarithms(power):
     assert cost.loglog_slope(sizes, [0.02 * n**power for n in sizes]) == pytest.approx(power)
 
 
+def test_what_is_paid_once_does_not_bend_the_slope_and_a_square_is_still_seen():
+    sizes = [1000, 4000, 12000]
+    assert cost.slope_after_intercept(sizes, [3 + 0.015 * n for n in sizes]) == pytest.approx(1)
+    assert cost.slope_after_intercept(sizes, [3 + 1e-6 * n**2 for n in sizes]) > 1.3
+
+
 def test_the_share_at_more_rows_follows_from_both_lines():
     def scored(rows):  # 10 s fixed and 1 ms per row outside, 9 ms per row inside
         return Scored(rows, 1.0, 10 + 0.010 * rows, {"reward": 0.009 * rows}, {"knn": 0.5}, {})
