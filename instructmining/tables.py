@@ -101,14 +101,14 @@ class Store:
 
     def _made(self, table: str, create: str) -> None:
         """Create; a run that began at the same time may have made the folder, not yet the table."""
-        half_made = False
         try:
             self.spark.sql(create)
+            made = not self.is_folder or _can_load(self.spark, self.location(table))
         except Exception as error:
-            half_made = "DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION" in str(error)
-            if not half_made:
+            if "DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION" not in str(error):
                 raise
-        if self.is_folder and (half_made or not _can_load(self.spark, self.location(table))):
+            made = False
+        if not made:
             raise NoTableError(
                 f"{self.location(table)} holds something, but no table: look what it is, move it "
                 "away, then run the same command again"
