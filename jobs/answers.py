@@ -19,7 +19,7 @@ from jobs.candidates import texts_of
 from udfs.finetune_task import loaded_finetuner
 from udfs.indicator import task_place
 from udfs.measurement import Conversation
-from udfs.placement import gpu_profile, ship
+from udfs.placement import gpu_profile, in_model_workers, ship
 
 _SCHEMA = "run_key STRING, evaluation STRING, example_id STRING, answer STRING, finished BOOLEAN"
 Prompts = Mapping[str, Sequence[tuple[str, Conversation]]]  # by evaluation set: id, conversation
@@ -105,7 +105,7 @@ def _answer(
                 })  # fmt: skip
 
     tasks = spark.range(0, len(runs), 1, len(runs))
-    found = tasks.mapInArrow(work, _SCHEMA, profile=gpu_profile(spark, measure))
+    found = in_model_workers(tasks, work, _SCHEMA, gpu_profile(spark, measure))
     rows = found.withColumns({"decoding": F.lit(decoding_of(judge)),
                               "run_id": F.lit(experiment.run_id)})  # fmt: skip
     store.append(rows, "answers", f"{experiment.run_id}/answers", {"run_id": experiment.run_id})

@@ -21,7 +21,7 @@ from jobs.resources import tasks_at_once
 from jobs.sharded_finetunes import Given, runs_at_once, sharded_rows
 from udfs.finetune_task import SCHEMA, as_arrow, finetuned
 from udfs.measurement import Conversation
-from udfs.placement import gpu_profile, model_slots, ship
+from udfs.placement import gpu_profile, in_model_workers, model_slots, ship
 
 _WAVE_SECONDS = 60.0  # a wave of short runs lasts about this long: what a kill costs at most
 _ATTEMPTS = 2
@@ -222,8 +222,8 @@ class _Waves:
                     yield as_arrow(about | row)
 
         tasks = spark.range(0, len(wave), 1, len(wave))
-        self._append(tasks.mapInArrow(work, SCHEMA, profile=self.profile),
-                     "".join(run.key for run in wave))  # fmt: skip
+        rows = in_model_workers(tasks, work, SCHEMA, self.profile)
+        self._append(rows, "".join(run.key for run in wave))
 
     def _spread(self, wave: Sequence[PlannedRun]) -> None:
         """Several tasks per run; every run is a commit."""

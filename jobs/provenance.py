@@ -20,6 +20,7 @@ from instructmining.models import ResolvedModel
 from instructmining.settings import Measure
 from instructmining.tables import Store
 from udfs.indicator import task_place, with_measurements
+from udfs.placement import in_model_workers
 
 _LIBRARIES = ("faiss-cpu", "lexicalrichness", "tokenizers", "torch", "transformers")
 _SAMPLE = 32
@@ -42,7 +43,7 @@ def provenance(
 
     # Not first(): Spark ends a Python worker that it does not read to the end, with the libraries
     # and models that it has loaded.
-    (row,) = store.spark.range(1).mapInArrow(ask, "found STRING", profile=profile).collect()
+    (row,) = in_model_workers(store.spark.range(1), ask, "found STRING", profile).collect()
     answer: dict[str, str] = json.loads(row.found)
     return answer
 

@@ -14,7 +14,7 @@ from instructmining.settings import Finetune, Measure, Settings
 from jobs.resources import Conf, gpu_share, is_local
 from udfs.finetune_task import SCHEMA, as_arrow
 from udfs.measurement import Conversation
-from udfs.placement import model_slots
+from udfs.placement import in_model_workers, model_slots
 
 Given = tuple[dict[str, Any], Sequence[Conversation]]  # what a row says of a run; its examples
 
@@ -115,7 +115,7 @@ def _sharded(
     processes = recipe.gpus_per_run
     tasks = spark.range(0, processes, 1, processes)
     try:
-        return tasks.mapInArrow(work, SCHEMA, barrier=True, profile=profile).toArrow()
+        return in_model_workers(tasks, work, SCHEMA, profile, barrier=True).toArrow()
     except SPARK_ERRORS as error:
         if _TOO_FEW_SLOTS in str(error):
             raise UserError(f"finetune.gpus_per_run={processes}, but the cluster has not so many "

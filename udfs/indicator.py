@@ -1,9 +1,9 @@
 """The only door between Spark and the scorers: stages as pandas functions, indicators as UDFs.
 
-A stage runs as one `mapInArrow` whose tasks each take the device Spark gave them, load one model
-once per Python worker, and measure windows of rows gathered across Arrow batches, so that sorting
-by length pays. The same scorers are public as pandas UDFs (`register`), marked non-deterministic:
-Spark would otherwise be free to evaluate a model twice per row.
+A stage runs as one `mapInArrow`, in Python workers of its own, whose tasks each take the device
+Spark gave them, load one model once per worker, and measure windows of rows gathered across Arrow
+batches, so that sorting by length pays. The same scorers are public as pandas UDFs (`register`),
+marked non-deterministic: Spark would otherwise be free to evaluate a model twice per row.
 """
 
 import os
@@ -24,7 +24,7 @@ from udfs.audit import Stopwatch
 from udfs.audit import window as audited
 from udfs.device import choose_device, limit_threads, resolve_dtype
 from udfs.measurement import FAILED, Conversation, Measurement, TwoSteps
-from udfs.placement import received, ship
+from udfs.placement import in_model_workers, received, ship
 from udfs.prefetch import prepared_ahead
 from udfs.scorers import load_scorer
 
@@ -61,9 +61,8 @@ def with_measurements(
             loading = 0.0
             yield _as_arrow(window, measured, embeds)
 
-    return examples.select("example_id", "bucket", "messages").mapInArrow(
-        run, EMBEDDED if embeds else MEASURED, profile=profile
-    )
+    rows = examples.select("example_id", "bucket", "messages")
+    return in_model_workers(rows, run, EMBEDDED if embeds else MEASURED, profile)
 
 
 def measured_windows(

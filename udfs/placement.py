@@ -1,18 +1,23 @@
-"""Where model stages run on the cluster, and how weights and indexes get there."""
+"""Where model stages run on the cluster, in which Python workers, and how weights get there."""
 
 import hashlib
 import shutil
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
-from pyspark.sql import SparkSession
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
 
 from instructmining.models import ResolvedModel
 from instructmining.settings import Measure
 
 _ARCHIVE = "archive:"
 _CHUNK_ROWS = {"cpu": 4096, "cuda": 65_536}
+_WORKER = "INSTRUCTMINING_WORKER"  # a variable that only workers with a model have
+_planning = Lock()
 
 
 def ship(spark: SparkSession, model: ResolvedModel) -> ResolvedModel:
@@ -27,6 +32,28 @@ def ship(spark: SparkSession, model: ResolvedModel) -> ResolvedModel:
     if model.base_folder:
         shipped["base_folder"] = _send(spark, model.base_folder)
     return model.model_copy(update=shipped)
+
+
+def in_model_workers(
+    rows: DataFrame,
+    work: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]],
+    schema: str,
+    profile: Any = None,
+    barrier: bool = False,
+) -> DataFrame:
+    """`rows.mapInArrow` for work with a model, in Python workers that no other work uses.
+
+    Spark gives a task the worker that has been idle longest among those of equal environment. Table
+    work may take several workers per task; were they shared, a stage would go round all of them,
+    and each would load the model, on the same GPU.
+    """
+    environment = rows.sparkSession.sparkContext.environment
+    with _planning:  # the variables are copied while the plan is made
+        environment[_WORKER] = "model"
+        try:
+            return rows.mapInArrow(work, schema, barrier=barrier, profile=profile)
+        finally:
+            del environment[_WORKER]
 
 
 def model_slots(spark: SparkSession, measure: Measure) -> int:

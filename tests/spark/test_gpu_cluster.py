@@ -119,7 +119,8 @@ def test_two_tasks_get_different_gpus_and_the_scores_equal_the_local_ones(
         assert {window["addresses"] for window in audit[stage]} == set(ADDRESSES)
         assert sum(window["rows"] for window in audit[stage]) == len(found)
         assert all(window["computed"] >= window["wanted"] > 0 for window in audit[stage])
-        # One worker process per GPU, each with the address of one GPU throughout.
+        # One worker process per GPU, with its address throughout: Python workers of reading the
+        # files, where a task takes two, must not come in turn.
         places = {(window["process"], window["addresses"]) for window in audit[stage]}
         assert len(places) == len(ADDRESSES)
     assert_same_scores(found, local_scores)

@@ -1,12 +1,16 @@
 """The public pandas UDFs: in SQL, in DataFrame code, non-deterministic, null where undefined."""
 
+import os
+
+import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from instructmining.models import ModelList, ModelSpec, resolve
 from instructmining.settings import Measure
-from udfs.indicator import WINDOW_ROWS, indicator_udf, register
+from udfs.audit import open_audit
+from udfs.indicator import WINDOW_ROWS, indicator_udf, register, with_measurements
 from udfs.placement import chunk_rows
 
 LONG = "one two three four five six seven eight nine ten one two three eleven twelve"
@@ -44,3 +48,37 @@ def test_rows_between_commits_are_one_window_on_a_cpu_and_what_is_set_where_it_i
 ) -> None:
     assert chunk_rows(spark, Measure(device="cpu")) == WINDOW_ROWS
     assert chunk_rows(spark, Measure(chunk_rows=7)) == 7
+
+
+def workers(rows):
+    """The Python workers that each task of a plan with two Python steps takes at a time."""
+
+    def first(batches):
+        for batch in batches:
+            yield pa.RecordBatch.from_pydict({"one": [os.getpid()] * batch.num_rows})
+
+    def second(batches):
+        for batch in batches:
+            yield batch.append_column("two", pa.array([os.getpid()] * batch.num_rows))
+
+    found = rows.mapInArrow(first, "one LONG").mapInArrow(second, "one LONG, two LONG").collect()
+    return {pid for row in found for pid in row}
+
+
+def test_a_model_stays_in_its_workers_however_many_other_work_has_left(spark: SparkSession) -> None:
+    """One process per slot holds it, chunk after chunk; on a GPU each more would take memory."""
+    slots = int(spark.sparkContext.defaultParallelism)
+    tables = workers(spark.range(0, 8, 1, slots))
+    assert len(tables) > slots
+    message = F.struct(F.lit("assistant").alias("role"), F.lit(LONG).alias("content"))
+    rows = spark.range(0, 8, 1, slots).select(
+        F.col("id").cast("string").alias("example_id"), F.lit(0).alias("bucket"),
+        F.array(message).alias("messages"),
+    )  # fmt: skip
+    audit = open_audit(spark)
+    for _ in range(4):
+        assert with_measurements(rows, resolve(MTLD), Measure(), audit=audit).collect()
+    processes = {window.process for window in audit.value}
+    assert len(audit.value) == 4 * slots
+    assert len(processes) <= slots
+    assert not processes & tables
