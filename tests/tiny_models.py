@@ -31,6 +31,7 @@ from transformers import (
     GPT2ForSequenceClassification,
     GPT2LMHeadModel,
     GPTNeoXConfig,
+    GPTNeoXForCausalLM,
     GPTNeoXModel,
     LlamaConfig,
     LlamaForCausalLM,
@@ -122,6 +123,10 @@ def gpt2(folder: Path) -> Path:
     config = GPT2Config(n_embd=32, n_layer=2, n_head=4, n_positions=128, initializer_range=0.3,
                         vocab_size=400)  # fmt: skip
     return _save(folder, lambda c: GPT2LMHeadModel(config), bpe_tokenizer(bos=None))
+
+
+def neox(folder: Path) -> Path:
+    return _save(folder, lambda c: GPTNeoXForCausalLM(GPTNeoXConfig(**c)), bpe_tokenizer())
 
 
 def qwen3(folder: Path) -> Path:

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 # Tokens per forward call: past the point where bf16 weights are bound by arithmetic, below the
 # point where the tail of a sorted batch pads again. On CPU a batch should stay near the caches.
-_TOKEN_BUDGET = {"cuda": 16_384, "cpu": 2_048}
+_TOKEN_BUDGET = {"cuda": 16_384, "cpu": 4_096}
 
 
 def choose_device(

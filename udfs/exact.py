@@ -92,7 +92,8 @@ class ExactIndex:
 
     def _by_floats(self, queries: Vectors, own: Ids, neighbors: int) -> tuple[Vectors, Ids]:
         wanted = min(neighbors + _SPARE, self.ntotal)
-        labels = faiss.knn(queries, self.vectors, wanted)[1]
+        # By products: of unit vectors the order is that of distances, and needs no lengths.
+        labels = faiss.knn(queries, self.vectors, wanted, faiss.METRIC_INNER_PRODUCT)[1]
         return self._ranked(queries, own, labels, neighbors)
 
     def _by_codes(

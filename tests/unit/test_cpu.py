@@ -9,12 +9,14 @@ from transformers import (
     AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
 )
+from transformers.activations import GELUActivation
 
 from udfs.cpu import ReorderedLinear, aligned_attention, tuned
 
 MODELS = {
     "llama": (tiny_models.llama, AutoModelForCausalLM),
     "gpt2": (tiny_models.gpt2, AutoModelForCausalLM),
+    "neox": (tiny_models.neox, AutoModelForCausalLM),
     "qwen3": (tiny_models.qwen3, AutoModelForCausalLM),
     "gemma2": (tiny_models.gemma2, AutoModelForCausalLM),
     "cohere": (tiny_models.cohere, AutoModelForCausalLM),
@@ -89,6 +91,36 @@ def test_weights_are_reordered_in_place_of_those_loaded_and_others_stay(tmp_path
     assert isinstance(model.get_output_embeddings(), ReorderedLinear)
     assert model.get_output_embeddings().out_features == 400
     assert model.config._attn_implementation == "sdpa_aligned"
+
+
+@needs_bf16
+@pytest.mark.parametrize(
+    ("name", "layers"), [("bert", 2), ("deberta", 2), ("neox", 2), ("gpt2", 0), ("llama", 0)]
+)
+def test_gelu_joins_the_layer_before_it_where_a_family_is_known_to_put_it(tmp_path, name, layers):
+    build, kind = MODELS[name]
+    model = tuned(kind.from_pretrained(build(tmp_path), dtype="bfloat16").eval(), "cpu")
+    joined = [each for each in model.modules() if getattr(each, "then", "none") == "gelu"]
+    left = [each for each in model.modules() if isinstance(each, GELUActivation)]
+    assert len(joined) == layers
+    assert len(left) <= 1  # a head's own
+
+
+@needs_bf16
+def test_gelu_in_the_product_is_nearer_to_the_truth_than_after_it():
+    torch.manual_seed(0)
+    layer, states = nn.Linear(64, 96), torch.randn(50, 64)
+    rounded = layer.to(torch.bfloat16)
+    joined = ReorderedLinear(rounded)
+    joined.then = "gelu"
+    with torch.inference_mode():
+        given = states.to(torch.bfloat16)
+        found, after = joined(given).float(), nn.functional.gelu(rounded(given)).float()
+        truth = nn.functional.gelu(
+            nn.functional.linear(given.float(), rounded.weight.float(), rounded.bias.float())
+        )
+    assert (found - truth).abs().mean() <= (after - truth).abs().mean()
+    torch.testing.assert_close(found, truth, rtol=1e-2, atol=1e-3)
 
 
 def test_a_gpu_model_and_float32_layers_stay_as_they_are(tmp_path):
