@@ -12,6 +12,7 @@ from udfs.batching import device_is_lost
 from udfs.indicator import task_place
 from udfs.measurement import Conversation
 from udfs.placement import received
+from udfs.resident import resident
 
 _COLUMNS = TABLES["finetuning_runs"].columns
 SCHEMA = ", ".join(f"`{column.name}` {column.type}" for column in _COLUMNS)
@@ -50,9 +51,6 @@ def outcome_row(outcome: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-_LOADED: dict[tuple[str, ...], Any] = {}  # at most one model per process
-
-
 def loaded_finetuner(
     model: ResolvedModel, device: str, dtype: str, budget: int | None, recipe: Finetune
 ) -> Any:
@@ -60,14 +58,11 @@ def loaded_finetuner(
     from udfs.device import default_token_budget
     from udfs.finetuning import Finetuner
 
-    key = (model.fingerprint, device, dtype, str(budget), recipe.model_dump_json())
-    if key not in _LOADED:
-        _LOADED.clear()
-        _LOADED[key] = Finetuner(
-            model.spec, received(model.folder), device, dtype,
-            budget or default_token_budget(device), recipe,
-        )  # fmt: skip
-    return _LOADED[key]
+    budget = budget or default_token_budget(device)
+    key = ("finetuner", model.fingerprint, device, dtype, str(budget), recipe.model_dump_json())
+    return resident(key, lambda: Finetuner(
+        model.spec, received(model.folder), device, dtype, budget, recipe
+    ))  # fmt: skip
 
 
 def as_arrow(row: Mapping[str, Any]) -> pa.RecordBatch:

@@ -1,15 +1,12 @@
-"""Which class measures with which kind of model, and the one model a process keeps loaded."""
+"""Which class measures with which kind of model."""
 
-import gc
 import importlib
-import sys
 from typing import Any
 
 from instructmining.models import KINDS, ResolvedModel
 from udfs.device import default_token_budget, resolve_dtype
 from udfs.measurement import Scorer
-
-_loaded: dict[tuple[str, ...], Scorer] = {}  # at most one entry: one model per stage
+from udfs.resident import resident
 
 
 def load_scorer(
@@ -25,24 +22,18 @@ def load_scorer(
     """
     dtype = resolve_dtype(dtype, device)
     budget = token_budget or default_token_budget(device)
-    key = (model.fingerprint, device, dtype, str(budget))
-    if key not in _loaded:
-        _release()
+
+    def load() -> Scorer:
         scorer_class = _class_of(model.spec.kind)
-        _loaded[key] = scorer_class(
+        scorer: Scorer = scorer_class(
             model.spec, model.folder, model.base_folder, device, dtype, budget
         )
-    return _loaded[key]
+        return scorer
+
+    scorer: Scorer = resident(("scorer", model.fingerprint, device, dtype, str(budget)), load)
+    return scorer
 
 
 def _class_of(kind: str) -> Any:
     module, _, name = KINDS[kind][0].partition(":")
     return getattr(importlib.import_module(module), name)
-
-
-def _release() -> None:
-    _loaded.clear()
-    gc.collect()
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        torch.cuda.empty_cache()
