@@ -273,6 +273,15 @@ def test_a_mistake_is_one_sentence(
         run(spark, evaluation(folder, judge, **given))
 
 
+def test_a_judge_beside_finetunes_over_several_processes_is_refused(
+    spark: SparkSession, folder: Path
+) -> None:
+    chosen = evaluation(folder, {"kind": "reward"})
+    spread = chosen.finetune.model_copy(update={"gpus_per_run": 2})
+    with pytest.raises(UserError, match=r"--judge none, or finetune\.gpus_per_run=1"):
+        run(spark, chosen.model_copy(update={"finetune": spread}))
+
+
 def test_finetunes_that_all_fail_are_a_failure_with_its_reason(
     spark: SparkSession, folder: Path, evaluated: Evaluated
 ) -> None:
