@@ -1,11 +1,14 @@
 """One executor and two, of one core each: rows per second of a model stage, and the balance.
 
-By the clock where the machine is idle. Where it is not, two executors share what the neighbours
-leave, and the ratio follows from what the clock does not touch: how much more CPU the same rows
-cost in two processes, and how evenly their tokens are spread.
+By the clock where the machine is idle, as the time that more rows add: what a stage costs once
+(its plan, its commits, the executors' Python) is left out. Where the machine is not idle, two
+executors share what the neighbours leave, and the ratio follows from what the clock does not touch:
+how much more CPU the same rows cost in two processes, and how evenly their tokens are spread.
 """
 
 from collections.abc import Sequence
+
+from pyspark.sql import SparkSession
 
 from bench.harness import Suite
 from bench.scored import Scored, busy, rows_file, run, session
@@ -15,20 +18,22 @@ BALANCE = "tokens of the larger task over the mean"
 _STAGES = {"stages": ("ingest", "reward"), "measure": {"device": "cpu"}}
 
 
-def suite(repeats: int, rows: int = 2_000) -> Suite:
-    """The same rows in a cluster of one and of two."""
+def suite(repeats: int, sizes: tuple[int, int] = (2_000, 16_000)) -> Suite:
+    """The same rows, few and many, in a cluster of one and of two."""
     idle = not busy()
-    one, two = (_on(executors, rows) for executors in (1, 2))
+    (few_one, one), (few_two, two) = (_on(executors, sizes) for executors in (1, 2))
     balance = imbalance(two.tokens["reward"])
-    by_clock = one.took["reward"] / two.took["reward"]
+    by_clock = added(few_one, one) / added(few_two, two)
     by_cpu = 2 * one.models / two.models / balance
     return Suite(
         name="executors",
-        about=f"reward of {rows:,} rows of Alpaca's lengths on local-cluster, "
+        about=f"reward of {sizes[0]:,} and {sizes[1]:,} rows of Alpaca's lengths on local-cluster, "
         + ("by the clock" if idle else "by CPU seconds and balance, for the machine is busy"),
         figures={RATIO: by_clock if idle else by_cpu, BALANCE: balance,
                  "by the clock": by_clock, "by CPU seconds and balance": by_cpu,
                  "one: wall s": one.took["reward"], "two: wall s": two.took["reward"],
+                 "one: wall s, fewer rows": few_one.took["reward"],
+                 "two: wall s, fewer rows": few_two.took["reward"],
                  "one: CPU s inside the model": one.models,
                  "two: CPU s inside the model": two.models},
         at_least={RATIO: 1.85},
@@ -42,9 +47,18 @@ def imbalance(tokens: Sequence[int]) -> float:
     return max(tokens) * len(tokens) / sum(tokens)
 
 
-def _on(executors: int, rows: int) -> Scored:
+def added(few: Scored, many: Scored) -> float:
+    """Seconds by the clock that the further rows took."""
+    return many.took["reward"] - few.took["reward"]
+
+
+def _on(executors: int, sizes: Sequence[int]) -> list[Scored]:
     with session(executors, "local-cluster[{},1,1024]") as spark:
         with rows_file(64) as warm:
             run(spark, warm, warm.parent / "store", **_STAGES)
-        with rows_file(rows) as file:
-            return run(spark, file, file.parent / "store", **_STAGES)
+        return [_sized(spark, rows) for rows in sizes]
+
+
+def _sized(spark: SparkSession, rows: int) -> Scored:
+    with rows_file(rows) as file:
+        return run(spark, file, file.parent / "store", **_STAGES)

@@ -40,6 +40,11 @@ def test_the_balance_is_the_larger_task_over_the_mean():
     assert executors.imbalance([150, 50]) == 1.5
 
 
+def test_what_a_stage_costs_once_is_not_what_its_rows_take():
+    few, many = (Scored(1, 0, 0, {}, {"reward": seconds}, {}) for seconds in (8.0, 20.0))
+    assert executors.added(few, many) == 12
+
+
 def test_the_data_sheet_is_a_limit_by_the_clock_of_a_gpu():
     suite = Suite("s", "", {"ours": int}, "ours", flop=2e9, gates=[Gate("ours", SHEET, 0.5)],
                   device="cuda:0", sheet=4.0)  # fmt: skip
