@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.harness import Suite
-from bench.scored import Scored, cpu_seconds, rows_file, run, session
+from bench.scored import Scored, cpu_seconds, rows_file, run_rows, session
 from instructmining.formats import standardize
 from instructmining.models import load_model_list, resolve
 from udfs.indicator import WINDOW_ROWS
@@ -29,11 +29,11 @@ SHARE = f"share outside the models at {AT:,} rows"
 
 def suite(repeats: int, sizes: Sequence[int] = (1_000, 4_000, 12_000)) -> Suite:
     """A run per size, once: the fit over the sizes shows how far chance goes."""
-    with session(_SLOTS) as spark, rows_file(_WARM_UP) as warm:
+    with session(_SLOTS) as spark:
         started = cpu_seconds()
-        run(spark, warm, warm.parent / "store")
+        run_rows(spark, _WARM_UP)
         warming = cpu_seconds() - started
-        found = {size: _sized(spark, size) for size in sizes}
+        found = {size: run_rows(spark, size) for size in sizes}
     with rows_file(sizes[0]) as file:
         loop = plain_loop(file)
     figures = {"CPU s of the first run, 200 rows, with all that is loaded once": warming}
@@ -48,11 +48,6 @@ def suite(repeats: int, sizes: Sequence[int] = (1_000, 4_000, 12_000)) -> Suite:
         at_least={SLOPE: 0.95},
         repeats=1,
     )
-
-
-def _sized(spark: object, size: int) -> Scored:
-    with rows_file(size) as file:
-        return run(spark, file, file.parent / "store")  # type: ignore[arg-type]
 
 
 def _figures(found: dict[int, Scored]) -> dict[str, float]:

@@ -8,10 +8,8 @@ how much more CPU the same rows cost in two processes, and how evenly their toke
 
 from collections.abc import Sequence
 
-from pyspark.sql import SparkSession
-
 from bench.harness import Suite
-from bench.scored import Scored, busy, rows_file, run, session
+from bench.scored import Scored, busy, run_rows, session
 
 RATIO = "rows/s, two executors against one"
 BALANCE = "tokens of the larger task over the mean"
@@ -54,11 +52,5 @@ def added(few: Scored, many: Scored) -> float:
 
 def _on(executors: int, sizes: Sequence[int]) -> list[Scored]:
     with session(executors, "local-cluster[{},1,1024]") as spark:
-        with rows_file(64) as warm:
-            run(spark, warm, warm.parent / "store", **_STAGES)
-        return [_sized(spark, rows) for rows in sizes]
-
-
-def _sized(spark: SparkSession, rows: int) -> Scored:
-    with rows_file(rows) as file:
-        return run(spark, file, file.parent / "store", **_STAGES)
+        run_rows(spark, 64, **_STAGES)
+        return [run_rows(spark, rows, **_STAGES) for rows in sizes]

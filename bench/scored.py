@@ -82,6 +82,12 @@ def run(spark: SparkSession, rows: Path, store: Path, **options: Any) -> Scored:
     )  # fmt: skip
 
 
+def run_rows(spark: SparkSession, count: int, **options: Any) -> Scored:
+    """Score that many records into a store that is gone afterwards; `options` as in `run`."""
+    with rows_file(count) as file:
+        return run(spark, file, file.parent / "store", **options)
+
+
 @contextmanager
 def rows_file(count: int, words: int | None = None) -> Iterator[Path]:
     """A folder with `rows.jsonl` of that many records, of the lengths of Alpaca or of `words`."""

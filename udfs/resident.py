@@ -3,12 +3,14 @@
 import gc
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 _loaded: dict[tuple[str, ...], Any] = {}  # at most one entry: one model per stage
 
 
-def resident(key: tuple[str, ...], load: Callable[[], Any]) -> Any:
+def resident(key: tuple[str, ...], load: Callable[[], T]) -> T:
     """What `load` made for this key, once per process; asking for another releases the first.
 
     Args:
@@ -18,7 +20,8 @@ def resident(key: tuple[str, ...], load: Callable[[], Any]) -> Any:
     if key not in _loaded:
         _release()
         _loaded[key] = load()
-    return _loaded[key]
+    found: T = _loaded[key]
+    return found
 
 
 def _release() -> None:

@@ -1,7 +1,7 @@
 """Which class measures with which kind of model."""
 
 import importlib
-from typing import Any
+from collections.abc import Callable
 
 from instructmining.models import KINDS, ResolvedModel
 from udfs.device import default_token_budget, resolve_dtype
@@ -22,18 +22,13 @@ def load_scorer(
     """
     dtype = resolve_dtype(dtype, device)
     budget = token_budget or default_token_budget(device)
-
-    def load() -> Scorer:
-        scorer_class = _class_of(model.spec.kind)
-        scorer: Scorer = scorer_class(
-            model.spec, model.folder, model.base_folder, device, dtype, budget
-        )
-        return scorer
-
-    scorer: Scorer = resident(("scorer", model.fingerprint, device, dtype, str(budget)), load)
-    return scorer
+    key = ("scorer", model.fingerprint, device, dtype, str(budget))
+    return resident(key, lambda: _class_of(model.spec.kind)(
+        model.spec, model.folder, model.base_folder, device, dtype, budget
+    ))  # fmt: skip
 
 
-def _class_of(kind: str) -> Any:
+def _class_of(kind: str) -> Callable[..., Scorer]:
     module, _, name = KINDS[kind][0].partition(":")
-    return getattr(importlib.import_module(module), name)
+    found: Callable[..., Scorer] = getattr(importlib.import_module(module), name)
+    return found
