@@ -44,8 +44,8 @@ evaluate: setup ## score Dolly of DATA once, then prove the selection on a small
 test: setup ## the test suite
 	$(BIN)/python -m pytest -q
 
-test-slow: setup ## clusters, packaging, kill and resume
-	$(BIN)/python -m pytest -q -m slow
+test-slow: setup ## clusters, packaging, kill and resume; begun within MINUTES, if given
+	$(BIN)/python -m pytest -q -m slow $(if $(MINUTES),--begin-within=$(MINUTES))
 
 test-cluster: setup ## programs beside each other, environments made anew: many minutes
 	$(BIN)/python -m pytest -q -m cluster
