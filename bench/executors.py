@@ -20,7 +20,7 @@ def suite(repeats: int, sizes: tuple[int, int] = (2_000, 16_000)) -> Suite:
     """The same rows, few and many, in a cluster of one and of two."""
     idle = not busy()
     (few_one, one), (few_two, two) = (_on(executors, sizes) for executors in (1, 2))
-    balance = imbalance(two.tokens["reward"])
+    balance = two.imbalance["reward"]
     by_clock = added(few_one, one) / added(few_two, two)
     by_cpu = 2 * one.models / two.models / balance
     return Suite(
@@ -38,11 +38,6 @@ def suite(repeats: int, sizes: tuple[int, int] = (2_000, 16_000)) -> Suite:
         at_most={BALANCE: 1.05},
         repeats=1,
     )  # fmt: skip
-
-
-def imbalance(tokens: Sequence[int]) -> float:
-    """The largest task over the mean."""
-    return max(tokens) * len(tokens) / sum(tokens)
 
 
 def added(few: Scored, many: Scored) -> float:

@@ -35,7 +35,7 @@ class Scored:
         cpu: CPU seconds of this process, the JVM and the Python workers together.
         inside: CPU seconds inside the scorers, by stage.
         took: seconds by the clock, by stage.
-        tokens: by stage, of each task.
+        imbalance: tokens of the largest task over the mean, by stage (`udfs.audit.imbalance`).
     """
 
     rows: int
@@ -43,7 +43,7 @@ class Scored:
     cpu: float
     inside: dict[str, float]
     took: dict[str, float]
-    tokens: dict[str, list[int]]
+    imbalance: dict[str, float]
 
     @property
     def models(self) -> float:
@@ -73,12 +73,15 @@ def run(spark: SparkSession, rows: Path, store: Path, **options: Any) -> Scored:
     watch, busy = Stopwatch(), cpu_seconds()
     with redirect_stdout(io.StringIO()):  # the summary of a run is not the bench's
         summary = score.run(spark, load_settings(options=given))
-    audit = _audit(tracking, summary.run_id)
+    client = MlflowClient(tracking)
+    audit = _audit(client, summary.run_id)
+    metrics = client.get_run(summary.run_id).data.metrics
     return Scored(
         rows=summary.measured_rows, wall=watch.read()[0], cpu=cpu_seconds() - busy,
         inside={stage: sum(each["cpu"] for each in windows) for stage, windows in audit.items()},
         took=dict(summary.seconds),
-        tokens={stage: _by_task(windows) for stage, windows in audit.items()},
+        imbalance={name.removeprefix("imbalance_"): value for name, value in metrics.items()
+                   if name.startswith("imbalance_")},
     )  # fmt: skip
 
 
@@ -118,15 +121,7 @@ def busy() -> bool:
     return os.getloadavg()[0] / (os.cpu_count() or 1) > IDLE
 
 
-def _audit(tracking: str, run_id: str) -> dict[str, list[dict[str, Any]]]:
-    file = MlflowClient(tracking).download_artifacts(run_id, "audit.json")
+def _audit(client: MlflowClient, run_id: str) -> dict[str, list[dict[str, Any]]]:
+    file = client.download_artifacts(run_id, "audit.json")
     found: dict[str, list[dict[str, Any]]] = json.loads(Path(file).read_text(encoding="utf-8"))
     return found
-
-
-def _by_task(windows: list[dict[str, Any]]) -> list[int]:
-    tasks: dict[tuple[int, int], int] = {}
-    for each in windows:
-        key = each["stage_id"], each["partition"]
-        tasks[key] = tasks.get(key, 0) + each["wanted"]
-    return list(tasks.values())

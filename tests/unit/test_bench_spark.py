@@ -35,11 +35,6 @@ def test_the_share_at_more_rows_follows_from_both_lines():
     assert figures[cost.SHARE] == pytest.approx((10 + 50) / (10 + 500))
 
 
-def test_the_balance_is_the_larger_task_over_the_mean():
-    assert executors.imbalance([100, 100]) == 1
-    assert executors.imbalance([150, 50]) == 1.5
-
-
 def test_what_a_stage_costs_once_is_not_what_its_rows_take():
     few, many = (Scored(1, 0, 0, {}, {"reward": seconds}, {}) for seconds in (8.0, 20.0))
     assert executors.added(few, many) == 12
