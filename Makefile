@@ -95,7 +95,7 @@ notebooks: setup ## run the notebooks from the first to the last; they stay with
 	$(BIN)/jupyter execute --kernel_name=python3 $(wildcard notebooks/*.ipynb)
 
 dist: setup ## the wheel, and the same bytes as .zip for --py-files
-	rm -rf dist build
+	rm -rf build dist/*.whl dist/*.zip
 	$(BIN)/uv build -q --python $(BIN)/python --wheel --out-dir dist
 	cp dist/instructmining-*.whl dist/instructmining.zip
 	@ls -l dist

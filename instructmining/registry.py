@@ -18,6 +18,7 @@ from instructmining.tracking import connection, experiment_id, registry_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities.model_registry import RegisteredModel
 
 CHAMPION = "champion"
 _DEFAULT = "paper-v1"
@@ -255,6 +256,8 @@ def _find(client: "MlflowClient", name: str, fingerprint: str) -> RegisteredRule
 
 
 def _versions(client: "MlflowClient", name: str) -> Iterator[RegisteredRule]:
+    if _registered(client, name) is None:  # Unity Catalog would refuse to search for its versions
+        return
     aliases = _aliases(client, name)
     numbers = [int(found.version) for found in client.search_model_versions(f"name='{name}'")]
     for number in sorted(numbers, reverse=True):
@@ -269,12 +272,16 @@ def _versions(client: "MlflowClient", name: str) -> Iterator[RegisteredRule]:
 
 
 def _aliases(client: "MlflowClient", name: str) -> dict[str, int]:
+    model = _registered(client, name)
+    return {alias: int(version) for alias, version in model.aliases.items()} if model else {}
+
+
+def _registered(client: "MlflowClient", name: str) -> "RegisteredModel | None":
     from mlflow.exceptions import MlflowException
 
     try:
-        aliases = client.get_registered_model(name).aliases
+        return client.get_registered_model(name)
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return {}
+            return None
         raise
-    return {alias: int(version) for alias, version in aliases.items()}

@@ -85,7 +85,10 @@ def get_session(extra: Mapping[str, str] | None = None) -> tuple[SparkSession, b
     active = SparkSession.getActiveSession()
     if active is not None:
         return active, False
-    if _submitted():
+    if "DATABRICKS_RUNTIME_VERSION" in os.environ:
+        # The session is the platform's, whichever thread asks, and has Delta.
+        return SparkSession.builder.getOrCreate(), False
+    if "PYSPARK_GATEWAY_PORT" in os.environ:  # spark-submit
         builder = SparkSession.builder
         for key, value in _DELTA.items():
             builder = builder.config(key, value)
@@ -118,10 +121,6 @@ def _answers(spark: SparkSession) -> bool:
         return bool(spark.sparkContext._jvm.java.lang.System.nanoTime())  # type: ignore[union-attr]
     except Exception:
         return False
-
-
-def _submitted() -> bool:
-    return "PYSPARK_GATEWAY_PORT" in os.environ or "DATABRICKS_RUNTIME_VERSION" in os.environ
 
 
 def _local_session(extra: Mapping[str, str]) -> SparkSession:

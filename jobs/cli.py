@@ -41,7 +41,8 @@ def commands() -> None:
 @click.option("--models", help="A list in conf/models, or a YAML file.")
 @click.option("--rule", help="auto, paper-v1, paper-v2, FILE.json or models:/NAME@ALIAS.")
 @flag("--strict-rule", "Refuse a rule that was fitted with other models.")
-@click.option("--stages", help=f"Stages to run, {_COMMA}: {','.join(STAGES)}.")
+@click.option("--stages", help=f"Stages to run, {_COMMA}: {','.join(STAGES)}; "
+              "a classifier of the model list is classifier:NAME.")  # fmt: skip
 @click.option("--knn-reference", help="refresh: new rows move old distances; frozen: they do not.")
 @click.option("--format", "format_name", help="Force one layout instead of detecting it.")
 @click.option(

@@ -3,11 +3,13 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import click
 
 from instructmining.errors import UserError
 from instructmining.models import load_model_list, resolve
+from jobs.options import common, tracking_of
 from udfs.device import choose_device, resolve_dtype
 from udfs.scorers import load_scorer
 
@@ -25,10 +27,12 @@ def models() -> None:
 @models.command()
 @click.argument("name", default="embedded")
 @click.option("--to", metavar="FOLDER", help="Copy the folders there, for machines without a hub.")
-def fetch(name: str, to: str | None) -> None:
+@common
+def fetch(name: str, to: str | None, **given: Any) -> None:
     """Download the models of a list; print where they are and their fingerprints."""
+    tracking = tracking_of(given)
     for stage, spec in load_model_list(name).stages.items():
-        model = resolve(spec)
+        model = resolve(spec, tracking)
         folder = model.folder
         if to and folder:
             folder = str(Path(to) / stage)
@@ -40,11 +44,13 @@ def fetch(name: str, to: str | None) -> None:
 @click.argument("name", default="embedded")
 @click.option("--device", default="auto", help="auto, cpu or cuda.")
 @click.option("--dtype", default="auto", help="auto, bfloat16 or float32.")
-def check(name: str, device: str, dtype: str) -> None:
+@common
+def check(name: str, device: str, dtype: str, **given: Any) -> None:
     """Load each model of a list here and measure one example with it."""
+    tracking = tracking_of(given)
     place = choose_device(device)
     for stage, spec in load_model_list(name).stages.items():
-        scorer = load_scorer(resolve(spec), place, dtype)
+        scorer = load_scorer(resolve(spec, tracking), place, dtype)
         measured = scorer.measure([_PROBE])
         if measured.reasons[0] is not None:
             raise UserError(f"stage {stage}, model {spec.source}: {measured.reasons[0]}")

@@ -4,6 +4,8 @@ from typing import Any
 
 import click
 
+from instructmining.settings import Tracking, load_settings
+
 
 def flag(name: str, help_text: str) -> Any:
     """A boolean that may be written `--name` or `--name=true|false`, as job parameters are."""
@@ -20,3 +22,9 @@ def common(command: Any) -> Any:
     ):
         command = option(command)
     return command
+
+
+def tracking_of(given: dict[str, Any]) -> Tracking:
+    """Where MLflow is, of the options of `common`."""
+    options = {"tracking": {"uri": given["tracking_uri"]}}
+    return load_settings(given["settings_file"], given["sets"], options).tracking

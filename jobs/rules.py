@@ -17,8 +17,7 @@ from instructmining.registry import (
     refuse_unproven,
 )
 from instructmining.rule import LinearRule, built_in_rules
-from instructmining.settings import Tracking, load_settings
-from jobs.options import common, flag
+from jobs.options import common, flag, tracking_of
 
 
 @click.group()
@@ -30,7 +29,7 @@ def rules() -> None:
 @common
 def list_command(**given: Any) -> None:
     """Built-in rules, and the versions registered in MLflow."""
-    tracking = _tracking(given)
+    tracking = tracking_of(given)
     registered = [] if tracking.uri == "none" else list_rules(tracking)
     for line in _overview(built_in_rules().values(), registered):
         click.echo(line)
@@ -41,7 +40,7 @@ def list_command(**given: Any) -> None:
 @common
 def show(source: str, **given: Any) -> None:
     """What one rule says, and what it was fitted on. SOURCE: as for `score --rule`."""
-    rule = load_rule(source, _tracking(given))
+    rule = load_rule(source, tracking_of(given))
     click.echo(f"{rule.name}, version {rule.version}: predicts {rule.target}, lower is better")
     for name, value in {"intercept": rule.intercept, **rule.coefficients}.items():
         click.echo(f"  {name:<20} {value:<+12.6g}{_fitted_on(rule, name)}".rstrip())
@@ -59,7 +58,7 @@ def show(source: str, **given: Any) -> None:
 @common
 def export(source: str, form: str, target: str | None, **given: Any) -> None:
     """Print a rule as JSON or as a SQL expression over the indicators' columns."""
-    rule = load_rule(source, _tracking(given))
+    rule = load_rule(source, tracking_of(given))
     text = rule.to_json() if form == "json" else rule.to_sql(form) + "\n"  # type: ignore[arg-type]
     if target is None:
         click.echo(text, nl=False)
@@ -76,7 +75,7 @@ def publish(sources: tuple[str, ...], alias: str | None, **given: Any) -> None:
 
     Without SOURCES the built-in rules, each with its name as alias.
     """
-    tracking = _tracking(given)
+    tracking = tracking_of(given)
     named = dict.fromkeys(sources, alias) or {name: name for name in built_in_rules()}
     for source, wanted in named.items():
         found, made = publish_rule(load_rule(source, tracking), tracking, wanted)
@@ -94,17 +93,12 @@ def promote_command(version: str, alias: str, force: bool | None, **given: Any) 
     The champion moves only to a rule whose cross-validated error is below that of the mean alone
     and that of the champion's terms, refitted on the same runs.
     """
-    tracking = _tracking(given)
+    tracking = tracking_of(given)
     if alias == CHAMPION and not force:
         refuse_unproven(version, tracking)
     name, number, before = promote(version, tracking, alias)
     was = f", before it was version {before}" if before else ""
     click.echo(f"{name}@{alias} is version {number}{was}")
-
-
-def _tracking(given: dict[str, Any]) -> Tracking:
-    options = {"tracking": {"uri": given["tracking_uri"]}}
-    return load_settings(given["settings_file"], given["sets"], options).tracking
 
 
 def _overview(

@@ -71,7 +71,16 @@ def run(spark: SparkSession, settings: Settings) -> Summary:
 
 
 def chosen_stages(settings: Settings, models: ModelList) -> list[str]:
-    """The model stages to run, in order: those asked for that the model list has."""
+    """The model stages to run, in order: those asked for that the model list has.
+
+    Raises:
+        UserError: a classifier is asked for that the list does not have.
+    """
+    asked = {stage.removeprefix("classifier:") for stage in settings.stages if ":" in stage}
+    for name in sorted(asked - set(models.classifiers)):
+        known = ", ".join(models.classifiers) or "none"
+        raise UserError(f"--stages classifier:{name}: the model list {models.name!r} has no such "
+                        f"classifier; it has {known}")  # fmt: skip
     named = [stage.removeprefix("classifier:") for stage in settings.stages]
     wanted = [*named, *models.classifiers] if settings.stages == STAGES else named
     return [stage for stage in models.stages if stage in wanted]

@@ -10,6 +10,8 @@ from safetensors.numpy import save_file
 
 from instructmining.errors import UserError
 from instructmining.models import ModelSpec, load_model_list, locate, resolve
+from instructmining.settings import load_settings
+from jobs.score import chosen_stages
 
 
 @pytest.fixture
@@ -116,3 +118,20 @@ def test_a_mistake_in_a_model_list_is_one_sentence(tmp_path: Path, content, mess
         load_model_list(str(tmp_path / "mine.yml"))
     assert str(tmp_path / "mine.yml") in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_classifier_is_a_stage_by_its_own_name_and_one_that_is_none_is_refused(tmp_path: Path):
+    entry = "{kind: python, function: 'm:f', version: '1', indicators: [words]}"
+    (tmp_path / "mine.yml").write_text(f"name: mine\nmtld: {{kind: mtld, indicators: [mtld]}}\n"
+                                       f"classifiers: {{words: {entry}}}\n")  # fmt: skip
+    models = load_model_list(str(tmp_path / "mine.yml"))
+
+    def chosen(*stages: str) -> list[str]:
+        return chosen_stages(load_settings(options={"stages": stages or None}), models)
+
+    assert chosen() == ["mtld", "words"]
+    assert chosen("reward", "mtld") == ["mtld"]
+    assert chosen("classifier:words", "mtld") == ["mtld", "words"]
+    with pytest.raises(UserError, match=r"classifier:wrods: the model list 'mine' has no such .*; "
+                                        "it has words"):  # fmt: skip
+        chosen("classifier:wrods")

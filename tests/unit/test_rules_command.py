@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from mlflow import MlflowClient
 
 from instructmining.errors import UserError
 from instructmining.rule import LinearRule, read_rule
@@ -39,6 +40,20 @@ def test_publish_list_promote_show_tell_one_story(rules):
     shown = [line.split() for line in rules("show", "models:/command@champion")]
     assert shown[0][:3] == ["command,", "version", "3:"]
     assert ["understandability", "+0.4421", "with", "MingZhong/unieval-dialog"] in shown
+
+
+def test_a_registry_that_refuses_to_search_for_what_it_has_not_takes_the_first_rule(
+    rules, monkeypatch
+):
+    search = MlflowClient.search_model_versions
+
+    def refusing(self, text):  # as Unity Catalog does
+        self.get_registered_model(text.removeprefix("name=").strip("'"))
+        return search(self, text)
+
+    monkeypatch.setattr(MlflowClient, "search_model_versions", refusing)
+    assert rules("publish", "paper-v2", model="first") == ["paper-v2: models:/first/1 registered"]
+    assert len(rules("list", model="none_yet")) == 3  # those built in
 
 
 def test_list_without_tracking_shows_the_built_in_rules(capsys):
