@@ -1,7 +1,8 @@
 -- What people ask of a scored store, in Spark SQL; docs/sql.md shows how to run this file.
--- Placeholders, set before the first query: ${store} a folder, ${pool}, ${rule} a rule's name.
---   SET store = out;  SET pool = default;  SET rule = paper-v1;
--- A store in a schema: USE catalog.schema instead of the views of `tables` below.
+-- Placeholders, set before the first query: ${store} an absolute folder, ${pool},
+-- ${rule} a rule's name.
+--   SET store = /home/me/out;  SET pool = default;  SET rule = paper-v1;
+-- A store in a schema: USE catalog.schema instead of the two blocks of views below.
 -- LOWER predicted_log_loss is better. A null prediction means that an indicator is missing.
 
 -- name: tables
@@ -13,6 +14,13 @@ CREATE OR REPLACE TEMPORARY VIEW quarantine AS SELECT * FROM delta.`${store}/qua
 CREATE OR REPLACE TEMPORARY VIEW stage_values AS SELECT * FROM delta.`${store}/stage_values`;
 CREATE OR REPLACE TEMPORARY VIEW pool_knn AS SELECT * FROM delta.`${store}/pool_knn`;
 CREATE OR REPLACE TEMPORARY VIEW fingerprints AS SELECT * FROM delta.`${store}/fingerprints`;
+
+-- name: evaluation_tables
+-- Those of `select`, `fit` and `evaluate`; a view fails where its table is not there yet.
+CREATE OR REPLACE TEMPORARY VIEW finetuning_runs AS SELECT * FROM delta.`${store}/finetuning_runs`;
+CREATE OR REPLACE TEMPORARY VIEW arms AS SELECT * FROM delta.`${store}/arms`;
+CREATE OR REPLACE TEMPORARY VIEW comparisons AS SELECT * FROM delta.`${store}/comparisons`;
+CREATE OR REPLACE TEMPORARY VIEW subsets AS SELECT * FROM delta.`${store}/subsets`;
 
 -- name: best_by_source
 -- The three best examples of each source.
@@ -159,27 +167,27 @@ GROUP BY missing_reason ORDER BY examples DESC;
 -- name: finetuning_runs
 -- Finetuned models, what they learned from and their loss on each evaluation set.
 SELECT purpose, subset, seed, base, evaluation_set, loss, examples, tokens, seconds
-FROM delta.`${store}/finetuning_runs` LATERAL VIEW explode(losses) l AS evaluation_set, loss
+FROM finetuning_runs LATERAL VIEW explode(losses) l AS evaluation_set, loss
 WHERE status = 'ok' ORDER BY purpose, evaluation_set, loss;
 
 -- name: arms
 -- Of an evaluation, each arm's mean loss over its seeds: lower is better.
 SELECT a.run_id, a.pool, a.arm, evaluation_set, count(*) AS seeds, avg(loss) AS loss,
   stddev(loss) AS sd
-FROM delta.`${store}/arms` a JOIN (
+FROM arms a JOIN (
   SELECT run_key, evaluation_set, loss
-  FROM delta.`${store}/finetuning_runs` LATERAL VIEW explode(losses) l AS evaluation_set, loss
+  FROM finetuning_runs LATERAL VIEW explode(losses) l AS evaluation_set, loss
   WHERE status = 'ok') USING (run_key)
 GROUP BY a.run_id, a.pool, a.arm, evaluation_set ORDER BY evaluation_set, loss;
 
 -- name: verdicts
 -- Whether the selection won, in words, with the interval of the difference.
 SELECT run_id, pool, evaluation, arm, rival, n, difference, low, high, p_adjusted, verdict
-FROM delta.`${store}/comparisons` ORDER BY run_id, evaluation, arm, rival;
+FROM comparisons ORDER BY run_id, evaluation, arm, rival;
 
 -- name: subset_sources
 -- Where the examples of each subset come from.
 SELECT subset, source, count(*) AS examples
-FROM delta.`${store}/subsets` JOIN (
+FROM subsets JOIN (
   SELECT DISTINCT source, example_id FROM occurrences WHERE pool = '${pool}') USING (example_id)
 GROUP BY subset, source ORDER BY subset, examples DESC;

@@ -96,11 +96,21 @@ def test_a_task_runs_on_a_cluster_that_fits_it(task):
 def test_the_stages_are_split_and_none_is_left_out():
     stages = [
         part.removeprefix("--stages=").split(",")
-        for task in JOBS["score"]["tasks"]
-        for part in task["python_wheel_task"]["parameters"]
+        for task in TASKS
+        if task[0] == "score"
+        for part in local_arguments(task, Path())
         if part.startswith("--stages")
     ]
     assert sorted(each for part in stages for each in part) == sorted(Settings().stages)
+
+
+def test_prod_is_deployed_to_a_folder_that_not_everybody_may_write_to():
+    prod = BUNDLE["targets"]["prod"]
+    assert prod["workspace"]["root_path"].startswith("${var.folder}/")
+    assert not VARIABLES["folder"].startswith(("/Workspace/Shared", "/Shared"))
+    assert prod["permissions"] == [{"level": "CAN_VIEW", "group_name": "${var.readers}"}]
+    grants = (ROOT / "conf" / "databricks" / "grants.sql").read_text(encoding="utf-8")
+    assert f"TO `{VARIABLES['readers']}`" in grants
 
 
 @every_task
