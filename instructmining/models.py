@@ -20,12 +20,12 @@ from instructmining.yaml_files import explained, read_yaml
 # arithmetic changes: the same weights then mean another number.
 KINDS: dict[str, tuple[str, int]] = {
     "causal_lm": ("udfs.perplexity:PerplexityScorer", 1),
-    "gpt_neox_reward": ("udfs.reward:GPTNeoXRewardScorer", 1),
+    "gpt_neox_reward": ("udfs.reward:GPTNeoXRewardScorer", 2),
     "mtld": ("udfs.mtld:MtldScorer", 1),
     "python": ("udfs.function:FunctionScorer", 1),
     "quality_heads": ("udfs.quality:QualityScorer", 1),
     "sentence_encoder": ("udfs.embedding:EmbeddingScorer", 1),
-    "sequence_classifier": ("udfs.classifier:SequenceClassifierScorer", 1),
+    "sequence_classifier": ("udfs.classifier:SequenceClassifierScorer", 2),
     "unieval": ("udfs.unieval:UniEvalScorer", 1),
 }
 if TYPE_CHECKING:

@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from instructmining.distributions import quoted
 from instructmining.models import ModelList
 from instructmining.planning import pool_version
 from instructmining.rule import LinearRule
@@ -43,8 +45,13 @@ class Measured:
 
     def knn_places(self, rule: LinearRule) -> list[int]:
         """The i of every knn_i to show: the setting's, and those the rule needs."""
-        named = [name.removeprefix("knn_") for name in rule.coefficients if name.startswith("knn_")]
-        return sorted({self.knn.neighbors, *(int(place) for place in named)})
+        return sorted({self.knn.neighbors, *neighbors_of(rule)})
+
+
+def neighbors_of(rule: LinearRule) -> list[int]:
+    """The i of every `knn_i` among a rule's terms."""
+    found = (re.fullmatch(r"knn_(\d+)", name) for name in rule.coefficients)
+    return [int(each[1]) for each in found if each]
 
 
 def with_indicators(store: Store, members: DataFrame, pool: str, measured: Measured,
@@ -99,7 +106,7 @@ def _missing_reason(rule: LinearRule, measured: Measured, columns: Sequence[str]
         known = [F.col(f"reason_{stage}")] if f"reason_{stage}" in columns else []
         otherwise = "too few neighbours in the pool" if name.startswith("knn_") else "not measured"
         reason = F.concat(F.lit(f"{name}: "), F.coalesce(*known, F.lit(otherwise)))
-        parts.append(F.when(F.col(name).isNull() | F.isnan(name), reason))
+        parts.append(F.when(quoted(name).isNull() | F.isnan(quoted(name)), reason))
     joined = F.concat_ws("; ", *parts)
     return F.when(joined != "", joined)
 

@@ -29,7 +29,6 @@ _DELTA = {
 # Worth 2-4x on a laptop (small tables, two cores); never set where an operator sets the cluster.
 _LOCAL = {
     "spark.databricks.delta.snapshotPartitions": "1",
-    "spark.default.parallelism": "2",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
     "spark.driver.host": "127.0.0.1",

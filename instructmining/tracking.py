@@ -10,7 +10,7 @@ import re
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -56,7 +56,7 @@ class Run:
             return
         from mlflow.entities import Param
 
-        params = [Param(_NOT_IN_A_NAME.sub("_", key), str(value)[:_PARAM_LENGTH])
+        params = [Param(_NOT_IN_A_NAME.sub("_", key), without_credentials(str(value))[:_PARAM_LENGTH])
                   for key, value in _flat(settings)]  # fmt: skip
         for start in range(0, len(params), _PARAMS_PER_BATCH):
             self._client.log_batch(self.id, params=params[start : start + _PARAMS_PER_BATCH])
@@ -164,7 +164,8 @@ def log_run(settings: Tracking, name: str) -> Iterator[Run]:
     try:
         yield run
     except BaseException:
-        client.set_terminated(run.id, "FAILED")
+        with suppress(Exception):  # what went wrong is the news
+            client.set_terminated(run.id, "FAILED")
         raise
     client.set_terminated(run.id, "FINISHED")
 
@@ -186,14 +187,27 @@ def connection(settings: Tracking) -> Iterator["MlflowClient"]:
         if (database := _sqlite_file(settings.uri)) is not None:
             database.parent.mkdir(parents=True, exist_ok=True)
         yield MlflowClient(settings.uri, registry_uri(settings))
-    except (MlflowException, OSError) as error:
+    except (MlflowException, OSError, *_database_errors()) as error:
         where = dict.fromkeys((settings.uri, registry_uri(settings)))
         code = getattr(error, "error_code", "INTERNAL_ERROR")  # what a lost connection is, too
         remedy = "name another with --tracking-uri, or do without by --tracking-uri none"
+        told = f"MLflow ({', '.join(where)}): {str(error).strip().splitlines()[0][:300]}"
         raise UserError(
-            f"MLflow ({', '.join(where)}): {str(error).strip().splitlines()[0][:300]}"
-            + (f"; {remedy}" if code == "INTERNAL_ERROR" else "")
+            without_credentials(told) + (f"; {remedy}" if code == "INTERNAL_ERROR" else "")
         ) from error
+
+
+def without_credentials(text: str) -> str:
+    """The text, user and password of the addresses in it left out."""
+    return re.sub(r"(?<=://)[^/@\s]*@", "", text)
+
+
+def _database_errors() -> tuple[type[Exception], ...]:
+    try:
+        from sqlalchemy.exc import SQLAlchemyError
+    except ModuleNotFoundError:  # mlflow-skinny reaches servers alone
+        return ()
+    return (SQLAlchemyError,)
 
 
 def registry_uri(settings: Tracking) -> str:

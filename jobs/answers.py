@@ -4,6 +4,7 @@ The weights of a finetune are not kept, so the run whose answers are wanted is m
 same examples, seed and recipe from the same base weights.
 """
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -19,7 +20,7 @@ from jobs.candidates import texts_of
 from udfs.finetune_task import loaded_finetuner
 from udfs.indicator import task_place
 from udfs.measurement import Conversation
-from udfs.placement import gpu_profile, in_model_workers, ship
+from udfs.placement import gpu_profile, in_model_workers, model_slots, ship
 
 _SCHEMA = "run_key STRING, evaluation STRING, example_id STRING, answer STRING, finished BOOLEAN"
 Prompts = Mapping[str, Sequence[tuple[str, Conversation]]]  # by evaluation set: id, conversation
@@ -73,7 +74,7 @@ def _stored(
 def _answer(
     experiment: Experiment, runs: Sequence[PlannedRun], prompts: Prompts, judge: Judge
 ) -> None:
-    """One task per run; all answers are one commit."""
+    """As many models at a time as there are slots; all answers are one commit."""
     store, settings = experiment.store, experiment.settings
     spark = store.spark
     texts = texts_of(store, sorted({i for run in runs for i in run.ids}))
@@ -104,8 +105,10 @@ def _answer(
                     "finished": [each.finished for each in found],
                 })  # fmt: skip
 
-    tasks = spark.range(0, len(runs), 1, len(runs))
+    tasks = spark.range(0, len(runs), 1, min(len(runs), model_slots(spark, measure)))
     found = in_model_workers(tasks, work, _SCHEMA, gpu_profile(spark, measure))
     rows = found.withColumns({"decoding": F.lit(decoding_of(judge)),
                               "run_id": F.lit(experiment.run_id)})  # fmt: skip
-    store.append(rows, "answers", f"{experiment.run_id}/answers", {"run_id": experiment.run_id})
+    models = hashlib.sha256("".join(run.key for run in runs).encode()).hexdigest()[:16]
+    transaction = f"{experiment.run_id}/answers/{models}"
+    store.append(rows, "answers", transaction, {"run_id": experiment.run_id})

@@ -5,7 +5,7 @@ from instructmining.models import ResolvedModel
 from instructmining.scoring import indicator_names
 from instructmining.settings import Settings
 from instructmining.summary import Summary
-from instructmining.tracking import Input, Run
+from instructmining.tracking import Input, Run, connection
 from jobs.stages import StageResult
 from udfs.audit import imbalance, record, total
 
@@ -14,9 +14,20 @@ def record_run(
     tracked: Run, summary: Summary, settings: Settings, resolved: dict[str, ResolvedModel],
     results: list[StageResult],
 ) -> None:  # fmt: skip
-    """Log one run; a no-op where tracking is off."""
-    if not tracked.records:
-        return
+    """Log one run; a no-op where tracking is off.
+
+    Raises:
+        UserError: MLflow cannot be reached any more.
+    """
+    if tracked.records:
+        with connection(settings.tracking):
+            _record(tracked, summary, settings, resolved, results)
+
+
+def _record(
+    tracked: Run, summary: Summary, settings: Settings, resolved: dict[str, ResolvedModel],
+    results: list[StageResult],
+) -> None:  # fmt: skip
     tracked.log_params(settings.model_dump())
     tracked.log_models({model.fingerprint: model.definition for model in resolved.values()})
     tracked.log_metrics(summary.seconds, prefix="seconds_")

@@ -159,7 +159,7 @@ def _local_place(conf: Conf, measure: Measure, slots: int) -> Place:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     heap = _bytes(conf.get("spark.driver.memory", "1g"))
     return Place("cpu", width, slots, memory - heap, memory, "this machine's memory",
-                 f"{_LESS} or a lower spark.default.parallelism")  # fmt: skip
+                 f"{_LESS} or fewer tasks at a time (SPARK_MASTER=local[1])")  # fmt: skip
 
 
 def _executor(conf: Conf, measure: Measure) -> Place | None:

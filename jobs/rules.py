@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from instructmining.errors import UserError
 from instructmining.registry import (
     CHAMPION,
     RegisteredRule,
@@ -63,12 +64,15 @@ def export(source: str, form: str, target: str | None, **given: Any) -> None:
     if target is None:
         click.echo(text, nl=False)
     else:
-        Path(target).write_text(text, encoding="utf-8")
+        try:
+            Path(target).write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"--to {target}: {error.strerror}") from None
 
 
 @rules.command()
 @click.argument("sources", nargs=-1)
-@click.option("--alias", help="Point this alias at the version, e.g. champion.")
+@click.option("--alias", help="Point this alias at the version, e.g. candidate.")
 @common
 def publish(sources: tuple[str, ...], alias: str | None, **given: Any) -> None:
     """Register rules in MLflow; one that is registered already keeps its version.
@@ -76,6 +80,11 @@ def publish(sources: tuple[str, ...], alias: str | None, **given: Any) -> None:
     Without SOURCES the built-in rules, each with its name as alias.
     """
     tracking = tracking_of(given)
+    if alias and not sources:
+        raise UserError("--alias is for the rules that are named: rules publish SOURCE --alias …")
+    if alias == CHAMPION:
+        raise UserError(f"--alias {CHAMPION}: publish the rule, then `rules promote` it, which "
+                        "compares it with what there is")  # fmt: skip
     named = dict.fromkeys(sources, alias) or {name: name for name in built_in_rules()}
     for source, wanted in named.items():
         found, made = publish_rule(load_rule(source, tracking), tracking, wanted)

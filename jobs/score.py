@@ -16,12 +16,12 @@ from instructmining.planning import members, pool_examples, pool_version
 from instructmining.reading import find_inputs
 from instructmining.registry import choose_rule
 from instructmining.rule import LinearRule
-from instructmining.scoring import Measured, score_pool, scores_of
+from instructmining.scoring import Measured, neighbors_of, score_pool, scores_of
 from instructmining.session import with_session
 from instructmining.settings import STAGES, Settings
 from instructmining.summary import Summary
 from instructmining.tables import Store
-from instructmining.tracking import Run, log_run
+from instructmining.tracking import Run, log_run, without_credentials
 from jobs.preflight import preflight
 from jobs.record import record_run
 from jobs.resources import check_gpus
@@ -48,14 +48,17 @@ def run(spark: SparkSession, settings: Settings) -> Summary:
     store = Store.open(spark, settings.store)
     models = load_model_list(settings.models)
     chosen = chosen_stages(settings, models)
-    resolved = {s: resolve(spec, settings.tracking) for s, spec in models.stages.items()}
+    needed = needed_models(settings, models, chosen)
+    resolved = {s: resolve(models.stages[s], settings.tracking) for s in needed}
     choice = choose(models, resolved, settings) if "rule" in settings.stages else None
     check_gpus(dict(spark.conf.getAll), settings.measure)  # wrong ones hang the first Spark job
     reads = "ingest" in settings.stages
     inputs, left_out = find_inputs(spark, settings.input) if reads else ([], [])
     notes = preflight(spark, store, settings, inputs, resolved, chosen)
     with log_run(settings.tracking, f"score {settings.pool}") as tracked, ExitStack() as stack:
-        summary = Summary(store, settings.pool, tracked.id, tracking=settings.tracking.uri)
+        summary = Summary(
+            store, settings.pool, tracked.id, tracking=without_credentials(settings.tracking.uri)
+        )
         summary.warnings += [*models.notes, *notes]
         if reads:
             summary.ingested = timed(summary, "ingest", lambda: ingest(
@@ -64,8 +67,8 @@ def run(spark: SparkSession, settings: Settings) -> Summary:
         results = measure(store, pool, resolved, chosen, settings, tracked, summary)
         if choice is not None:
             apply_rule(store, pool, choice, tracked, summary)
-        record_run(tracked, summary, settings, resolved, results)
         print(summary.text())
+        record_run(tracked, summary, settings, resolved, results)
         refuse_failures(results, settings)
     return summary
 
@@ -84,6 +87,14 @@ def chosen_stages(settings: Settings, models: ModelList) -> list[str]:
     named = [stage.removeprefix("classifier:") for stage in settings.stages]
     wanted = [*named, *models.classifiers] if settings.stages == STAGES else named
     return [stage for stage in models.stages if stage in wanted]
+
+
+def needed_models(settings: Settings, models: ModelList, chosen: list[str]) -> list[str]:
+    """Stages whose models have to be at hand: a rule is chosen by the fingerprints of all."""
+    if "rule" in settings.stages:
+        return list(models.stages)
+    neighbors = ["embed"] if "knn" in settings.stages and "embed" in models.stages else []
+    return list(dict.fromkeys([*chosen, *neighbors]))
 
 
 def open_pool(store: Store, name: str, stack: ExitStack) -> Pool:
@@ -167,6 +178,9 @@ def choose(models: ModelList, resolved: dict[str, ResolvedModel], settings: Sett
     sources = {name: model.spec.source for name, model in by_indicator.items()}
     rule, why = choose_rule(settings.rule.source, fingerprints, settings.tracking)
     mismatches = rule.mismatches(fingerprints, sources)
+    if (most := max(neighbors_of(rule), default=0)) > settings.knn.neighbors:
+        raise UserError(f"rule {rule.name} needs knn_{most}, and {settings.knn.neighbors} "
+                        f"neighbours are measured: --set knn.neighbors={most}")  # fmt: skip
     if mismatches and settings.rule.strict:
         raise UserError(f"rule {rule.name} does not fit these models: {'; '.join(mismatches)}; "
                         "fit a rule for them, or drop --strict-rule")  # fmt: skip

@@ -80,6 +80,7 @@ def _generate(
                            pad_token_id=pad, use_cache=True, **drawn)  # fmt: skip
     device = str(finetuner.model.device)
     finetuner.model.eval()
+    finetuner.model.generation_config = GenerationConfig()  # its own would fill in what is not said
     with torch.inference_mode():
         out = finetuner.model.generate(input_ids=to_device(ids, device), generation_config=how,
                                        attention_mask=to_device(mask, device))  # fmt: skip

@@ -18,7 +18,7 @@ from transformers import AutoModelForSequenceClassification
 from instructmining.errors import UserError
 from instructmining.models import ModelSpec
 from udfs.batching import for_each_batch, pad
-from udfs.conversations import last_reply, reply_defects, up_to_last_reply
+from udfs.conversations import last_reply, refuse_no_tokens, reply_defects, up_to_last_reply
 from udfs.cpu import tuned
 from udfs.measurement import Conversation, Measurement, Message, TwoSteps
 from udfs.rendering import Rendered, cut, record_lengths, render
@@ -41,7 +41,7 @@ class SequenceClassifierScorer(TwoSteps):
         self.indicators = spec.indicators
         self.tokenizer = load_tokenizer(folder, spec)
         self.template = Template(spec.template, self.tokenizer)
-        self.model = tuned(self._load(folder, spec, device, dtype), device)
+        self.model = tuned(with_float32_head(self._load(folder, spec, device, dtype)), device)
         self.max_length = min(spec.max_length, position_limit(self.model))
         self.device = device
         self.read = _reading(self.model, spec)
@@ -60,6 +60,7 @@ class SequenceClassifierScorer(TwoSteps):
         full = render(self.template, shown, found.reasons, reply=-1)
         kept = [cut(each, self.max_length, keep_end=True) for each in full]
         record_lengths(found, [len(each.ids) for each in full], [len(each.ids) for each in kept])
+        refuse_no_tokens(found.reasons, [each.response_tokens for each in full])
         return found, kept
 
     def compute(self, prepared: tuple[Measurement, list[Rendered]]) -> Measurement:
@@ -86,6 +87,21 @@ class SequenceClassifierScorer(TwoSteps):
             logits = self.model(**inputs).logits
             found: NDArray[np.float64] = self.read(logits.double()).cpu().numpy()
         return found
+
+
+def with_float32_head(model: Any) -> Any:
+    """The model, the layer that makes its outputs in float32: few weights, and the last rounding.
+
+    In bfloat16 a reward between 8 and 16 has steps of 0.06: many texts would have the same.
+    """
+    heads = (getattr(model, name, None) for name in ("score", "classifier", "out_proj"))
+    for head in (each for each in heads if isinstance(each, torch.nn.Module)):
+        head.float().register_forward_pre_hook(_in_float32)
+    return model
+
+
+def _in_float32(_: Any, given: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    return tuple(states.float() for states in given)
 
 
 def shown_messages(conversation: Conversation, template: str) -> list[Message]:

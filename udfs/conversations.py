@@ -30,6 +30,13 @@ def reply_defects(conversations: Sequence[Conversation]) -> list[str | None]:
     return found
 
 
+def refuse_no_tokens(reasons: list[str | None], tokens: Sequence[int]) -> None:
+    """A response of characters that the tokenizer drops is as good as blank: it gets its reason."""
+    for row, count in enumerate(tokens):
+        if reasons[row] is None and not count:
+            reasons[row] = "no response tokens"
+
+
 def up_to_last_reply(conversation: Conversation) -> list[Message]:
     """The conversation up to and including its last assistant turn."""
     last = max(i for i, m in enumerate(conversation) if m["role"] == "assistant")

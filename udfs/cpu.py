@@ -25,7 +25,7 @@ from transformers.masking_utils import sdpa_mask
 _NAME = "sdpa_aligned"
 _LANES = 16  # float32 numbers of one AVX-512 register; of no harm where there are 8
 _FEW = 4  # scores behind the last 16 that take less time than padding does
-# A linear layer and the function that its block applies next: BERT's family, GPT-NeoX and Falcon.
+# A linear layer and the function that its block applies next: BERT's family, GPT-NeoX.
 _FOLLOWED = (("dense", "intermediate_act_fn"), ("dense_h_to_4h", "act"))
 
 

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from instructmining.errors import UserError
 from instructmining.models import ModelSpec
 from udfs.batching import for_each_batch, pad
 from udfs.conversations import defects, joined
@@ -105,7 +106,7 @@ class EmbeddingScorer(TwoSteps):
 
 
 def _load_encoder(spec: ModelSpec, folder: str, device: str, dtype: str) -> Encoder:
-    modules = _modules(folder)
+    modules = _modules(folder, spec)
     pooling = _own_pooling(folder) or spec.pooling
     if set(modules) - {"Transformer", "Pooling", "Normalize"} or pooling not in _POOLINGS:
         return _load_with_library(folder, spec, device, dtype)
@@ -159,9 +160,18 @@ _POOLINGS: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
 }  # fmt: skip
 
 
-def _modules(folder: str) -> list[str]:
-    """Class names of the layers that sentence-transformers put behind each other."""
-    return [str(module["type"]).rpartition(".")[2] for module in _read(folder, "modules.json", [])]
+def _modules(folder: str, spec: ModelSpec) -> list[str]:
+    """Class names of the layers that sentence-transformers put behind each other.
+
+    Raises:
+        UserError: one of them is code of the folder, which before 6.0 the library runs unasked.
+    """
+    types = [str(module["type"]) for module in _read(folder, "modules.json", [])]
+    foreign = [name for name in types if not name.startswith("sentence_transformers.")]
+    if foreign and not spec.trust_remote_code:
+        raise UserError(f"model {spec.source}: {foreign[0]} is Python code of the model's own; "
+                        "set trust_remote_code: true in its entry if you trust it")  # fmt: skip
+    return [name if name in foreign else name.rpartition(".")[2] for name in types]
 
 
 def _own_pooling(folder: str) -> str | None:

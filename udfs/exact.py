@@ -56,7 +56,7 @@ class ExactIndex:
 
         Args:
             rows: int64[m].
-            neighbors: so many are the nearest for certain.
+            neighbors: so many are the nearest, as far as float32 products tell rows apart.
             candidates: proposed by the codes, more than `neighbors`.
 
         Returns:
@@ -72,7 +72,7 @@ class ExactIndex:
         Args:
             queries: float32[m, d] of unit length.
             own: int64[m], the row of each query in the pool, to be left out; -1: it has none.
-            neighbors: so many are the nearest for certain.
+            neighbors: so many are the nearest, as far as float32 products tell rows apart.
             candidates: proposed by the codes, more than `neighbors`.
 
         Returns:

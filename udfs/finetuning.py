@@ -81,14 +81,14 @@ class Finetuner:
         if self.adapter == "lora":
             _inject_lora(self.model, recipe.lora_rank)
         self.initial: dict[str, torch.Tensor] = {}
-        self.texts: dict[str, list[Counted]] = {}
+        self.texts: dict[str, tuple[Sequence[Conversation], list[Counted]]] = {}
 
     def run(self, rows: Sequence[Conversation], evaluations: Evaluations, seed: int) -> Outcome:
         """Finetune on the rows from the base weights, then measure every evaluation set.
 
         Args:
             rows: the subset; none gives the base model's own losses.
-            evaluations: by name; a name stands for the same conversations in every call.
+            evaluations: by name; their texts are kept until a name stands for others.
             seed: of the order of the examples (and of dropout, where a model has it).
         """
         started = time.monotonic()
@@ -111,9 +111,9 @@ class Finetuner:
 
     def evaluate(self, name: str, conversations: Sequence[Conversation]) -> tuple[float, int]:
         """Mean NLL of an evaluation set's reference tokens in nats, and their number."""
-        if name not in self.texts:
-            self.texts[name] = self._counted(conversations)
-        texts = self.texts[name]
+        if name not in self.texts or self.texts[name][0] != conversations:
+            self.texts[name] = conversations, self._counted(conversations)
+        _, texts = self.texts[name]
         if not texts:
             raise UserError(f"evaluation set {name} has no response token within "
                             f"finetune.max_length={self.max_length}")  # fmt: skip

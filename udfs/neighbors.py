@@ -1,6 +1,5 @@
 """knn_i on Spark: the pool is broadcast once, the queries are spread over the tasks."""
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from instructmining.settings import Knn
 from udfs.arrow import distance_lists
 from udfs.device import limit_threads
 from udfs.knn import Search, build_index, neighbor_distances, recall
+from udfs.placement import outgoing
 
 _MIB = 1024 * 1024
 _ROWS_PER_TASK = 1024  # at least: below that a task spends its time on receiving the pool
@@ -101,7 +101,7 @@ def _carry_graph(
 
 def _sent(spark: SparkSession, name: str, files: str | None, write: Callable[[str], None]) -> str:
     """The path of a shared file, or the name of a file sent to every node."""
-    folder = Path(files) / "index" if files else Path(tempfile.mkdtemp())
+    folder = Path(files) / "index" if files else outgoing()
     folder.mkdir(parents=True, exist_ok=True)
     path, part = folder / name, folder / f".{uuid4().hex}.{name}"
     try:  # by its name it is there as a whole: another run may be reading it

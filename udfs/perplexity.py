@@ -25,7 +25,7 @@ from transformers import AutoModelForCausalLM
 from instructmining.errors import UserError
 from instructmining.models import ModelSpec
 from udfs.batching import for_each_batch, pad
-from udfs.conversations import defects
+from udfs.conversations import defects, refuse_no_tokens
 from udfs.cpu import tuned
 from udfs.measurement import Conversation, Measurement, TwoSteps
 from udfs.rendering import Rendered, cut, record_lengths, render
@@ -74,9 +74,7 @@ class PerplexityScorer(TwoSteps):
         full = render(self.template, conversations, found.reasons)
         kept = [cut(each, self.max_length, keep_end=False) for each in full]
         record_lengths(found, [len(each.ids) for each in full], [len(each.ids) for each in kept])
-        for row, each in enumerate(full):
-            if not found.reasons[row] and not each.response_tokens:
-                found.reasons[row] = "no response tokens"
+        refuse_no_tokens(found.reasons, [each.response_tokens for each in full])
         return found, kept
 
     def compute(self, prepared: tuple[Measurement, list[Rendered]]) -> Measurement:

@@ -1,6 +1,8 @@
 """Where model stages run on the cluster, in which Python workers, and how weights get there."""
 
+import atexit
 import hashlib
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -17,6 +19,7 @@ from instructmining.settings import Measure
 _ARCHIVE = "archive:"
 _CHUNK_ROWS = {"cpu": 4096, "cuda": 65_536}
 _WORKER = "INSTRUCTMINING_WORKER"  # a variable that only workers with a model have
+_WORKER_BYTES = 3 * 1024**3  # a worker with a small model, a window of rows, libraries
 _planning = Lock()
 
 
@@ -59,14 +62,15 @@ def in_model_workers(
 def model_slots(spark: SparkSession, measure: Measure) -> int:
     """How many tasks of a model stage run at a time.
 
-    On a machine with GPUs but without Spark's GPU scheduling, one per GPU; else one per core
-    (the cluster's scheduler holds back tasks that have no GPU yet).
+    On a machine with GPUs but without Spark's GPU scheduling, one per GPU; else one per core, on
+    one machine no more than its memory has room for (a cluster's scheduler holds back tasks that
+    have no GPU yet, and its operator sizes the executors).
     """
-    if _is_local(spark) and measure.device != "cpu":
-        devices = _local_devices()
-        if devices:
-            return devices
-    return max(1, int(spark.sparkContext.defaultParallelism))
+    cores = max(1, int(spark.sparkContext.defaultParallelism))
+    if not _is_local(spark):
+        return cores
+    devices = _local_devices() if measure.device != "cpu" else 0
+    return devices or max(1, min(cores, _memory() // _WORKER_BYTES))
 
 
 def chunk_rows(spark: SparkSession, measure: Measure) -> int:
@@ -107,6 +111,10 @@ def gpu_profile(spark: SparkSession, measure: Measure) -> Any:
     return ResourceProfileBuilder().require(requests).build
 
 
+def _memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 def _local_devices() -> int:
     try:
         import torch
@@ -119,10 +127,17 @@ def _send(spark: SparkSession, folder: str) -> str:
     name = f"{Path(folder).name}-{hashlib.sha256(folder.encode()).hexdigest()[:8]}"
     sent = (spark.sparkContext.applicationId, name)
     if sent not in _SENT:
-        archive = shutil.make_archive(str(Path(tempfile.mkdtemp()) / name), "zip", folder)
+        archive = shutil.make_archive(str(outgoing() / name), "zip", folder)
         spark.sparkContext.addArchive(f"{archive}#{name}")
         _SENT.add(sent)
     return _ARCHIVE + name
+
+
+def outgoing() -> Path:
+    """A folder for what Spark hands to the executors, until this process ends."""
+    folder = Path(tempfile.mkdtemp(prefix="instructmining-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 _SENT: set[tuple[str, str]] = set()  # by Spark application: a new one starts with nothing

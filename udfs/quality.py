@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from instructmining.errors import UserError
 from instructmining.models import ModelSpec
 from udfs.batching import for_each_batch, pad
-from udfs.conversations import last_reply, reply_defects
+from udfs.conversations import last_reply, refuse_no_tokens, reply_defects
 from udfs.cpu import tuned
 from udfs.measurement import Conversation, Measurement, TwoSteps
 from udfs.quality_model import HEADS, Pair, load_quality_model, pair
@@ -51,6 +51,7 @@ class QualityScorer(TwoSteps):
         texts = [[] if found.reasons[row] else list(last_reply(conversation))
                  for row, conversation in enumerate(conversations)]  # fmt: skip
         ids = tokenize(self.tokenizer, texts, found.reasons, add_special_tokens=False)
+        refuse_no_tokens(found.reasons, [len(parts[-1]) if parts else 0 for parts in ids])
         rows = [row for row, reason in enumerate(found.reasons) if reason is None]
         pairs = {row: pair(ids[row][0], ids[row][1], self.config) for row in rows}
         full = [sum(map(len, parts)) for parts in ids]

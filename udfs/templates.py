@@ -33,6 +33,8 @@ _ALPACA_HEADER = (
 )
 # Private-use characters: no real text holds them, no template treats them specially.
 _MARK = re.compile("\ue000\\d+\ue001")
+_DATE = "26 Jul 2024"
+_NO_CLOCK = f"{{% macro strftime_now(format) %}}{_DATE}{{% endmacro %}}"
 
 
 class Frames(NamedTuple):
@@ -137,10 +139,13 @@ def _chat(tokenizer: Any, roles: Roles) -> Frames:
 
     The first token behind an assistant content is its close if it is a special token
     (`<|im_end|>`, `</s>`). The date is fixed because some templates print today's, which would
-    change the scores overnight.
+    change the scores overnight: it is given to those that take one, and instead of the clock.
     """
     messages = [{"role": r, "content": f"\ue000{i}\ue001"} for i, r in enumerate(roles)]
-    text = tokenizer.apply_chat_template(messages, tokenize=False, date_string="26 Jul 2024")
+    template = _NO_CLOCK + tokenizer.get_chat_template()
+    text = tokenizer.apply_chat_template(
+        messages, chat_template=template, tokenize=False, date_string=_DATE
+    )
     if _MARK.findall(text) != [m["content"] for m in messages]:
         raise ValueError(f"the chat template drops, repeats or moves one of {', '.join(roles)}")
     first, *behind = (_ids(tokenizer, part) for part in _MARK.split(text))

@@ -91,3 +91,12 @@ def test_the_start_of_a_prompt_that_is_too_long_is_cut(tmp_path) -> None:
     long = [{"role": "user", "content": "x y z " * 400 + "Why?"},
             {"role": "assistant", "content": "-"}]  # fmt: skip
     assert len(answer(model, [long, *CONVERSATIONS], MOST)) == 4
+
+
+def test_a_models_own_ways_of_drawing_do_not_bend_the_likeliest_token(tmp_path) -> None:
+    folder = tiny_models.llama(tmp_path / "llama")
+    plain = [each.text for each in answer(finetuner(str(folder), "plain"), CONVERSATIONS, MOST)]
+    (folder / "generation_config.json").write_text('{"repetition_penalty": 5.0}')
+    model = finetuner(str(folder), "plain")
+    assert model.model.generation_config.repetition_penalty == 5.0
+    assert [each.text for each in answer(model, CONVERSATIONS, MOST)] == plain

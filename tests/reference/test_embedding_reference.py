@@ -1,5 +1,8 @@
 """Sentence vectors against sentence-transformers on the real MiniLM and on other layouts."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 import tiny_models
@@ -8,6 +11,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, Pooling, Transformer
 from transformers import AutoModel, AutoTokenizer
 
+from instructmining.errors import UserError
 from instructmining.models import ModelSpec, locate, resolve
 from udfs.scorers import load_scorer
 
@@ -116,3 +120,14 @@ def sentence_transformer(folder, pooling, *layers, limit=64):
     body = Transformer(str(encoder(folder)), max_seq_length=limit)
     SentenceTransformer(modules=[body, Pooling(32, pooling), *layers]).save(str(folder))
     return folder
+
+
+def test_code_of_the_models_own_folder_is_refused(tmp_path, hand_made):
+    folder = tmp_path / "encoder"
+    shutil.copytree(locate(MINILM), folder)
+    modules = json.loads((folder / "modules.json").read_text())
+    modules[0]["type"] = "own_code.Transformer"
+    (folder / "modules.json").write_text(json.dumps(modules))
+    (folder / "own_code.py").write_text("raise SystemExit('the code of the folder ran')\n")
+    with pytest.raises(UserError, match=r"own_code\.Transformer is Python code of the model's own"):
+        vectors_of(hand_made, source=folder)

@@ -11,6 +11,8 @@ from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerFast
 
 from instructmining.errors import UserError
+from instructmining.models import ModelSpec, resolve
+from udfs.scorers import load_scorer
 
 
 def gpt_neox_reward(folder, ids, pooling="last"):
@@ -249,3 +251,20 @@ def test_the_model_folder_is_written_as_open_assistant_wrote_it(tmp_path):
     assert config["model_type"] == "gpt_neox_reward_model"
     with pytest.raises(ValueError, match="gpt_neox_reward_model"):
         AutoModelForSequenceClassification.from_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("build", "kind", "template"),
+    [(tiny_models.qwen3_reward, "sequence_classifier", "chat"),
+     (tiny_models.neox_reward, "gpt_neox_reward", "oasst"),
+     (tiny_models.deberta_reward, "sequence_classifier", "pair")],
+)  # fmt: skip
+def test_in_bfloat16_the_last_layer_rounds_no_two_rewards_to_one(
+    build, kind, template, tmp_path, hand_made
+):
+    spec = ModelSpec(kind=kind, source=str(build(tmp_path)), template=template,
+                     indicators=("reward",))  # fmt: skip
+    found = load_scorer(resolve(spec), "cpu", "bfloat16").measure(hand_made).values["reward"]
+    found = found[np.isfinite(found)]
+    rounded = torch.tensor(found).bfloat16().double().numpy()
+    assert (found != rounded).mean() > 0.8

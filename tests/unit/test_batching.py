@@ -88,9 +88,13 @@ def test_a_single_row_that_does_not_fit_gets_a_reason():
     assert reasons == [None, "failed: OutOfMemoryError: CUDA out of memory", None]
 
 
-def test_a_broken_device_ends_the_task_instead_of_blanking_its_rows():
+@pytest.mark.parametrize(
+    "error", ["device-side assert triggered", "uncorrectable ECC error encountered",
+              "an illegal instruction was encountered", "unknown error"],
+)  # fmt: skip
+def test_a_broken_device_ends_the_task_instead_of_blanking_its_rows(error):
     def compute(rows):
-        raise RuntimeError("CUDA error: device-side assert triggered")
+        raise RuntimeError(f"CUDA error: {error}")
 
-    with pytest.raises(RuntimeError, match="device-side assert"):
+    with pytest.raises(RuntimeError, match=error):
         for_each_batch([1, 2], 10, compute, [None, None])

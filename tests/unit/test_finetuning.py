@@ -107,6 +107,14 @@ def test_an_evaluation_set_without_a_response_token_is_a_clear_mistake(tuner):
         tuner.evaluate("far", [said("empty", "")])
 
 
+def test_another_set_of_the_same_name_is_measured_and_not_remembered(tuner):
+    first = tuner.run([], HELD_OUT, 0).losses["blue"]
+    other = {"blue": [said("And then?", "Grass grows in the rain.")]}
+    second = tuner.run([], other, 0).losses["blue"]
+    assert second == tuner.run([], {"green": other["blue"]}, 0).losses["green"] != first
+    assert tuner.run([], HELD_OUT, 0).losses["blue"] == first
+
+
 def test_lora_trains_its_adapters_alone_and_starts_from_the_base_model(folder, tuner):
     lora = finetuner(folder, adapter="lora", lora_rank=4, rate=3e-2)
     trained = {name for name, _ in lora._trainable()}

@@ -10,8 +10,9 @@ from safetensors.numpy import save_file
 
 from instructmining.errors import UserError
 from instructmining.models import ModelSpec, load_model_list, locate, resolve
+from instructmining.rule import LinearRule
 from instructmining.settings import load_settings
-from jobs.score import chosen_stages
+from jobs.score import choose, chosen_stages, needed_models
 
 
 @pytest.fixture
@@ -135,3 +136,26 @@ def test_a_classifier_is_a_stage_by_its_own_name_and_one_that_is_none_is_refused
     with pytest.raises(UserError, match=r"classifier:wrods: the model list 'mine' has no such .*; "
                                         "it has words"):  # fmt: skip
         chosen("classifier:wrods")
+
+
+@pytest.mark.parametrize(
+    ("stages", "wanted"),
+    [(("ingest",), []), (("ingest", "mtld"), ["mtld"]), (("knn",), ["embed"]),
+     (("embed", "knn"), ["embed"]), (("rule",), ["reward", "perplexity", "embed", "mtld"])],
+)  # fmt: skip
+def test_only_models_that_a_run_needs_are_looked_for(stages, wanted) -> None:
+    settings, models = load_settings(options={"stages": stages}), load_model_list("embedded")
+    assert needed_models(settings, models, chosen_stages(settings, models)) == wanted
+
+
+def test_a_rule_of_more_neighbours_than_are_measured_is_refused_before_anything_is(tmp_path):
+    terms = {"name": "far", "version": "1", "intercept": 0.0, "coefficients": {"knn_10": -0.5}}
+    rule = LinearRule(**terms)
+    (tmp_path / "far.json").write_text(rule.to_json())
+    given = {"rule": {"source": str(tmp_path / "far.json")}, "tracking": {"uri": "none"}}
+    models = load_model_list("embedded")
+    resolved = {stage: resolve(spec) for stage, spec in models.stages.items()}
+    with pytest.raises(UserError, match=r"rule far needs knn_10, and 6 .*--set knn.neighbors=10"):
+        choose(models, resolved, load_settings(options=given))
+    more = load_settings(options={**given, "knn": {"neighbors": 10}})
+    assert choose(models, resolved, more).rule.coefficients == {"knn_10": -0.5}

@@ -63,17 +63,18 @@ def test_rows_without_a_reply_get_a_reason_and_cost_the_others_nothing(scorer):
         conversation("why ?", "  "),
         [*conversation("why ?", "light ."), *conversation("is the sky blue ?", " ")],
         [],
+        conversation("why ?", "\u200b"),  # not blank, and nothing of it is left as a token
     ]
     found = scorer.measure([*broken, ROWS[0]])
-    assert found.reasons[:4] == [
+    assert found.reasons[:5] == [
         "no assistant turn", "every assistant turn is blank", "the last assistant turn is blank",
-        "no messages",
+        "no messages", "no response tokens",
     ]  # fmt: skip
-    assert found.reasons[4] is None
+    assert found.reasons[5] is None
     alone = scorer.measure([ROWS[0]])
     for name in HEADS:
-        assert np.isnan(found.values[name][:4]).all()
-        assert found.values[name][4] == pytest.approx(alone.values[name][0], rel=1e-5)
+        assert np.isnan(found.values[name][:5]).all()
+        assert found.values[name][5] == pytest.approx(alone.values[name][0], rel=1e-5)
 
 
 @pytest.mark.parametrize("token_budget", [1, 60, 4096])

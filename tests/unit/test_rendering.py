@@ -75,6 +75,17 @@ def test_the_chat_template_is_the_tokenizers_own(qwen_like):
     assert counted == "Hello.<|im_end|>Yes.<|im_end|>"
 
 
+def test_no_chat_template_reads_the_clock(qwen_like):
+    own = qwen_like.get_chat_template()
+    asking = "Today is {{ strftime_now('%d %b %Y') }}, given {{ date_string }}." + own
+    qwen_like.chat_template = asking
+    try:
+        text, _, _ = read(qwen_like, "chat", TWO_TURNS)
+    finally:
+        qwen_like.chat_template = own
+    assert text.startswith("Today is 26 Jul 2024, given 26 Jul 2024.")
+
+
 def test_lengths_count_contents_alone(llama_like):
     rendered = read(llama_like, "alpaca", TWO_TURNS)[2]
     tokens = [len(llama_like(m["content"], add_special_tokens=False).input_ids) for m in TWO_TURNS]

@@ -56,6 +56,15 @@ def test_a_registry_that_refuses_to_search_for_what_it_has_not_takes_the_first_r
     assert len(rules("list", model="none_yet")) == 3  # those built in
 
 
+def test_the_champion_is_compared_first_and_an_alias_is_for_a_named_rule(rules):
+    with pytest.raises(UserError, match="publish the rule, then `rules promote` it"):
+        rules("publish", "paper-v1", "--alias=champion")
+    with pytest.raises(UserError, match="--alias is for the rules that are named"):
+        rules("publish", "--alias=prod")
+    with pytest.raises(UserError, match=r"--to /none/x\.json: No such file"):
+        rules("export", "paper-v1", "--to=/none/x.json")
+
+
 def test_list_without_tracking_shows_the_built_in_rules(capsys):
     main(["rules", "list", "--tracking-uri=none"])
     names = [f"{name}  built in" for name in ("embedded", "paper-v1", "paper-v2")]

@@ -261,3 +261,13 @@ registry.load_rule("models:/instructmining_rule/1", store)
     )
     assert (found.returncode, found.stdout, found.stderr) == (0, "", "")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mlartifacts", "mlflow.db"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("postgresql://mlflow:S3cret@db:5432/mlflow", "postgresql://db:5432/mlflow"),
+     ("MLflow (https://token@host/a): no", "MLflow (https://host/a): no"),
+     ("sqlite:///mlflow.db", "sqlite:///mlflow.db"), ("s3a://bucket/a@b", "s3a://bucket/a@b")],
+)  # fmt: skip
+def test_no_password_of_an_address_is_recorded_or_shown(text, shown) -> None:
+    assert tracking.without_credentials(text) == shown
