@@ -1,7 +1,8 @@
 """Ask a judge behind an endpoint that speaks OpenAI's chat completions; standard library only.
 
 The key comes from an environment variable alone. It is sent in one header, to one host, never over
-plain HTTP to another machine, never after a redirect, and stands in no message, log or table.
+plain HTTP to another machine, a proxy included, never after a redirect, and stands in no message,
+log or table.
 """
 
 import json
@@ -25,6 +26,14 @@ _AGAIN = (408, 409, 425, 429, 500, 502, 503, 504, 529)
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 _REPLY_TOKENS = 400  # of the judge
 _LONGEST_WAIT = 60.0  # seconds
+_MESSAGE = 200  # characters of what the server says of an error
+# What JSON of another shape than expected raises.
+_MISSHAPEN = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
+CAP = "judge.max_calls or judge.max_tokens is reached"
+
+
+class NoChatCompletionError(ValueError):
+    """The reply is no chat completion with a text."""
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -65,12 +74,14 @@ class Reply:
     Attributes:
         text: of the judge; None where there is none.
         tokens: as the endpoint counts them.
-        reason: why there is no text: `cap` where a cap was reached, else the last failure.
+        reason: why there is no text: `CAP` where a cap was reached, else the last failure.
+        refused: the endpoint refuses this very question (too long, say), and would again.
     """
 
     text: str | None
     tokens: int = 0
     reason: str | None = None
+    refused: bool = False
 
 
 class JudgeEndpoint:
@@ -85,7 +96,11 @@ class JudgeEndpoint:
         if not judge.url or not judge.model:
             raise UserError("--judge endpoint needs --endpoint URL (up to /v1) and "
                             "--endpoint-model NAME")  # fmt: skip
-        place = urlsplit(judge.url)
+        try:
+            place = urlsplit(judge.url)
+            _ = place.port  # read only to have it checked
+        except ValueError:  # brackets without their other half; a port that is no number
+            raise UserError("--endpoint is no http or https URL") from None
         self._key = os.environ.get(judge.key_variable, "")
         if place.scheme not in ("http", "https") or not place.hostname:
             raise UserError("--endpoint is no http or https URL")
@@ -101,7 +116,9 @@ class JudgeEndpoint:
         self.judge = judge
         self.url = judge.url.rstrip("/") + "/chat/completions"
         self.spending = Spending(judge.max_calls, judge.max_tokens)
-        self._opener = urllib.request.build_opener(_NoRedirect())
+        # Through a proxy https is a tunnel; plain http would be read there, with the key.
+        direct = [urllib.request.ProxyHandler({})] if place.scheme == "http" else []
+        self._opener = urllib.request.build_opener(_NoRedirect(), *direct)
 
     def ask_all(self, questions: Sequence[tuple[str, str]]) -> list[Reply]:
         """Ask (system, user) questions, several at a time; in the order they came."""
@@ -112,26 +129,30 @@ class JudgeEndpoint:
         """One question, with further attempts where the failure may pass.
 
         Raises:
-            UserError: the endpoint refuses the key, the model or the request as such.
+            UserError: the endpoint refuses the key or the model, or is not there.
         """
         reason = ""
         for attempt in range(self.judge.attempts):
             if not self.spending.may_call():
-                return Reply(None, reason="cap")
+                return Reply(None, reason=CAP)
             try:
                 return self._reply(self._post(system, user))
             except urllib.error.HTTPError as error:
+                if hint := self._hint(error.code):
+                    raise UserError(
+                        f"the judge's endpoint answers HTTP {error.code}: {hint}"
+                    ) from None
                 if error.code not in _AGAIN:
-                    raise UserError(self._refusal(error)) from None
+                    return Reply(None, reason=self._refusal(error), refused=True)
                 reason, wait = f"HTTP {error.code}", _asked_to_wait(error)
-            except (OSError, HTTPException, ValueError, LookupError, TypeError) as error:
+            except (OSError, HTTPException, ValueError) as error:
                 # Connections, timeouts and replies that are no chat completion.
-                reason, wait = type(error).__name__, 0.0
+                reason, wait = _kind(error), 0.0
             if attempt + 1 < self.judge.attempts:
                 time.sleep(min(_LONGEST_WAIT, max(wait, _back_off(attempt))))
         return Reply(None, reason=f"{reason} after {self.judge.attempts} attempts")
 
-    def _post(self, system: str, user: str) -> Any:
+    def _post(self, system: str, user: str) -> bytes:
         body = {"model": self.judge.model, "temperature": 0, "max_tokens": _REPLY_TOKENS,
                 "messages": [{"role": "system", "content": system},
                              {"role": "user", "content": user}]}  # fmt: skip
@@ -142,25 +163,47 @@ class JudgeEndpoint:
             self.url, json.dumps(body).encode(), headers, method="POST"
         )
         with self._opener.open(request, timeout=self.judge.timeout) as response:
-            return json.loads(response.read())
+            read: bytes = response.read()
+        return read
 
-    def _reply(self, found: Any) -> Reply:
-        tokens = int((found.get("usage") or {}).get("total_tokens") or 0)
-        self.spending.add(tokens)
-        text = found["choices"][0]["message"]["content"]
+    def _reply(self, body: bytes) -> Reply:
+        try:
+            found = json.loads(body)
+            tokens = int((found.get("usage") or {}).get("total_tokens") or 0)
+            self.spending.add(tokens)
+            text = found["choices"][0]["message"]["content"]
+        except _MISSHAPEN:
+            raise NoChatCompletionError from None
         if not isinstance(text, str):
-            raise TypeError("the reply holds no text")
+            raise NoChatCompletionError
         return Reply(text, tokens)
 
-    def _refusal(self, error: urllib.error.HTTPError) -> str:
+    def _hint(self, code: int) -> str | None:
+        """What is wrong with the settings, where a status says that they are."""
         hints = {
             401: f"the key in {self.judge.key_variable} is not accepted",
             403: f"the key in {self.judge.key_variable} may not use this model",
             404: f"there is no model {self.judge.model}, or the URL is not the one up to /v1",
         }
-        hint = hints.get(error.code, "redirects are not followed" if error.code < 400 else
-                         "see judge.url and judge.model")  # fmt: skip
-        return f"the judge's endpoint answers HTTP {error.code}: {hint}"
+        return "redirects are not followed" if code < 400 else hints.get(code)
+
+    def _refusal(self, error: urllib.error.HTTPError) -> str:
+        """`HTTP 400: ` and the start of the server's message, without the key."""
+        try:
+            found = json.loads(error.read())
+            found = found.get("error", found)
+            message = " ".join(str(found["message"]).split())
+        except (OSError, HTTPException, *_MISSHAPEN):
+            return f"HTTP {error.code}"
+        if self._key:
+            message = message.replace(self._key, "…")
+        return f"HTTP {error.code}: {message[:_MESSAGE]}"
+
+
+def _kind(error: Exception) -> str:
+    """`ConnectionRefusedError`, say, also where urllib has wrapped it."""
+    inner = getattr(error, "reason", None)
+    return type(inner if isinstance(inner, Exception) else error).__name__
 
 
 def _back_off(attempt: int) -> float:

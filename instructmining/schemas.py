@@ -270,7 +270,7 @@ TABLES: dict[str, Table] = {
         "One row per judged pair of answers in one order; a pair is never judged twice",
         (
             Column("verdict_key", "STRING", "hash of judge, prompt and both answers", True),
-            Column("judge", "STRING", "model and version of the question", True),
+            Column("judge", "STRING", "model, endpoint and version of the question", True),
             Column("evaluation", "STRING", "evaluation set", True),
             Column("example_id", "STRING", "whose prompt was answered", True),
             Column("first_run", "STRING", "finetune whose answer is shown first", True),

@@ -4,15 +4,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
+from pyspark.sql import Row
 from pyspark.sql import functions as F
 
 from instructmining.arms import ARMS
 from instructmining.errors import UserError
-from instructmining.judge_endpoint import JudgeEndpoint
+from instructmining.judge_endpoint import JudgeEndpoint, Reply
 from instructmining.judging import (
     QUESTION_VERSION,
     SYSTEM,
+    Judgement,
     Outcome,
+    Reward,
     Tally,
     Verdict,
     both_orders,
@@ -46,6 +49,11 @@ class Shown:
     history: Conversation
     answers: tuple[str, str]
     runs: tuple[str, str]
+
+    @property
+    def equal(self) -> bool:
+        """Both answers are the same: a tie that nobody has to be asked about."""
+        return self.answers[0] == self.answers[1]
 
     def turned(self) -> "Shown":
         """The other order."""
@@ -89,14 +97,14 @@ def judge_answers(
     check_judge(judge, reward)
     prompts = prompts_of(experiment.sets, judge.prompts)
     pairs = list(_pairs(experiment, runs, prompts))
-    outcomes = (_by_endpoint(experiment, JudgeEndpoint(judge), pairs) if reward is None
-                or judge.kind == "endpoint" else _by_reward(experiment, reward, pairs))  # fmt: skip
+    judged = (_by_endpoint(experiment, JudgeEndpoint(judge), pairs) if reward is None
+              or judge.kind == "endpoint" else _by_reward(experiment, reward, pairs))  # fmt: skip
     name = judge.kind if judge.kind == "reward" else f"{judge.model}, both orders"
     arm, rival = judge.arms
     found = []
     for each in experiment.sets:
-        own = [o for pair, o in zip(pairs, outcomes, strict=True) if pair.evaluation == each.name]
-        counted = tally(own)
+        counted = tally((pair.example_id, said) for pair, said in zip(pairs, judged, strict=True)
+                        if pair.evaluation == each.name)  # fmt: skip
         found.append(Judged(each.name, counted, told(arm, rival, each.name, name, counted)))
     return found
 
@@ -147,27 +155,28 @@ def _shown(
 
 def _by_reward(
     experiment: Experiment, reward: ResolvedModel, pairs: Sequence[Shown]
-) -> list[Outcome]:  # fmt: skip
+) -> list[Judgement]:  # fmt: skip
     judge = f"reward {reward.fingerprint}"
     rewards = _rewards(experiment, reward, sorted({
         (each.evaluation, each.example_id, text) for each in pairs for text in each.answers
     }), {(each.evaluation, each.example_id): each.history for each in pairs})  # fmt: skip
-    outcomes: list[Outcome] = []
-    rows = []
+    judged, rows = [], []
     for each in pairs:
         own, theirs = (rewards[each.evaluation, each.example_id, a] for a in each.answers)
-        outcome = by_reward(own, theirs)
-        outcomes.append(outcome)
-        rows.append(_row(experiment, judge, each, _PLACES[outcome], own - theirs, None))
+        said = Judgement("tie") if each.equal else by_reward(own, theirs)
+        judged.append(said)
+        if said.outcome in _PLACES:
+            margin = own.value - theirs.value
+            rows.append(_row(experiment, judge, each, _PLACES[said.outcome], margin, None))
     _store(experiment, rows, "reward")
-    return outcomes
+    return judged
 
 
 def _rewards(
     experiment: Experiment, reward: ResolvedModel, texts: Sequence[tuple[str, str, str]],
     histories: dict[tuple[str, str], Conversation],
-) -> dict[tuple[str, str, str], float]:  # fmt: skip
-    """Reward of every answer to its prompt; NaN where there is none, as of a blank answer."""
+) -> dict[tuple[str, str, str], Reward]:  # fmt: skip
+    """Reward of every answer to its prompt."""
     store, measure = experiment.store, experiment.settings.measure
     spark = store.spark
     rows = [(str(number), 0, [*map(dict, histories[name, i]),
@@ -177,50 +186,61 @@ def _rewards(
     examples = spark.createDataFrame(rows, columns).repartition(model_slots(spark, measure))
     found = with_measurements(examples, ship(spark, reward), measure, gpu_profile(spark, measure))
     name = reward.spec.indicators[0]
-    values = {row.example_id: row.value for row in found.select(
-        "example_id", F.col("values")[name].alias("value")).collect()}  # fmt: skip
-    return {text: float("nan") if values[str(number)] is None else float(values[str(number)])
-            for number, text in enumerate(texts)}  # fmt: skip
+    measured = {row.example_id: _reward(row) for row in found.select(
+        "example_id", F.col("values")[name].alias("value"), "status", "reason").collect()
+    }  # fmt: skip
+    return {text: measured[str(number)] for number, text in enumerate(texts)}
+
+
+def _reward(row: Row) -> Reward:
+    """Of a row that the reward model measured, or could not."""
+    return Reward(float("nan") if row.value is None else float(row.value),
+                  row.reason if row.status == "failed" else None)  # fmt: skip
 
 
 def _by_endpoint(
     experiment: Experiment, endpoint: JudgeEndpoint, pairs: Sequence[Shown]
-) -> list[Outcome]:  # fmt: skip
-    judge = f"{endpoint.judge.model} {QUESTION_VERSION}"
-    different = [each for each in pairs if each.answers[0] != each.answers[1]]
+) -> list[Judgement]:  # fmt: skip
+    # With the URL: another server under the same model's name is another judge.
+    judge = f"{endpoint.judge.model} at {endpoint.url} {QUESTION_VERSION}"
+    different = [each for each in pairs if not each.equal]
     wanted = {shown.key(judge): shown for each in different for shown in (each, each.turned())}
     known = _known(experiment, list(wanted))
+    replies: dict[str, Reply] = {}
     todo = [(key, shown) for key, shown in wanted.items() if key not in known]
     if todo:
         print(f"judge: {len(todo):,} questions to {endpoint.judge.model}, {len(known):,} answered "
               "before", flush=True)  # fmt: skip
     for start in range(0, len(todo), _AT_ONCE):
-        known |= _ask(experiment, endpoint, judge, todo[start : start + _AT_ONCE])
-    return [_outcome(each, judge, known) for each in pairs]
+        replies |= _ask(experiment, endpoint, judge, todo[start : start + _AT_ONCE])
+    if todo and not known and all(reply.refused for reply in replies.values()):
+        raise UserError("the judge's endpoint refuses every question, see judge.url and "
+                        f"judge.model: {replies[todo[0][0]].reason}")  # fmt: skip
+    known |= {k: read_verdict(r.text) for k, r in replies.items() if r.text is not None}
+    return [_judgement(each, judge, known, replies) for each in pairs]
 
 
 def _ask(
     experiment: Experiment, endpoint: JudgeEndpoint, judge: str, todo: Sequence[tuple[str, Shown]]
-) -> dict[str, Verdict]:
+) -> dict[str, Reply]:
     """Ask and store; what has no reply is not stored, so that another run asks again."""
     replies = endpoint.ask_all([(SYSTEM, question(s.history, *s.answers)) for _, s in todo])
-    found: dict[str, Verdict] = {}
-    rows = []
-    for (key, shown), reply in zip(todo, replies, strict=True):
-        if reply.text is not None:
-            found[key] = read_verdict(reply.text)
-            rows.append(_row(experiment, judge, shown, found[key], None, reply.tokens))
+    rows = [_row(experiment, judge, shown, read_verdict(reply.text), None, reply.tokens)
+            for (_, shown), reply in zip(todo, replies, strict=True)
+            if reply.text is not None]  # fmt: skip
     _store(experiment, rows, todo[0][0])
-    return found
+    return {key: reply for (key, _), reply in zip(todo, replies, strict=True)}
 
 
-def _outcome(each: Shown, judge: str, known: dict[str, Verdict]) -> Outcome:
-    if each.answers[0] == each.answers[1]:
-        return "tie"
-    keys = (each.key(judge), each.turned().key(judge))
-    if not all(key in known for key in keys):
-        return "unjudged"
-    return both_orders(known[keys[0]], known[keys[1]])
+def _judgement(
+    each: Shown, judge: str, known: dict[str, Verdict], replies: dict[str, Reply]
+) -> Judgement:
+    if each.equal:
+        return Judgement("tie")
+    straight, turned = each.key(judge), each.turned().key(judge)
+    if missing := [key for key in (straight, turned) if key not in known]:
+        return Judgement("unjudged", replies[missing[0]].reason)
+    return Judgement(both_orders(known[straight], known[turned]))
 
 
 def _known(experiment: Experiment, keys: Sequence[str]) -> dict[str, Verdict]:

@@ -49,6 +49,11 @@ class Handler(BaseHTTPRequestHandler):
 
     do_GET = do_POST
 
+    def do_CONNECT(self) -> None:
+        """As a proxy that was asked for a tunnel, and refuses it."""
+        self.server.seen.append((self.path, dict(self.headers), {}))
+        self.send_error(403)
+
     def log_message(self, *_: object) -> None:
         pass
 
@@ -65,7 +70,9 @@ def running() -> Iterator[Server]:
     server = Server()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

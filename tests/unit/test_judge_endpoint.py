@@ -1,5 +1,6 @@
 """The judge's endpoint against a real local server that speaks the protocol, and misspeaks it."""
 
+import json
 import time
 from collections.abc import Iterator
 
@@ -8,7 +9,7 @@ from judge_server import Server, completion, running
 
 from instructmining import judge_endpoint
 from instructmining.errors import UserError
-from instructmining.judge_endpoint import JudgeEndpoint
+from instructmining.judge_endpoint import CAP, JudgeEndpoint
 from instructmining.settings import Judge
 
 KEY = "sk-very-secret"
@@ -66,6 +67,69 @@ def test_an_endpoint_that_keeps_failing_gives_no_verdict_and_says_why(server: Se
     assert len(server.seen) == 3
 
 
+@pytest.mark.parametrize(
+    "body",
+    ["[]", "null", '"x"', '{"usage": [1], "choices": []}', '{"usage": {"total_tokens": Infinity}}',
+     '{"choices": [{"message": {"content": null}}]}', "[" * 100_000, "", "{not json"],
+)  # fmt: skip
+def test_a_reply_of_any_other_shape_is_unreadable_with_a_reason(server: Server, body: str) -> None:
+    server.replies = [(200, body, {})]
+    reply = endpoint(server, attempts=2).ask("s", "u")
+    assert reply.text is None
+    assert reply.reason == "NoChatCompletionError after 2 attempts"
+
+
+def test_an_endpoint_that_is_down_is_named_by_what_happened(server: Server) -> None:
+    far = Judge(kind="endpoint", url="http://127.0.0.1:9/v1", model="m", attempts=1)
+    assert JudgeEndpoint(far).ask("s", "u").reason == "ConnectionRefusedError after 1 attempts"
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_a_refused_question_ends_nothing_and_is_not_asked_again(
+    server: Server, status: int
+) -> None:
+    said = {"error": {"message": f"too  long,\n{KEY}: " + "x" * 500}}
+    server.replies = [(status, json.dumps(said), {}), completion("[[A]]")]
+    refused, judged = endpoint(server, concurrency=1).ask_all([("s", "long"), ("s", "short")])
+    assert (refused.text, refused.refused, judged.text) == (None, True, "[[A]]")
+    assert refused.reason.startswith(f"HTTP {status}: too long, …: xxx")
+    assert len(refused.reason) < 250
+    assert len(server.seen) == 2
+
+
+@pytest.mark.parametrize("body", ["", "<html>", "[]", '{"error": "no"}', '{"detail": [1]}'])
+def test_a_refusal_without_a_message_is_its_status(server: Server, body: str) -> None:
+    server.replies = [(400, body, {})]
+    assert endpoint(server).ask("s", "u").reason == "HTTP 400"
+
+
+def test_plain_http_goes_past_the_environments_proxy(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.replies = [completion("[[A]]")]
+    with running() as proxy:
+        proxy.replies = [completion("[[B]]")]
+        monkeypatch.setenv("http_proxy", proxy.url)
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        assert endpoint(server).ask("s", "u").text == "[[A]]"
+        assert proxy.seen == []
+
+
+def test_https_goes_through_the_environments_proxy_as_a_tunnel(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with running() as proxy:
+        monkeypatch.setenv("https_proxy", proxy.url)
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        far = Judge(url="https://judge.example/v1", model="m", attempts=1, timeout=2)
+        assert JudgeEndpoint(far).ask("s", "u").text is None
+        assert [path for path, _, _ in proxy.seen] == ["judge.example:443"]
+        assert KEY not in str(proxy.seen)
+
+
 @pytest.mark.parametrize(("status", "words"), [(401, "is not accepted"), (404, "no model m")])
 def test_a_refusal_stops_at_once_in_a_sentence_without_the_key(
     server: Server, status: int, words: str
@@ -89,7 +153,7 @@ def test_calls_are_capped_retries_included(server: Server) -> None:
     judge = endpoint(server, max_calls=3, concurrency=1)
     replies = judge.ask_all([("s", str(i)) for i in range(4)])
     assert [reply.text for reply in replies] == ["[[A]]", "[[A]]", None, None]
-    assert replies[3].reason == "cap"
+    assert replies[3].reason == CAP
     assert len(server.seen) == 3
 
 
@@ -123,8 +187,9 @@ def test_what_cannot_work_is_refused_before_anything_is_asked(
     with pytest.raises(UserError, match="user, password or query") as caught:
         JudgeEndpoint(Judge(url="https://me:hidden@judge.example/v1", model="m"))
     assert "hidden" not in str(caught.value)
-    with pytest.raises(UserError, match="no http or https"):
-        JudgeEndpoint(Judge(url="ftp://judge.example", model="m"))
+    for wrong in ("ftp://judge.example", "http://[::1/v1", "http://localhost:port/v1"):
+        with pytest.raises(UserError, match="no http or https"):
+            JudgeEndpoint(Judge(url=wrong, model="m"))
 
 
 def test_a_local_endpoint_needs_no_key(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
