@@ -43,7 +43,7 @@ def _parquet(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
     return rows.select(
         plain(F.col("_metadata.file_path")).alias("source"),
         (F.col("_metadata.row_index") + 1).alias("position"),
-        _as_json(rows).cast("binary").alias("raw"),
+        as_json(rows).cast("binary").alias("raw"),
     )
 
 
@@ -55,7 +55,7 @@ def read_delta(spark: SparkSession, name: str) -> DataFrame:
     by_path = "/" in name
     rows = spark.read.format("delta").load(name) if by_path else spark.read.table(name)
     copies = Window.partitionBy("raw").orderBy(F.lit(0))
-    return rows.select(_as_json(rows).alias("raw")).select(
+    return rows.select(as_json(rows).alias("raw")).select(
         F.lit(shown(name)).alias("source"),
         F.xxhash64("raw", F.row_number().over(copies)).alias("position"),
         F.col("raw").cast("binary").alias("raw"),
@@ -70,6 +70,10 @@ def union(frames: Sequence[DataFrame]) -> DataFrame:
     return united
 
 
-def _as_json(rows: DataFrame) -> Column:
+def as_json(rows: DataFrame) -> Column:
+    """A row as JSON, its columns in their order, nulls written out.
+
+    Times are in UTC whatever the session's zone is: a row of a Delta table is known by this text.
+    """
     columns = [F.col("`" + name.replace("`", "``") + "`") for name in rows.columns]
-    return F.to_json(F.struct(*columns), {"ignoreNullFields": "false"})
+    return F.to_json(F.struct(*columns), {"ignoreNullFields": "false", "timeZone": "UTC"})

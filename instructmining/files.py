@@ -108,11 +108,11 @@ def read_lines(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
     first, then numbered within it.
     """
     texts = spark.read.options(**LOCAL_AS_IT_IS).text([*map(escaped, paths)])
-    lines = texts.select(
+    lines = _with_fixed_splits(texts.select(
         plain(F.col("_metadata.file_path")).alias("source"),
         F.col("_metadata.file_block_start").alias("block"),
         F.col("value").cast("binary").alias("raw"),
-    )
+    ))  # fmt: skip
     counted = sorted(lines.groupBy("source", "block").count().collect())
     before: dict[tuple[str, int], int] = {}
     total = 0
@@ -134,3 +134,13 @@ def read_lines(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
 
     numbered = lines.mapInArrow(number, "source STRING, position BIGINT, raw BINARY")
     return numbered.where("raw RLIKE '[^ \\\\t\\\\r\\\\n\\\\f]'")
+
+
+def _with_fixed_splits(lines: DataFrame) -> DataFrame:
+    """The same rows in the splits of now, however many cores there are when they are read.
+
+    Spark plans a file's splits anew for each pass, by the cores it has then; an RDD keeps its own.
+    """
+    rows = lines._jdf.toJavaRDD()  # type: ignore[operator]
+    session = lines.sparkSession
+    return DataFrame(session._jsparkSession.createDataFrame(rows, lines._jdf.schema()), session)  # type: ignore

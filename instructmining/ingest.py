@@ -1,12 +1,14 @@
 """Records to examples, occurrences and quarantine: every record read is accounted for."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from urllib.parse import unquote
 
 from pyspark import StorageLevel
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from instructmining.columnar import SPARK_ERRORS
@@ -17,6 +19,9 @@ from instructmining.reading import Input, read_records
 from instructmining.settings import Read, Settings
 from instructmining.standard import UNDECODED, with_standard_form
 from instructmining.tables import Store
+
+# What Spark says of a file: its path is percent-encoded, so that a blank ends it.
+_FAILED = re.compile(r"FAILED_READ_FILE\S* .*?\bfile (\S+)\.(?=\s|$)")
 
 
 @dataclass(frozen=True)
@@ -50,11 +55,11 @@ def ingest(
         UserError: the input is empty, or holds no usable record; or a file holds no record that
             can be decoded and `read.skip_bad_files` is off.
     """
-    rows, bad = _persisted(store, inputs, settings.read)
+    read, bad = persisted(store.spark, inputs, settings.read)
     try:
         if bad and not settings.read.skip_bad_files:
             raise UserError(_bad_files(bad))
-        rows = _with_one_row_each(rows, bad) if bad else rows
+        rows = _with_one_row_each(read, bad) if bad else read
         counts = _counts(rows)
         if not counts["rows"]:
             raise UserError(f"no record in {', '.join(settings.input)}: the input is empty")
@@ -64,7 +69,7 @@ def ingest(
             store.delete("occurrences", {"pool": settings.pool})
         new = _write(store, rows, settings.pool, run_id)
     finally:
-        rows.unpersist()
+        read.unpersist()
     reasons = {key: count for key, count in counts.items() if key.startswith("reason ")}
     quarantined = {key.removeprefix("reason "): count for key, count in reasons.items()}
     return Ingested(
@@ -80,10 +85,13 @@ def ingest(
     )
 
 
-def _persisted(store: Store, inputs: list[Input], read: Read) -> tuple[DataFrame, list[Row]]:
-    """All rows, kept on disk, and the bad files among them (see `_undecoded`)."""
+def persisted(spark: SparkSession, inputs: list[Input], read: Read) -> tuple[DataFrame, list[Row]]:
+    """All rows, kept on disk, and the bad files among them (see `_undecoded`).
+
+    Of a file that Spark cannot read to its end what can be read is kept.
+    """
     while True:
-        rows = with_standard_form(read_records(store.spark, inputs), read)
+        rows = with_standard_form(read_records(spark, inputs), read)
         rows = rows.persist(StorageLevel.DISK_ONLY)
         try:
             return rows, _undecoded(rows)
@@ -110,9 +118,9 @@ def _without_broken(inputs: list[Input], error: Exception) -> list[Input]:
     Raises:
         Exception: `error` again, where it names none of them.
     """
-    text = str(error)
+    named = {shown(unquote(path)) for path in _FAILED.findall(str(error))}
     for place, each in enumerate(inputs):
-        if each.broken is None and "FAILED_READ_FILE" in text and shown(each.path) in text:
+        if each.broken is None and shown(each.path) in named:
             broken = replace(each, kind=ROW_GROUPS) if each.container == "parquet" else replace(
                 each, broken="Spark cannot read the file to its end")  # fmt: skip
             return [*inputs[:place], broken, *inputs[place + 1 :]]

@@ -1,5 +1,6 @@
 """Paths between Spark, which encodes and globs them, and people, who write them as they are."""
 
+import os
 import re
 
 from pyspark.sql import Column
@@ -22,9 +23,20 @@ def has_glob(path: str) -> bool:
     return re.search(r"[\[{*?]", path) is not None
 
 
+def fixed_part(path: str) -> str:
+    """What stands before the first folder or name that is a pattern."""
+    found = re.search(r"[^/]*[\[{*?]", path)
+    return path[: found.start()] if found else path
+
+
 def shown(path: str) -> str:
-    """A local file's plain path instead of its URI; anything else as it is."""
-    return re.sub("^file:/+", "/", path)
+    """A local file's plain path instead of its URI; anything else as it is.
+
+    `..` and doubled slashes go without a look at the disk, as Hadoop's paths do it: two names of
+    one place are the same text.
+    """
+    local = re.sub("^file:/+", "/", path)
+    return os.path.normpath(local) if local.startswith("/") else local
 
 
 def plain(encoded: Column) -> Column:

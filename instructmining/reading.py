@@ -4,13 +4,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from instructmining.columnar import RECORDS, SPARK_ERRORS, read_delta, read_parquet, union
 from instructmining.errors import UserError, cause
 from instructmining.files import read_files, read_lines, splittable
-from instructmining.paths import escaped, has_glob, shown
+from instructmining.paths import escaped, fixed_part, has_glob, shown
 from instructmining.sniffing import HEAD_BYTES, KNOWN, Kind, sniff
 from instructmining.splitting import MAX_WHOLE
 from instructmining.tables import absolute
@@ -34,6 +34,8 @@ class Input:
 def find_inputs(spark: SparkSession, names: tuple[str, ...]) -> tuple[list[Input], list[str]]:
     """Expand files, globs, folders and tables; decide each one's kind.
 
+    What several names lead to is read once.
+
     Returns:
         What to read, and the files of folders and globs that are left out as no known kind.
 
@@ -42,7 +44,10 @@ def find_inputs(spark: SparkSession, names: tuple[str, ...]) -> tuple[list[Input
     """
     if not names:
         raise UserError("--input is missing: name files, folders, globs or tables")
-    found = list(dict.fromkeys(each for name in names for each in _found(spark, name)))
+    places: dict[str, Input] = {}
+    for each in (each for name in names for each in _found(spark, name)):
+        places.setdefault(shown(each.path), each)
+    found = list(places.values())
     inputs = [each for each in found if each.container != "unknown"]
     if not inputs:
         raise UserError(f"no file of a known kind in {', '.join(names)}: {KNOWN}")
@@ -109,9 +114,19 @@ def _joined(questions: DataFrame, answers: DataFrame) -> DataFrame:
     )  # fmt: skip
     first = {name: F.coalesce(f"a.{name}", f"q.{name}").alias(name)
              for name in ("source", "position", "reason", "detail")}  # fmt: skip
-    counted = F.col("q.raw").isNotNull().cast("int") + F.col("a.raw").isNotNull().cast("int")
+    counted = _counted_once("q", "a") + _counted_once("a", "q")
     return both.select(first["source"], first["position"], raw.cast("binary").alias("raw"),
                        first["reason"], first["detail"], counted.alias("records"))  # fmt: skip
+
+
+def _counted_once(half: str, other: str) -> Column:
+    """1 where a record of this half has its first partner (or none), 0 elsewhere.
+
+    Several models' answers share one question.
+    """
+    place = Window.partitionBy("key", f"{half}.source", f"{half}.position")
+    is_first = F.row_number().over(place.orderBy(f"{other}.source", f"{other}.position")) == 1
+    return (F.col(f"{half}.raw").isNotNull() & is_first).cast("int")
 
 
 def _found(spark: SparkSession, name: str) -> list[Input]:
@@ -138,7 +153,8 @@ def _expand(spark: SparkSession, name: str) -> list[Input]:
         raise UserError(f"--input {name}: there is no such file or folder{hint}")
     if not listing:
         raise UserError(f"--input {name}: it is empty, or holds only empty and hidden files")
-    found = list(dict.fromkeys(_kinds(spark, path, listing)))
+    root = path if Path(shown(path)).exists() else fixed_part(path)
+    found = list(dict.fromkeys(_kinds(spark, root, listing)))
     if len(found) == 1 and found[0].container == "unknown":
         raise UserError(f"{shown(found[0].path)} is of no known kind: {KNOWN}")
     return found

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pyspark.errors import ParseException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.utils import is_remote
@@ -38,9 +39,10 @@ class Store:
         """Decide what `target` names, and fail early where it cannot be."""
         if "/" in target or "\\" in target or target.startswith("."):
             return cls(spark, target.rstrip("/"), True)
-        if "." not in target and not spark.catalog.databaseExists(target):
+        known = _is_schema(spark, target)
+        if "." not in target and not known:
             return cls(spark, target, True)
-        if not spark.catalog.databaseExists(target):
+        if not known:
             raise UserError(
                 f"--store {target}: there is no such schema; create it with "
                 f"CREATE SCHEMA {target}, or name a folder (with a slash)"
@@ -259,6 +261,13 @@ def absolute(path: str) -> str:
     """A local path made absolute; a URI as it is."""
     is_uri = "://" in path or path.startswith(("dbfs:", "file:"))
     return path if is_uri else str(Path(path).expanduser().absolute())
+
+
+def _is_schema(spark: SparkSession, name: str) -> bool:
+    try:
+        return bool(spark.catalog.databaseExists(name))
+    except ParseException:  # `my-out` is no name in SQL, so that no schema is called so
+        return False
 
 
 def _is_delta(spark: SparkSession, path: str) -> bool:

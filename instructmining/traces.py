@@ -7,28 +7,42 @@ from dataclasses import dataclass
 
 _HEAD = 40  # characters: what a shortened line still shows
 _WHOLE = 40  # a response of so many characters is nobody else's
+_SURE = 40  # characters of both texts: "a" and "b", "Hi" and "Hello!" are in most files by chance
+
+Forms = tuple[str, ...]  # a text in the ways in which it may be written
 
 
 @dataclass(frozen=True)
 class Trace:
-    """How one example may be written; a content that has both heads, or the response, holds it."""
+    """How one example may be written; a content that has both heads, or the response, holds it.
+
+    Attributes:
+        example_id: of the table examples.
+        heads: of the prompt and of the response, as shortened lines show them.
+        texts: both as a whole.
+        is_sure: the texts are long enough that a content does not have them by chance.
+    """
 
     example_id: str
-    prompt_heads: tuple[str, ...]
-    response_heads: tuple[str, ...]
-    responses: tuple[str, ...]
+    heads: tuple[Forms, Forms]
+    texts: tuple[Forms, Forms]
+    is_sure: bool
 
     @classmethod
     def of(cls, example_id: str, prompt: str, response: str) -> "Trace":
         """The trace of an example."""
-        whole = response if len(response) >= _WHOLE else ""
-        return cls(example_id, _written(prompt, _HEAD), _written(response, _HEAD), _written(whole))
+        heads = _written(prompt, _HEAD), _written(response, _HEAD)
+        sure = len(prompt.strip()) + len(response.strip()) >= _SURE
+        return cls(example_id, heads, (_written(prompt), _written(response)), sure)
 
     def is_in(self, content: str) -> bool:
         """Whether the content holds the example."""
-        heads = all(any(form in content for form in forms)
-                    for forms in (self.prompt_heads, self.response_heads))  # fmt: skip
-        return heads or any(form in content for form in self.responses)
+        response = (form for form in self.texts[1] if len(self.texts[1][0]) >= _WHOLE)
+        return _has_all(content, self.heads) or any(form in content for form in response)
+
+    def fills(self, line: str) -> bool:
+        """Whether a line holds both texts from end to end, and not by chance."""
+        return self.is_sure and _has_all(line, self.texts)
 
 
 def held(content: str, traces: Iterable[Trace]) -> list[str]:
@@ -36,7 +50,17 @@ def held(content: str, traces: Iterable[Trace]) -> list[str]:
     return [trace.example_id for trace in traces if trace.is_in(content)]
 
 
-def _written(text: str, length: int | None = None) -> tuple[str, ...]:
+def verdict(content: str, traces: Iterable[Trace]) -> str:
+    """`holds it`, `may hold it` where the texts are too short to tell, or nothing."""
+    found = [trace.is_sure for trace in traces if trace.is_in(content)]
+    return "" if not found else "holds it" if any(found) else "may hold it"
+
+
+def _has_all(content: str, texts: Iterable[Forms]) -> bool:
+    return all(any(form in content for form in forms) for forms in texts)
+
+
+def _written(text: str, length: int | None = None) -> Forms:
     if not text.strip():
         return ()
     return tuple(dict.fromkeys(form for given in (text.strip(), " ".join(text.split()))

@@ -16,7 +16,7 @@ from jobs.erase_command import erase
 from jobs.evaluate_command import evaluate
 from jobs.maintain_command import maintain
 from jobs.models import models
-from jobs.options import common, flag
+from jobs.options import common, flag, spelled_out
 from jobs.report_command import report
 from jobs.rules import rules
 from jobs.select_command import select
@@ -164,9 +164,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     Raises:
         UserError: a mistake that one sentence explains.
     """
+    given = spelled_out(sys.argv[1:] if argv is None else argv, commands)
     try:
-        commands.main(args=list(sys.argv[1:] if argv is None else argv), prog_name="instructmining",
-                      standalone_mode=False)  # fmt: skip
+        commands.main(args=given, prog_name="instructmining", standalone_mode=False)
     except click.UsageError as error:
         if type(error).__name__ == "NoArgsIsHelpError":  # since click 8.2; before, it just printed
             click.echo(error.format_message())
@@ -184,12 +184,13 @@ def _listed(text: str | None) -> tuple[str, ...] | None:
 def _pairs(text: str | None) -> dict[str, str] | None:
     if text is None:
         return None
-    pairs = dict(part.partition("=")[::2] for part in text.split(","))
+    parts = (part.partition("=") for part in text.split(","))
+    pairs = {key.strip(): value.strip() for key, _, value in parts}
     known = ({"prompt", "response"}, {"turns", "role", "content"}, {"transcript"})
     if not any(names <= set(pairs) for names in known) or not all(pairs.values()):
         raise UserError("--columns needs prompt=FIELD,response=FIELD, or turns=LIST,role=FIELD,"
                         "content=FIELD, or transcript=FIELD,user=NAME,assistant=NAME")  # fmt: skip
-    return {key.strip(): value for key, value in pairs.items()}
+    return pairs
 
 
 def _full_report() -> Path:

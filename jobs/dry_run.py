@@ -7,13 +7,13 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from instructmining.errors import UserError
+from instructmining.ingest import persisted
 from instructmining.models import ResolvedModel, load_model_list, resolve
 from instructmining.planning import pending
 from instructmining.progress import duration
-from instructmining.reading import find_inputs, read_records
+from instructmining.reading import find_inputs
 from instructmining.session import with_session
 from instructmining.settings import Settings
-from instructmining.standard import with_standard_form
 from instructmining.tables import Store
 from jobs.preflight import check_settings
 from jobs.score import chosen_stages
@@ -56,7 +56,7 @@ def run(spark: SparkSession, settings: Settings) -> list[StageCost]:
     resolved = {stage: resolve(models.stages[stage], settings.tracking) for stage in chosen}
     inputs, _ = find_inputs(spark, settings.input)
     notes = check_settings(spark, store, settings, inputs, resolved, chosen)
-    rows = with_standard_form(read_records(spark, inputs), settings.read).persist()
+    rows, _ = persisted(spark, inputs, settings.read)
     examples = rows.where(F.col("reason").isNull()).dropDuplicates(["example_id"])
     counted = rows.agg(F.count("*").alias("all"), F.count("reason").alias("bad"),
                        F.sum(F.length("raw")).alias("bytes")).first()  # fmt: skip

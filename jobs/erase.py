@@ -21,7 +21,7 @@ from instructmining.session import with_session
 from instructmining.settings import Settings
 from instructmining.tables import Store, sql_text
 from instructmining.traces import Trace, held
-from jobs.erase_elsewhere import erase_artifacts, erase_files, exported_tables, known_files
+from jobs.erase_elsewhere import erase_elsewhere, look_elsewhere
 from jobs.maintain import unchecked_retention, vacuum, vacuum_sql
 
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -35,25 +35,28 @@ def run(spark: SparkSession, settings: Settings) -> dict[str, int]:
     """Erase, print what was found where, and return the rows by table.
 
     Raises:
-        UserError: an id is none, or no table has any of them; `--vacuum-now` on a schema.
+        UserError: an id is none, or no table has any of them; `--vacuum-now` on a schema;
+            `--export` names nothing that exists.
     """
     store, wanted = Store.open(spark, settings.store), _wanted(settings)
     if settings.erase.vacuum_now and not store.is_folder:
         raise UserError("--vacuum-now is for a store in a folder: in a schema others may read older"
                         " versions; run the printed VACUUM after the retention")  # fmt: skip
-    lines, traces = [], _traces(store, wanted)
-    sources = _sources(store, wanted)
-    erased = {table: count for table in TABLES if "example_id" in TABLES[table].names
-              if (count := _erase_ids(store, table, wanted))}  # fmt: skip
+    traces, sources = _traces(store, wanted), _sources(store, wanted)
+    erased = _counts(store, wanted)
     if not erased:
         raise UserError(f"no table of {settings.store} has {', '.join(wanted[:3])}"
                         f"{' …' if len(wanted) > 3 else ''}: see examples.example_id")  # fmt: skip
-    if count := _erase_quarantined(store, traces):
-        erased["quarantine"] = count
-    lines += [f"  {table:<16} {count:,} rows" for table, count in erased.items()]
-    lines += erase_files(settings, known_files(settings), wanted, traces)
-    lines += exported_tables(settings)
-    lines += erase_artifacts(settings.tracking, traces)
+    elsewhere = erase_elsewhere(settings, look_elsewhere(settings), wanted, traces)
+    quarantined, doubtful = _erase_quarantined(store, traces)
+    # Without its row in `examples` nothing could be found by its texts: a run that was broken off
+    # can be run again for as long as that is there.
+    for table in sorted(erased, key="examples".__eq__):
+        for condition in _conditions(wanted):
+            store.delete_where(table, condition)
+    erased |= {"quarantine": quarantined} if quarantined else {}
+    lines = [f"  {table:<16} {count:,} rows" for table, count in erased.items()]
+    lines += [*doubtful, *elsewhere]
     lines += [f"  still in your data: {source}; the next `score` of it brings it back"
               for source in sources]  # fmt: skip
     lines += _vacuumed(store, list(erased)) if settings.erase.vacuum_now else _reach(store, erased)
@@ -87,23 +90,39 @@ def _sources(store: Store, ids: Sequence[str]) -> list[str]:
     return [f"{row.source} record {row.position}" for row in found]
 
 
-def _erase_ids(store: Store, table: str, ids: Sequence[str]) -> int:
-    erased = 0
+def _counts(store: Store, ids: Sequence[str]) -> dict[str, int]:
+    """Rows of these examples by table, of the tables that have any."""
+    tables = [table for table in TABLES if "example_id" in TABLES[table].names]
+    return {table: count for table in tables
+            if (count := sum(store.read(table).where(condition).count()
+                             for condition in _conditions(ids)))}  # fmt: skip
+
+
+def _conditions(ids: Sequence[str]) -> Iterator[str]:
     for start in range(0, len(ids), _IDS_AT_ONCE):
         part = ", ".join(sql_text(each) for each in ids[start : start + _IDS_AT_ONCE])
-        erased += _erase_where(store, table, f"`example_id` IN ({part})")
-    return erased
+        yield f"`example_id` IN ({part})"
 
 
-def _erase_where(store: Store, table: str, condition: str) -> int:
-    count = store.read(table).where(condition).count()
+def _erase_quarantined(store: Store, traces: Sequence[Trace]) -> tuple[int, list[str]]:
+    """Records that could not be used but hold the texts of an erased example.
+
+    Returns:
+        How many were erased, and a line about those that have its texts perhaps by chance.
+    """
+    found = _held_in_quarantine(store, [trace for trace in traces if trace.is_sure])
+    condition = f"`content_hash` IN ({', '.join(map(sql_text, found))})"
+    count = store.read("quarantine").where(condition).count() if found else 0
     if count:
-        store.delete_where(table, condition)
-    return count
+        store.delete_where("quarantine", condition)
+    left = _held_in_quarantine(store, [trace for trace in traces if not trace.is_sure])
+    return count, [f"  NOT erased: {len(left):,} records of quarantine may hold it"] if left else []
 
 
-def _erase_quarantined(store: Store, traces: Sequence[Trace]) -> int:
-    """Records that could not be used but hold the texts of an erased example."""
+def _held_in_quarantine(store: Store, traces: Sequence[Trace]) -> list[str]:
+    """Content hashes of the records that hold one of the examples."""
+    if not traces:
+        return []
 
     def look(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
@@ -112,12 +131,8 @@ def _erase_quarantined(store: Store, traces: Sequence[Trace]) -> int:
             yield pa.RecordBatch.from_pydict({"content_hash": pa.array(found, pa.string())})
 
     records: DataFrame = store.read("quarantine").select("content_hash", "raw")
-    hashes = [row.content_hash for row in
-              records.mapInArrow(look, "content_hash STRING").distinct().collect()]  # fmt: skip
-    if not hashes:
-        return 0
-    listed = ", ".join(sql_text(each) for each in hashes)
-    return _erase_where(store, "quarantine", f"`content_hash` IN ({listed})")
+    hashes = records.mapInArrow(look, "content_hash STRING").distinct()
+    return [row.content_hash for row in hashes.collect()]
 
 
 def _reach(store: Store, erased: Any) -> list[str]:

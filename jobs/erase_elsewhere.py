@@ -2,84 +2,123 @@
 
 import gzip
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from instructmining.errors import UserError
+from instructmining.paths import shown
 from instructmining.settings import Read, Settings, Tracking
 from instructmining.standard import standard_rows
-from instructmining.traces import Trace, held
+from instructmining.tables import absolute
+from instructmining.traces import Trace, verdict
 from instructmining.tracking import connection
 
 _LINES = (".jsonl", ".jsonl.gz")
 _PAGES = (".html",)
 _LISTED = (".json", ".csv", ".tsv", ".parquet", ".txt")
 _LARGEST = 256 << 20  # bytes of an artifact that is looked into
+_DETECTED = Read().model_dump()
 _RECORDED = ("export.to", "report.to")  # parameters of our runs that name files
 
 
-def known_files(settings: Settings) -> list[Path]:
-    """Files under `--files`, those named by `--export`, and those that MLflow knows of our runs."""
+@dataclass(frozen=True)
+class Elsewhere:
+    """What may hold an example beside the tables."""
+
+    files: list[Path]
+    runs: list[Any]  # of MLflow, whose artifacts are looked into
+    notes: list[str]  # lines about places that are only named
+
+
+def look_elsewhere(settings: Settings) -> Elsewhere:
+    """Files under `--files`, those named by `--export`, and what MLflow knows of our runs.
+
+    It changes nothing: whatever cannot be asked fails before anything is erased.
+
+    Raises:
+        UserError: what `--export` names does not exist; MLflow cannot be reached.
+    """
     places = [Path(each) for each in settings.erase.exports]
+    if absent := [place for place in places if not place.exists()]:
+        raise UserError(f"--export {absent[0]}: there is no such file or folder")
     places += [Path(settings.files)] if settings.files else []
-    places += [Path(each) for each in _recorded(settings)]
+    runs = [] if settings.tracking.uri == "none" else list(_runs(settings.tracking))
+    notes = []
+    for name in _recorded(runs, settings.store):
+        if name.startswith("table:") or "://" in name:  # the user's own, and only named
+            notes.append(f"  NOT erased: {name} was exported to and may hold it")
+        elif Path(absolute(name)).exists():
+            places.append(Path(absolute(name)))
+        else:
+            notes.append(f"  not found: {absolute(name)}, which a run wrote; where it was moved, "
+                         "name it with --export")  # fmt: skip
     found: dict[Path, None] = {}
     for place in places:
         inside = sorted(place.rglob("*")) if place.is_dir() else [place]
         found |= dict.fromkeys(each.absolute() for each in inside if each.is_file())
-    return list(found)
+    return Elsewhere(list(found), runs, notes)
 
 
-def exported_tables(settings: Settings) -> list[str]:
-    """Tables that subsets were exported to: they are the user's, and only named."""
-    names = dict.fromkeys(name for name in _recorded(settings) if name.startswith("table:"))
-    return [f"  NOT erased: {name} was exported to and may hold it" for name in names]
-
-
-def erase_files(
-    settings: Settings, files: Iterable[Path], ids: Sequence[str], traces: Sequence[Trace]
+def erase_elsewhere(
+    settings: Settings, found: Elsewhere, ids: Sequence[str], traces: Sequence[Trace]
 ) -> list[str]:
-    """Remove lines of exported JSON lines, whole pages, and every index file; what was done."""
-    lines, index = [], Path(settings.files or "") / "index"
-    for file in files:
-        if settings.files and file.is_relative_to(index.absolute()):
+    """Erase from files and artifacts; lines that say what was done, and what was not.
+
+    Lines of exported JSON lines, whole pages and artifacts, and every index file are removed.
+    """
+    lines, index = [], (Path(settings.files) / "index").absolute() if settings.files else None
+    for file in found.files:
+        if index and file.is_relative_to(index):
             file.unlink()
             lines.append(f"  removed index    {file}")
-        elif file.name.endswith(_LINES):
-            removed = _without_lines(file, set(ids))
-            lines += [f"  {removed:,} lines removed from {file}"] if removed else []
-        elif file.suffix in _PAGES and held(_content(file), traces):
+        else:
+            lines += _erase_file(file, set(ids), traces)
+    for run in found.runs:
+        lines += _erase_artifacts(run, traces)
+    return lines + found.notes
+
+
+def _erase_file(file: Path, ids: set[str], traces: Sequence[Trace]) -> Iterator[str]:
+    if file.name.endswith(_LINES):
+        removed, left = _without_lines(file, ids, traces)
+        if removed:
+            yield f"  {removed:,} lines removed from {file}"
+        if left:
+            yield f"  NOT erased: {left:,} lines of {file} may hold it; delete them if they do"
+    elif file.suffix == ".parquet":
+        yield f"  NOT erased: {file} may hold it; delete it and select anew"
+    elif file.suffix in (*_PAGES, *_LISTED) and (found := verdict(_content(file), traces)):
+        if file.suffix in _PAGES and found == "holds it":
             file.unlink()
-            lines.append(f"  removed page     {file}; `instructmining report` writes it anew")
-        elif file.suffix in _LISTED and (file.suffix == ".parquet" or held(_content(file), traces)):
-            why = "may hold it" if file.suffix == ".parquet" else "holds it"
-            lines.append(f"  NOT erased: {file} {why}; delete it and select anew")
-    return lines
+            yield f"  removed page     {file}; `instructmining report` writes it anew"
+        else:
+            yield f"  NOT erased: {file} {found}; delete it and make it anew"
 
 
-def erase_artifacts(tracking: Tracking, traces: Sequence[Trace]) -> list[str]:
-    """Delete the MLflow artifacts of our experiment that hold an erased example."""
-    if tracking.uri == "none":
-        return []
-    lines = []
-    for run in _runs(tracking):
-        for repository, artifact in _artifacts(run):
-            file = Path(repository.download_artifacts(artifact.path))
-            if held(_content(file), traces):
-                repository.delete_artifacts(artifact.path)
-                lines.append(f"  deleted artifact {artifact.path} of run {run.info.run_id}")
-    return lines
+def _erase_artifacts(run: Any, traces: Sequence[Trace]) -> Iterator[str]:
+    for repository, artifact in _artifacts(run):
+        found = verdict(_content(Path(repository.download_artifacts(artifact.path))), traces)
+        name = f"artifact {artifact.path} of run {run.info.run_id}"
+        if found == "holds it":
+            repository.delete_artifacts(artifact.path)
+            yield f"  deleted {name}"
+        elif found:
+            yield f"  NOT erased: {name} {found}"
 
 
-def _recorded(settings: Settings) -> Iterator[str]:
-    if settings.tracking.uri == "none":
-        return
-    for run in _runs(settings.tracking):
-        params = run.data.params
-        if params.get("store") == settings.store:
-            named = (params.get(key, "None") for key in _RECORDED)
-            yield from (name for name in named if name not in ("None", "") and "://" not in name)
+def _recorded(runs: Sequence[Any], store: str) -> list[str]:
+    """What the runs on this store wrote; a relative path is taken from the current folder."""
+    params = [run.data.params for run in runs if "store" in run.data.params]
+    names = [each.get(key, "None") for each in params if _place(each["store"]) == _place(store)
+             for key in _RECORDED]  # fmt: skip
+    return [name for name in dict.fromkeys(names) if name not in ("None", "")]
+
+
+def _place(store: str) -> str:
+    return shown(absolute(store)).rstrip("/")
 
 
 def _runs(tracking: Tracking) -> Iterator[Any]:
@@ -109,24 +148,35 @@ def _artifacts(run: Any) -> Iterator[tuple[Any, Any]]:
                 yield repository, each
 
 
-def _without_lines(file: Path, ids: set[str]) -> int:
-    """Write the file anew without the records of these examples; how many there were."""
+def _without_lines(file: Path, ids: set[str], traces: Sequence[Trace]) -> tuple[int, int]:
+    """Write the file anew without these examples: lines removed, and lines left that may hold one.
+
+    A layout of the user's own (`--columns`) is not known here: of such a line the texts tell.
+    """
     opened: Any = gzip.open if file.suffix == ".gz" else open
-    options, kept, removed = Read().model_dump(), file.with_name(f".{file.name}.part"), 0
+    kept, removed, left = file.with_name(f".{file.name}.part"), 0, 0
     with opened(file, "rb") as source, opened(kept, "wb") as target:
         for line in source:
-            record = {"source": str(file), "position": 0, "raw": line, "reason": None,
-                      "detail": None, "records": 1}  # fmt: skip
-            rows = standard_rows(record, options) if line.strip() else []
-            if any(row.get("example_id") in ids for row in rows):
+            text = line.decode("utf-8", "replace")
+            known = _ids_of(line)
+            if known & ids if known else any(trace.fills(text) for trace in traces):
                 removed += 1
             else:
+                left += bool(verdict(text, traces))
                 target.write(line)
     if removed:
         os.replace(kept, file)
     with suppress(FileNotFoundError):
         kept.unlink()
-    return removed
+    return removed, left
+
+
+def _ids_of(line: bytes) -> set[str]:
+    """The examples of a record, its layout detected; none of a blank or unusable line."""
+    record = {"source": "", "position": 0, "raw": line, "reason": None, "detail": None,
+              "records": 1}  # fmt: skip
+    rows = standard_rows(record, _DETECTED) if line.strip() else []
+    return {row["example_id"] for row in rows if row.get("example_id")}
 
 
 def _content(file: Path) -> str:

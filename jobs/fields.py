@@ -10,7 +10,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from instructmining.columnar import SPARK_ERRORS
+from instructmining.columnar import SPARK_ERRORS, as_json
 from instructmining.columns import check_columns
 from instructmining.errors import UserError
 from instructmining.paths import LOCAL_AS_IT_IS, escaped, shown
@@ -104,8 +104,8 @@ def _cheaply(spark: SparkSession, each: Input) -> DataFrame:
     """Records without their positions, which would cost a pass over a large file or table."""
     if each.container == "delta":
         table = spark.read.format("delta").load if "/" in each.path else spark.read.table
-        as_json = F.to_json(F.struct("*"), {"ignoreNullFields": "false"})
-        return table(each.path).select(as_json.cast("binary").alias("raw"))
+        rows = table(each.path)
+        return rows.select(as_json(rows).cast("binary").alias("raw"))
     if each.container == "lines":
         lines = spark.read.options(**LOCAL_AS_IT_IS).text(escaped(each.path))
         return lines.select(F.col("value").cast("binary").alias("raw"))

@@ -1,5 +1,6 @@
 """Options that the commands share."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
@@ -11,6 +12,23 @@ def flag(name: str, help_text: str) -> Any:
     """A boolean that may be written `--name` or `--name=true|false`, as job parameters are."""
     return click.option(name, type=bool, is_flag=False, flag_value="true", default=None,
                         help=help_text)  # fmt: skip
+
+
+def spelled_out(arguments: Sequence[str], command: click.Command) -> list[str]:
+    """`--flag` as `--flag=true`, but before the word true or false: click would take any word."""
+    flags = set(_flags(command))
+    following = (*arguments[1:], "")
+    return [f"{each}=true" if each in flags and after.lower() not in ("true", "false") else each
+            for each, after in zip(arguments, following, strict=False)]  # fmt: skip
+
+
+def _flags(command: click.Command) -> Iterator[str]:
+    """The names that `flag` made, of a command and of those below it."""
+    for option in command.params:
+        if isinstance(option, click.Option) and option.flag_value == "true":
+            yield from option.opts
+    for below in getattr(command, "commands", {}).values():
+        yield from _flags(below)
 
 
 def common(command: Any) -> Any:

@@ -14,7 +14,7 @@ from instructmining.schemas import TABLES
 from instructmining.settings import load_settings
 from instructmining.tables import Store
 from instructmining.tracking import log_run
-from jobs import erase, maintain, score
+from jobs import erase, erase_elsewhere, maintain, score
 
 pytestmark = pytest.mark.slow
 
@@ -76,6 +76,29 @@ def test_an_id_that_is_none_or_is_nowhere_is_refused(spark, place):
         erase.run(spark, settings(place, erase={"ids": ("0" * 32,)}))
     with pytest.raises(UserError, match=r"--ids nowhere\.txt"):
         erase.run(spark, settings(place, erase={"ids_file": "nowhere.txt"}))
+
+
+def test_a_run_that_broke_off_can_be_run_again(spark, place, monkeypatch):
+    def broken(*_):
+        raise ConnectionError("MLflow is gone")
+
+    store = Store.open(spark, settings(place).store)
+    before = {table: store.version(table) for table in TABLES}
+    with monkeypatch.context() as patch:
+        patch.setattr(erase_elsewhere, "_runs", broken)
+        with pytest.raises(ConnectionError):
+            erase.run(spark, settings(place, erase={"ids": (ID,)}))
+    with monkeypatch.context() as patch:
+        patch.setattr(erase, "erase_elsewhere", broken)
+        with pytest.raises(ConnectionError):
+            erase.run(spark, settings(place, erase={"ids": (ID,)}))
+    assert {table: store.version(table) for table in TABLES} == before
+    deleted: list[str] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "delete_where", lambda _, table, condition: deleted.append(table))
+        erase.run(spark, settings(place, erase={"ids": (ID,)}, tracking={"uri": "none"},
+                                  files=None))  # fmt: skip
+    assert (len(deleted), deleted[-1]) == (6, "examples")  # what finds the rest goes last
 
 
 def test_one_command_erases_it_everywhere(spark, place, capsys):

@@ -16,6 +16,7 @@ from instructmining.errors import FailedRowsError, UserError
 from instructmining.models import load_model_list, resolve
 from instructmining.settings import Settings, load_settings
 from instructmining.tables import Store
+from instructmining.tracking import connection
 from jobs.evaluate_subset import Evaluated, run
 from jobs.score import run as score
 from jobs.select_subset import run as select
@@ -105,7 +106,7 @@ def evaluation(folder: Path, judge: dict[str, object] | None = None, **given: ob
 
 @pytest.fixture(scope="module")
 def evaluated(spark: SparkSession, folder: Path) -> Evaluated:
-    found = run(spark, evaluation(folder))
+    found = run(spark, evaluation(folder, {"seeds": 2}))
     assert isinstance(found, Evaluated)
     return found
 
@@ -156,7 +157,7 @@ def test_answers_are_stored_and_judged_by_the_reward_model(
 ) -> None:
     store = Store.open(spark, str(folder / "store"))
     answers = store.read("answers").toPandas()
-    assert len(answers) == 2 * 2 * 3  # models, evaluation sets, prompts
+    assert len(answers) == 2 * 2 * 2 * 3  # arms, seeds, evaluation sets, prompts
     assert not answers.duplicated(["run_key", "evaluation", "example_id"]).any()
     verdicts = store.read("verdicts").where("margin IS NOT NULL").toPandas()
     known = set(WORDS)
@@ -165,7 +166,7 @@ def test_answers_are_stored_and_judged_by_the_reward_model(
         own, theirs = (sum(word in known for word in texts[key, row.example_id].split())
                        for key in (row.first_run, row.second_run))  # fmt: skip
         assert row.margin == own - theirs
-    assert [judged.tally.n for judged in evaluated.judged] == [3, 3]
+    assert [judged.tally.n for judged in evaluated.judged] == [6, 6]  # three prompts, two seeds
     assert "answers to asked, judged by reward: " in evaluated.page
 
 
@@ -201,6 +202,29 @@ def test_an_endpoint_judges_in_both_orders_and_nothing_is_done_twice(
     assert (again.spent.runs, again.spent.failed) == (0, {})
     assert versions == [store.version(t) for t in ("finetuning_runs", "answers", "subsets")]
     pd.testing.assert_frame_equal(again.differences, evaluated.differences)
+
+
+def test_a_judge_that_refuses_is_told_below_the_losses_that_were_paid_for(
+    evaluated: Evaluated, spark: SparkSession, folder: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    tracking = {"uri": f"sqlite:///{folder}/refused.db"}
+    with running() as server:
+        server.replies = [(401, "", {})]
+        judge = {"kind": "endpoint", "url": server.url, "model": "locked"}
+        given = settings(folder, tracking=tracking, fit={"budget_minutes": 1e-5}, judge=judge,
+                         evaluate=evaluation(folder).evaluate.model_dump())  # fmt: skip
+        with pytest.raises(UserError, match="HTTP 401") as refusal:
+            run(spark, given)
+    page = capsys.readouterr().out
+    assert f"- answers are not judged: {refusal.value}" in page
+    verdict = next(line for line in evaluated.page.splitlines() if "selected beats random" in line)
+    assert verdict in page
+    with connection(given.tracking) as client:
+        [run_] = client.search_runs([each.experiment_id for each in client.search_experiments()])
+        assert "loss_selected_asked" in run_.data.metrics
+        assert "evaluation.md" in {file.path for file in client.list_artifacts(run_.info.run_id)}
 
 
 def test_a_curve_of_sizes_is_measured_for_selected_and_random(

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from instructmining import files, reading
 from instructmining.errors import UserError
@@ -102,6 +103,26 @@ def test_line_numbers_do_not_depend_on_how_a_file_is_split(
         rows = read_records(spark, inputs).collect()
         spark.conf.unset("spark.sql.files.maxPartitionBytes")
         assert {row.position: bytes(row.raw).decode() for row in rows} == expected
+
+
+def test_line_numbers_stand_when_executors_join_between_the_passes(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    path = tmp_path / "many.jsonl"
+    path.write_text("".join(f'"{i}"\n' for i in range(1, 20_001)), encoding="utf-8")
+    cores = "spark.sql.leafNodeDefaultParallelism"
+    settings = {cores: "2", "spark.sql.files.openCostInBytes": "1"}  # as many splits as cores
+    try:
+        for key, value in settings.items():
+            spark.conf.set(key, value)
+        rows = files.read_lines(spark, [str(path)])
+        spark.conf.set(cores, "7")
+        found = rows.collect()
+    finally:
+        for key in settings:
+            spark.conf.unset(key)
+    assert [(row.source, row.raw) for row in sorted(found, key=lambda row: row.position)] == [
+        (str(path), f'"{i}"'.encode()) for i in range(1, 20_001)]  # fmt: skip
 
 
 def test_a_folder_may_mix_formats_and_names_what_it_leaves_out(
@@ -249,6 +270,47 @@ def test_a_delta_table_inside_a_folder_is_read_by_its_log(
     assert len(rows) == 5
 
 
+def test_delta_tables_that_a_glob_matches_are_read_by_their_logs(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    table = write(tmp_path, "delta", spark)
+    spark.sql(f"DELETE FROM delta.`{table}` WHERE instruction = 'Count.'")  # the file stays
+    rows = standard(spark, str(tmp_path / "delta*"))
+    assert [(row.source, row.prompt) for row in rows if row.prompt != "Grüße"] == [
+        (str(table), "Greet.")]  # fmt: skip
+    assert len(rows) == 2
+
+
+def test_what_two_names_lead_to_is_read_once(spark: SparkSession, tmp_path: Path) -> None:
+    table, lines = write(tmp_path, "delta", spark), write(tmp_path, "a.jsonl", spark)
+    (tmp_path / "other").mkdir()
+    names = (str(tmp_path), str(table), f"file:{table}", f"{tmp_path}/other/../delta", str(lines))
+    for order in (names, names[::-1]):
+        rows = standard(spark, *order)
+        assert {row.source for row in rows} == {str(table), str(lines)}
+        assert len(rows) == 2 * len(RECORDS)
+
+
+def test_rows_of_a_delta_table_keep_their_position_in_every_time_zone(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "timed")
+    spark.sql("SELECT 'Why?' prompt, 'So.' response, timestamp'2024-01-01 00:00:00' asked, "
+              "CAST(NULL AS TIMESTAMP) edited").write.format("delta").save(path)  # fmt: skip
+    as_before = F.to_json(F.struct("*"), {"ignoreNullFields": "false"})  # the session is in UTC
+    rows = spark.read.format("delta").load(path)
+    (expected,) = rows.select(F.xxhash64(as_before, F.lit(1))).first()
+    (here,) = standard(spark, path)
+    assert here.position == expected  # of stores there are
+    assert json.loads(here.raw)["asked"] == "2024-01-01T00:00:00.000Z"
+    spark.conf.set("spark.sql.session.timeZone", "Asia/Kolkata")
+    try:
+        (there,) = standard(spark, path)
+    finally:
+        spark.conf.set("spark.sql.session.timeZone", "UTC")
+    assert (there.position, there.raw) == (here.position, here.raw)
+
+
 def test_parquet_files_whose_types_drifted_are_all_read(
     spark: SparkSession, tmp_path: Path
 ) -> None:
@@ -305,3 +367,15 @@ def test_questions_and_answers_of_two_files_are_joined(spark: SparkSession, tmp_
     (joined,) = (row for row in rows if row.reason is None)
     assert [(m.role, m.content) for m in joined.messages] == [
         ("user", "q2"), ("assistant", "a"), ("user", "again"), ("assistant", "b")]  # fmt: skip
+
+
+def test_a_question_that_two_models_answer_counts_as_one_record(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    question = {"question_id": 1, "category": "x", "turns": ["日本?"]}
+    (tmp_path / "question.jsonl").write_text(json.dumps(question))
+    for model in "ab":
+        answer = {"question_id": 1, "model_id": model, "choices": [{"index": 0, "turns": [model]}]}
+        (tmp_path / f"{model}.jsonl").write_text(json.dumps(answer))
+    rows = standard(spark, str(tmp_path))
+    assert [(row.response, row.records) for row in rows] == [("a", 2), ("b", 1)]

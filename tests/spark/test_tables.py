@@ -197,6 +197,12 @@ def test_a_schema_that_does_not_exist_is_named(spark: SparkSession) -> None:
         Store.open(spark, "no_catalog.no_schema")
 
 
+def test_a_word_that_is_no_name_in_sql_is_a_folder(spark: SparkSession) -> None:
+    assert Store.open(spark, "my-out").is_folder
+    with pytest.raises(UserError, match=r"CREATE SCHEMA out-2\.1, or name a folder"):
+        Store.open(spark, "out-2.1")
+
+
 def test_tables_of_a_schema_work_like_those_of_a_folder(
     spark: SparkSession, tmp_path_factory
 ) -> None:

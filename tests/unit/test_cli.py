@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from instructmining.errors import UserError
-from jobs.cli import console, main, score_settings
+from jobs.cli import commands, console, main, score_settings
+from jobs.options import spelled_out
 
 NOTHING = {
     "given_input": (), "more_input": (), "store": None, "files": None, "pool": None,
@@ -31,6 +33,39 @@ def test_options_become_settings() -> None:
     assert settings.rule.strict
     assert settings.knn.neighbors == 3
     assert settings.tracking.uri == "none"
+
+
+def test_columns_may_be_written_with_blanks() -> None:
+    settings = score_settings(NOTHING | {"columns": "prompt = q, response=a b "})
+    assert settings.read.columns == {"prompt": "q", "response": "a b"}
+
+
+@pytest.mark.parametrize(
+    ("given", "dry", "data"),
+    [
+        (["--dry-run", "data.jsonl"], True, ("data.jsonl",)),
+        (["data.jsonl", "--dry-run"], True, ("data.jsonl",)),
+        (["--dry-run", "--pool", "p", "data.jsonl"], True, ("data.jsonl",)),
+        (["--dry-run", "true", "data.jsonl"], True, ("data.jsonl",)),
+        (["--dry-run", "False", "data.jsonl"], False, ("data.jsonl",)),
+        (["--dry-run=false", "data.jsonl"], False, ("data.jsonl",)),
+        (["--dry-run=true", "falsch.jsonl"], True, ("falsch.jsonl",)),
+    ],
+)
+def test_a_flag_takes_no_word_but_true_or_false(given, dry, data, monkeypatch) -> None:
+    runs: list[tuple[bool, tuple[str, ...]]] = []
+    for job in ("jobs.dry_run", "jobs.score"):
+        stand_in = SimpleNamespace(
+            run_with_session=lambda settings: runs.append((settings.dry_run, settings.input))
+        )
+        monkeypatch.setitem(sys.modules, job, stand_in)
+    main(["score", *given])
+    assert runs == [(dry, data)]
+
+
+def test_a_flag_of_a_command_below_another_leaves_the_argument_alone() -> None:
+    given = ["rules", "promote", "--force", "1", "--tracking-uri", "none"]
+    assert spelled_out(given, commands) == [*given[:2], "--force=true", *given[3:]]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import json
 import pytest
 from markupsafe import escape
 
-from instructmining.traces import Trace, held
+from instructmining.traces import Trace, held, verdict
 
 PROMPT = 'Ask "why" & <how>\nit\'s done?'
 RESPONSE = "Привет — ответ, который никто больше\tне написал бы именно так, слово в слово."
@@ -33,4 +33,26 @@ def test_a_long_response_is_enough_and_a_short_one_is_not():
 
 
 def test_blank_texts_are_found_nowhere():
-    assert held("anything", [Trace.of("c" * 32, "", " ")]) == []
+    blank = Trace.of("c" * 32, "", " ")
+    assert held("anything", [blank]) == []
+    assert not blank.fills("anything")
+    assert not Trace.of("c" * 32, "", RESPONSE).fills(RESPONSE)
+
+
+def test_texts_that_stand_anywhere_by_chance_leave_a_doubt():
+    chance = Trace.of("d" * 32, "a", "b")
+    content = '{"name": "table of batches"}'
+    assert chance.is_in(content)
+    assert not chance.fills(content)
+    assert verdict(content, [chance]) == "may hold it"
+    assert verdict(f"{content} {PROMPT} {RESPONSE}", [chance, TRACE]) == "holds it"
+    assert verdict("ohne", [chance, TRACE]) == ""
+    just_enough = Trace.of("e" * 32, "p" * 20, "r" * 20)
+    assert verdict(f"{'p' * 20} {'r' * 20}", [just_enough]) == "holds it"
+
+
+def test_a_line_with_the_same_beginnings_is_another_example():
+    line = json.dumps({"q": PROMPT, "a": RESPONSE})
+    assert TRACE.fills(line)
+    assert not TRACE.fills(json.dumps({"q": PROMPT, "a": RESPONSE[:50]}))
+    assert TRACE.is_in(json.dumps({"q": PROMPT, "a": RESPONSE[:50]}))
