@@ -8,8 +8,9 @@
 | longest | the longest responses | the same, in another order |
 | full | the whole pool, without replacement, for as many steps | another order of the pool |
 
-Every arm gets the same number of steps. The first four see their examples once an epoch; `full`
-sees no example twice, unless the pool is smaller than what the steps take.
+Every arm gets the same number of steps, or with `evaluate.tokens` of tokens. The first four see
+their examples once an epoch; `full` sees no example twice, unless the pool is smaller than what the
+steps take. Then it is read in whole passes, as many as come closest.
 """
 
 from collections.abc import Callable, Sequence

@@ -76,7 +76,8 @@ class Card:
             option = "--" + name.replace("_", "-")
             given = value.items() if name == "quota" else [(None, value)]
             for pattern, each in given:
-                words += [option, f"{each}" if pattern is None else f"{pattern}={each:g}"]
+                words += [option, f"{each}" if pattern is None else
+                          f"{pattern}={each!r}".removesuffix(".0")]  # fmt: skip
         return shlex.join(words)
 
     def lines(self) -> list[str]:

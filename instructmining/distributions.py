@@ -69,7 +69,8 @@ def histograms(
     the picture; what lies outside falls into the first or last bin.
     """
     bounds = rows.approxQuantile([_identifier(name) for name in names], [0.005, 0.995], 0.001)
-    edges = {name: np.linspace(low, max(high, low + 1e-9), BINS + 1)
+    # A constant column gets bins as narrow as doubles of its size can tell apart.
+    edges = {name: np.linspace(low, max(high, low + 1e-9 * max(1.0, abs(low))), BINS + 1)
              for name, found in zip(names, bounds, strict=True) if found
              for low, high in [found]}  # fmt: skip
     if not edges:

@@ -22,7 +22,8 @@ def reading(learned: Learned, target: str) -> list[str]:
         said.append(
             f"On {target}, out of fold: R² {found.r_squared:.2f}, rank correlation "
             f"{found.rank_correlation:.2f}, error {found.rmse:.5f} against {mean.rmse:.5f} of the "
-            f"mean alone (n = {learned.fit.n} runs)."
+            f"mean alone (n = {learned.fit.n} runs). The terms were chosen on all of these runs, "
+            "which the figures out of fold do not count: on other runs expect less."
         )
         table = learned.fit.table
         holds_zero = (table["low"] <= 0) & (table["high"] >= 0)

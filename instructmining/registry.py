@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from instructmining.errors import UserError
+from instructmining.gate import objection
 from instructmining.rule import LinearRule, read_rule
 from instructmining.rule_model import save_rule
 from instructmining.settings import Tracking
@@ -92,16 +93,12 @@ def promote(version: str, settings: Tracking, alias: str = CHAMPION) -> tuple[st
     return name, number, before
 
 
-def refuse_unproven(version: str, settings: Tracking) -> None:
-    """Let only a rule become champion that predicts better than what there is.
+def unproven(version: str, settings: Tracking) -> str | None:
+    """Why a version must not become champion, in one sentence; None where it passes the gate.
 
     Args:
         version: as for `promote`.
         settings: where the rules are registered.
-
-    Raises:
-        UserError: its cross-validated error, stored when it was fitted, is not below that of the
-            mean alone and that of the champion's terms refitted on the same runs.
     """
     _require(settings, "promote a rule")
     uri = f"models:/{settings.registry_model}/{version}" if version.isdigit() else version
@@ -109,19 +106,18 @@ def refuse_unproven(version: str, settings: Tracking) -> None:
     rule = load_rule(f"models:/{name}/{number}", settings)
     with connection(settings) as client:
         incumbent = _aliases(client, name).get(CHAMPION)
-    gate: dict[str, Any] = rule.provenance.get("cross_validation") or {}
-    rivals = {"the mean alone": gate.get("rmse_mean_only")}
-    if incumbent not in (None, number):
-        champion = f"models:/{name}/{incumbent}"
-        rivals[f"the champion ({champion}) refitted"] = gate.get("rmse_others", {}).get(champion)
-    for rival, error in rivals.items():
-        if error is None:
-            raise UserError(f"{uri} was not compared with {rival}: fit it beside that "
-                            "(instructmining fit), or promote it with --force")  # fmt: skip
-        if not gate["rmse"] < error:
-            raise UserError(f"{uri} is not better than {rival}: cross-validated error "
-                            f"{gate['rmse']:.5f} against {error:.5f}; --force promotes it "
-                            "nevertheless")  # fmt: skip
+    champion = None if incumbent in (None, number) else f"models:/{name}/{incumbent}"
+    return objection(uri, rule.provenance, champion)
+
+
+def refuse_unproven(version: str, settings: Tracking) -> None:
+    """Let only a rule become champion that passes the gate.
+
+    Raises:
+        UserError: with the sentence of `unproven`.
+    """
+    if why := unproven(version, settings):
+        raise UserError(why)
 
 
 def resolve_version(uri: str, settings: Tracking) -> tuple[str, int]:

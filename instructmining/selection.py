@@ -7,6 +7,7 @@ order with a limit, quotas from windows per source, a token budget from windows 
 """
 
 from dataclasses import dataclass
+from math import isfinite
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
@@ -172,6 +173,9 @@ def check(rows: DataFrame, select: Select) -> None:
     if select.percentile is not None and select.strategy != "rule":
         raise UserError("--percentile is of the rule's prediction: with --strategy "
                         f"{select.strategy} use --fraction")  # fmt: skip
+    for pattern, value in select.quota.items():
+        if not isfinite(value):
+            raise UserError(f"--quota {pattern}={value}: give a whole number, or a share below 1")
     column = STRATEGIES[select.strategy].column
     if column and column not in rows.columns:
         raise UserError(f"strategy {select.strategy} needs {column}, which the pool does not have: "

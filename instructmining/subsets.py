@@ -77,14 +77,14 @@ def describe(design: Design, candidates: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         Indexed by indicator: `low`, `high`, `sd` of the subsets' means; `spread`, that deviation
-        in units of what random subsets of this size would have; `tied_to`, the indicator whose
-        means go with it most closely, and their correlation `r`.
+        in units of what random subsets of this size would have, drawn without replacement;
+        `tied_to`, the indicator whose means go with it most closely, and their correlation `r`.
     """
-    means, size = design.means, len(design.subsets[0])
+    means, size, count = design.means, len(design.subsets[0]), len(candidates)
     correlation = means.corr().to_numpy(copy=True)
     np.fill_diagonal(correlation, 0.0)
     nearest = np.nanargmax(np.abs(np.nan_to_num(correlation)), axis=1)
-    chance = candidates[means.columns].std(ddof=1) / np.sqrt(size)
+    chance = candidates[means.columns].std(ddof=1) * np.sqrt((count - size) / (count * size))
     return pd.DataFrame({
         "low": means.min(), "high": means.max(), "sd": means.std(ddof=1),
         "spread": means.std(ddof=1) / chance.where(chance > 0),

@@ -14,13 +14,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
+from instructmining.gate import LEVEL
 from instructmining.regression import design_matrix, standardised
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
 _FOLDS, _REPEATS = 10, 5
 _PERMUTATIONS = 199
-_LEVEL = 0.05
 _SINGULAR = 1e-6  # a pivot of 1 − H_II this small: without the fold a term has no variation
 
 
@@ -123,7 +123,7 @@ def _by_cross_validation(runs: pd.DataFrame, indicators: Sequence[str], seed: in
         error = fall.std(ddof=1) / np.sqrt(len(y))
         found_by_chance = int((gains[:, 1:].max(axis=0) >= gains[best, 0]).sum())
         p_value = (1 + found_by_chance) / (1 + _PERMUTATIONS)
-        taken = bool(fall.mean() > error and p_value < _LEVEL)
+        taken = bool(fall.mean() > error and p_value < LEVEL)
         rows.append({"step": len(rows) + 1, "term": left[best],
                      "rmse": float(np.sqrt(after[best][:, 0].mean())),
                      "fall": float(fall.mean()), "fall_se": float(error), "p": p_value,
@@ -173,7 +173,7 @@ def _backward(runs: pd.DataFrame, indicators: Sequence[str]) -> Selection:
     while terms:
         p_values = np.asarray(_fitted(runs, terms).pvalues)[1:]
         worst = int(np.argmax(p_values))
-        if p_values[worst] < _LEVEL:
+        if p_values[worst] < LEVEL:
             break
         rows.append({"step": len(rows) + 1, "term": terms[worst], "p": float(p_values[worst]),
                      "taken": False})  # fmt: skip

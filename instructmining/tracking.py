@@ -56,8 +56,9 @@ class Run:
             return
         from mlflow.entities import Param
 
-        params = [Param(_NOT_IN_A_NAME.sub("_", key), without_credentials(str(value))[:_PARAM_LENGTH])
-                  for key, value in _flat(settings)]  # fmt: skip
+        given = {_NOT_IN_A_NAME.sub("_", key): str(value) for key, value in _flat(settings)}
+        params = [Param(key, without_credentials(value)[:_PARAM_LENGTH])
+                  for key, value in given.items()]  # fmt: skip
         for start in range(0, len(params), _PARAMS_PER_BATCH):
             self._client.log_batch(self.id, params=params[start : start + _PARAMS_PER_BATCH])
 

@@ -8,6 +8,7 @@ import pandas as pd
 from pyspark.sql import DataFrame
 
 from instructmining.arms import Arm
+from instructmining.errors import FailedRowsError
 from instructmining.evaluation_sets import EvaluationSet
 from instructmining.finetunes import PlannedRun, Task, finished, ids_hash
 from instructmining.models import ResolvedModel
@@ -89,16 +90,23 @@ def facts_of(rows: DataFrame, arms: Sequence[Arm]) -> pd.DataFrame:
     """`source` and indicators of every chosen example, indexed by its id."""
     ids = sorted({i for arm in arms for i in arm.ids})
     wanted = rows.sparkSession.createDataFrame([(i,) for i in ids], "example_id STRING")
-    known = [name for name in (*INDICATORS, "knn_6", "predicted_log_loss") if name in rows.columns]
-    found = rows.join(wanted, "example_id", "left_semi").select("example_id", "source", *known)
-    return found.toPandas().set_index("example_id")
+    known = [name for name in rows.columns if name in INDICATORS or name.startswith("knn_")]
+    found = rows.join(wanted, "example_id", "left_semi")
+    facts = found.select("example_id", "source", *known, "predicted_log_loss").toPandas()
+    return facts.set_index("example_id")
 
 
 def finetune_arms(
     experiment: Experiment, arms: Sequence[Arm], facts: pd.DataFrame
 ) -> tuple[list[ArmRun], Spent]:
-    """Run all arms; the full pool as its own kind of task, since it has its own epochs."""
-    whole = experiment.with_epochs(full_epochs(arms, experiment))
+    """Run all arms; the full pool as its own kind of task, since it has its own epochs.
+
+    Args:
+        experiment: what the arms share.
+        arms: all of them, at every seed.
+        facts: of `facts_of`.
+    """
+    whole = experiment.with_epochs(full_epochs(arms, experiment, facts))
     kinds = [(arm, whole if arm.name == "full" else experiment) for arm in arms]
     runs = [ArmRun(arm, kind.planned(arm, facts), kind) for arm, kind in kinds]
     spent = [
@@ -113,13 +121,41 @@ def finetune_arms(
     return runs, _together(spent)
 
 
-def full_epochs(arms: Sequence[Arm], experiment: Experiment) -> int:
-    """Passes over what the full pool was drawn to: one, or as many as make up the others' steps."""
-    rows = experiment.task.recipe.batch_rows
-    steps = {name: max(ceil(len(arm.ids) / rows) for arm in arms if arm.name == name)
-             for name in {arm.name for arm in arms}}  # fmt: skip
-    wanted = experiment.task.recipe.epochs * max(n for name, n in steps.items() if name != "full")
-    return max(1, round(wanted / steps["full"]))
+def full_epochs(arms: Sequence[Arm], experiment: Experiment, facts: pd.DataFrame) -> int:
+    """Passes over what the full pool was drawn to, in whole ones.
+
+    One, unless the pool is smaller than what the others read: then the number that comes closest
+    to their steps, or with `evaluate.tokens` to their tokens.
+    """
+    recipe, budget = experiment.task.recipe, experiment.settings.evaluate.tokens
+
+    def dearest(full: bool) -> float:
+        """Of the full pool's arms or of the others, steps or tokens of one pass."""
+        return max(_tokens(facts, arm.ids) if budget else ceil(len(arm.ids) / recipe.batch_rows)
+                   for arm in arms if (arm.name == "full") == full)  # fmt: skip
+
+    return max(1, round(recipe.epochs * dearest(full=False) / dearest(full=True)))
+
+
+def _tokens(facts: pd.DataFrame, ids: Sequence[str]) -> float:
+    """Of prompts and responses, as the budget of an arm counts them."""
+    return float(facts.loc[list(ids), ["input_length", "output_length"]].sum().sum())
+
+
+def refuse_without_result(found: pd.DataFrame, spent: Spent, what: str) -> None:
+    """Fail where there is nothing to compare.
+
+    Args:
+        found: of `outcomes`.
+        spent: of the same runs.
+        what: was finetuned.
+
+    Raises:
+        FailedRowsError: no run has a result; with the first reason.
+    """
+    if found.empty:
+        why = next(iter(spent.failed.values()), "none was begun")
+        raise FailedRowsError(f"no finetune of {what} has a result: {why}")
 
 
 def outcomes(store: Store, runs: Sequence[ArmRun]) -> pd.DataFrame:

@@ -56,7 +56,8 @@ def gather(
     rows = frames[0]
     for frame in frames[1:]:
         rows = rows.unionByName(frame)
-    ordered = rows.orderBy(F.xxhash64("example_id", F.lit(seed)), "example_id")
+    # By source too: of an example in several pools, the same seed draws the row of the same pool.
+    ordered = rows.orderBy(F.xxhash64("example_id", F.lit(seed)), "example_id", "source")
     found = ordered.limit(2 * most if trained_on_half else most).toPandas()
     if not len(found):
         raise UserError(f"pools {', '.join(pools)} are empty: run `instructmining score` first")

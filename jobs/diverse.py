@@ -78,12 +78,20 @@ def choose(store: Store, rows: DataFrame, select: Select, measured: Measured | N
                  + (f", cosine at most {select.similarity:g}"
                     if select.diversity != "facility" else ""))  # fmt: skip
     if size is not None and len(taken) < size:
-        notes.append(f"only {len(taken):,} of {size:,} are far enough apart: raise "
-                     "select.candidates or select.similarity")  # fmt: skip
+        notes.append(_too_few(select, len(taken), size))
     picked = found.take(pa.array(taken, pa.int64())).select(["example_id", "score"])
     ranks = pa.array(np.arange(1, len(taken) + 1))
     table = picked.add_column(1, "rank", ranks)
     return Diverse(store.spark.createDataFrame(table), notes)
+
+
+def _too_few(select: Select, taken: int, size: int) -> str:
+    """What to do where fewer than `size` were taken; `facility` passes over none for likeness."""
+    if select.diversity == "facility":
+        return (f"only {taken:,} of {size:,} are among the candidates and within the quotas: raise "
+                "select.candidates or the quotas")  # fmt: skip
+    return (f"only {taken:,} of {size:,} are far enough apart: raise select.candidates or "
+            "select.similarity")  # fmt: skip
 
 
 def _candidates(

@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 
 from instructmining.arms import PAIRS, recipes, seeds_of, subsets_of
 from instructmining.comparison import differences, means, verdicts
-from instructmining.errors import FailedRowsError
+from instructmining.errors import UserError
 from instructmining.evaluation_page import EvaluationPage
 from instructmining.evaluation_plots import arms_figure
 from instructmining.finetunes import refuse_failed
@@ -29,6 +29,7 @@ from jobs.arm_runs import (
     finetune_arms,
     losses_of,
     outcomes,
+    refuse_without_result,
     store_arms,
     store_members,
 )
@@ -50,6 +51,7 @@ class Evaluated:
         differences: of `comparison.differences`.
         judged: what the judge said, by evaluation set; none where nobody judged.
         spent: what the finetunes took.
+        refused: why the judge could not judge, None where it did or nobody was to.
     """
 
     page: str
@@ -58,6 +60,7 @@ class Evaluated:
     differences: pd.DataFrame
     judged: Sequence[Judged]
     spent: Spent
+    refused: UserError | None = None
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -71,7 +74,8 @@ def run(spark: SparkSession, settings: Settings) -> Evaluated | SizeCurve:
     """Evaluate, or with `evaluate.sizes` measure the curve; print the page and return it.
 
     Raises:
-        UserError: a mistake in the settings or the data.
+        UserError: a mistake in the settings or the data. Of the judge's, the page is printed and
+            kept first: the finetunes were paid for.
         FailedRowsError: more finetunes failed than `evaluate.max_failed_fraction`; the page is
             printed first, and says which arms miss them.
     """
@@ -88,6 +92,8 @@ def run(spark: SparkSession, settings: Settings) -> Evaluated | SizeCurve:
         spent, limit = done.spent, settings.evaluate.max_failed_fraction
         everything = len(spent.failed) + spent.runs + spent.found
         refuse_failed(spent.failed, everything, limit, "evaluate")
+        if done.refused is not None:
+            raise done.refused
     return done
 
 
@@ -100,31 +106,37 @@ def evaluate(setup: Setup, experiment: Experiment, tracked: Run) -> Evaluated:
     store_members(experiment, runs)
     store_arms(experiment, runs)
     found = outcomes(setup.store, runs)
-    if found.empty:
-        raise FailedRowsError(f"no finetune has a result: {next(iter(spent.failed.values()))}")
+    refuse_without_result(found, spent, "an arm")
     losses = losses_of(found, setup.sets)
     average, compared = means(losses), differences(losses, PAIRS)
     store_comparisons(experiment, compared)
     print("\n".join(verdicts(compared)), flush=True)  # whatever becomes of the judge
-    judged = judge(setup, experiment, runs, found)
+    judged, refused = judge(setup, experiment, runs, found)
     page = EvaluationPage(
         title_of(setup, settings), [*setup.pool.sentences, *cautions(setup, settings, found)],
         base_losses(experiment), settings.evaluate.seeds, found, average, compared, spent.failed,
-        [each.sentence for each in judged],
+        [each.sentence for each in judged] + [f"answers are not judged: {refused}"] * bool(refused),
     )  # fmt: skip
-    done = Evaluated(page.text(), found, average, compared, judged, spent)
+    done = Evaluated(page.text(), found, average, compared, judged, spent, refused)
     record(done, losses, tracked)
     return done
 
 
 def judge(
     setup: Setup, experiment: Experiment, runs: Sequence[ArmRun], found: pd.DataFrame
-) -> list[Judged]:
-    """Judge the answers of two arms, unless nobody is to judge or one of them has no model."""
+) -> tuple[list[Judged], UserError | None]:
+    """Judge the answers of two arms, unless nobody is to judge or one of them has no model.
+
+    Returns:
+        What the judge said, and the mistake that kept it from judging: the losses stand without it.
+    """
     settings = experiment.settings.judge
     if settings.kind == "none" or not set(settings.arms) <= set(found["arm"]):
-        return []
-    return judge_answers(experiment, runs, setup.resolved.get("reward"))
+        return [], None
+    try:
+        return judge_answers(experiment, runs, setup.resolved.get("reward")), None
+    except UserError as error:
+        return [], error
 
 
 def store_comparisons(experiment: Experiment, compared: pd.DataFrame) -> None:

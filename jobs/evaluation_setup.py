@@ -94,10 +94,7 @@ def title_of(setup: Setup, settings: Settings) -> str:
 
 def cautions(setup: Setup, settings: Settings, found: pd.DataFrame) -> list[str]:
     """What a reader must know before believing the page."""
-    steps = found.groupby("arm")["steps"].mean()
-    uneven = steps.max() > 1.02 * steps.min()
-    said = ["the arms differ in steps, see the table"] if uneven else []
-    said += _alike(found)
+    said = [*_uneven(found), *_alike(found)]
     said += [f"{each}: its coefficient does not carry over" for each in setup.choice.mismatches]
     about = setup.choice.rule.provenance
     target = dict(about.get("evaluation", {})).get(about.get("target"))
@@ -112,6 +109,15 @@ def cautions(setup: Setup, settings: Settings, found: pd.DataFrame) -> list[str]
              + (f", {each.unusable} unusable records" if each.unusable else "")
              for each in setup.sets]  # fmt: skip
     return said
+
+
+def _uneven(found: pd.DataFrame) -> list[str]:
+    """The steps of every arm where they differ: by tokens, or by whole passes over a small pool."""
+    steps = found.groupby("arm", sort=False)["steps"].mean()
+    if steps.max() <= 1.02 * steps.min():
+        return []
+    each = ", ".join(f"{arm} {count:,.0f}" for arm, count in steps.items())
+    return [f"the arms differ in steps: {each}"]
 
 
 def _alike(found: pd.DataFrame) -> list[str]:

@@ -75,7 +75,7 @@ def refuse_speculation(spark: SparkSession) -> None:
 def run_finetunes(
     store: Store, task: Task, plan: Sequence[PlannedRun], texts: Mapping[str, Conversation],
     sets: Sequence[EvaluationSet], model: ResolvedModel, settings: Settings, run_id: str,
-    purpose: str, enough: Callable[[], bool] = lambda: False,
+    purpose: str, enough: Callable[[], bool] = lambda: False, budget: float | None = None,
 ) -> Spent:  # fmt: skip
     """Finetune what the table does not have yet.
 
@@ -86,10 +86,11 @@ def run_finetunes(
         texts: conversations by example id.
         sets: measured after every run.
         model: the base model.
-        settings: recipe, device, budget.
+        settings: recipe, device.
         run_id: marks the rows.
         purpose: `fit` or `evaluate`.
         enough: asked before every wave once the pace is known; true saves the runs behind it.
+        budget: minutes; no wave is begun that would end later. None: all runs are wanted.
     """
     started = time.monotonic()
     done = set(finished(store, [run.key for run in plan])["run_key"])
@@ -102,7 +103,7 @@ def run_finetunes(
             waiting, failed = list(todo), {}
             while waiting:
                 wave = waiting[: waves.width()]
-                if waves.too_late(wave, time.monotonic() - started, settings.fit.budget_minutes):
+                if waves.too_late(wave, time.monotonic() - started, budget):
                     left = len(waiting)
                     break
                 if waves.calibrated and enough():
@@ -209,7 +210,7 @@ class _Waves:
         }  # fmt: skip
 
     def _packed(self, wave: Sequence[PlannedRun]) -> None:
-        """A run per task; the wave is one commit."""
+        """Runs one after the other in each slot; the wave is one commit."""
         spark = self.store.spark
         given = spark.sparkContext.broadcast(self._given(wave))
         model, measure, recipe, sets = self.model, self.measure, self.recipe, self.sets
@@ -221,7 +222,8 @@ class _Waves:
                     row = finetuned(model, measure, recipe, rows, sets.value, about["seed"])
                     yield as_arrow(about | row)
 
-        tasks = spark.range(0, len(wave), 1, len(wave))
+        # No more tasks than may run at a time: where Spark schedules no GPU, nothing else says so.
+        tasks = spark.range(0, len(wave), 1, min(len(wave), self.slots))
         rows = in_model_workers(tasks, work, SCHEMA, self.profile)
         self._append(rows, "".join(run.key for run in wave))
 

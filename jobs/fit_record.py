@@ -11,7 +11,7 @@ from instructmining.fit_plots import fit_plots
 from instructmining.fit_summary import reading
 from instructmining.fitting import Learned
 from instructmining.models import ResolvedModel
-from instructmining.registry import CHAMPION, list_rules, load_rule, publish_rule
+from instructmining.registry import CHAMPION, list_rules, load_rule, publish_rule, unproven
 from instructmining.rule import FittedModel, LinearRule, built_in_rules
 from instructmining.scoring import Measured
 from instructmining.settings import Settings
@@ -134,14 +134,15 @@ def write_files(
     yield f"written to {folder}: {', '.join(texts)}"
 
 
-def registered(rule: LinearRule | None, learned: Learned, settings: Settings) -> list[str]:
+def registered(rule: LinearRule | None, settings: Settings) -> list[str]:
     """Register the rule as the candidate, and say what to do with it."""
     if rule is None:
         return ["no rule is registered: keep the one there is, or measure more"]
     if settings.tracking.uri == "none" or not settings.fit.register_rule:
         return [rule.to_sql()]
     found, made = publish_rule(rule, settings.tracking, CANDIDATE)
-    gate = ("it passes the gate: instructmining rules promote " + str(found.version)
-            if learned.better else "it does not pass the gate of `rules promote`")  # fmt: skip
+    why = unproven(str(found.version), settings.tracking)
+    gate = (f"it does not pass the gate of `rules promote`: {why}" if why else
+            f"it passes the gate: instructmining rules promote {found.version}")  # fmt: skip
     return [f"rule {found.uri} {'registered' if made else 'was registered before'} as "
             f"@{CANDIDATE}; {gate}", f"  {rule.to_sql()}"]  # fmt: skip

@@ -74,7 +74,8 @@ def run(spark: SparkSession, settings: Settings) -> Fitted:
         texts = texts_of(setup.store, sorted({i for each in plan for i in each.ids}))
         spent = run_finetunes(setup.store, setup.task, plan, texts, setup.sets, setup.base,
                               settings, tracked.id, "fit",
-                              lambda: narrow_enough(setup, plan, settings))  # fmt: skip
+                              lambda: narrow_enough(setup, plan, settings),
+                              fit.budget_minutes)  # fmt: skip
         refuse_failed(spent.failed, len(plan), fit.max_failed_fraction, "fit")
         runs = finished(setup.store, [each.key for each in plan])
         learned = learn_from(setup, plan, runs, settings)
@@ -86,7 +87,7 @@ def run(spark: SparkSession, settings: Settings) -> Fitted:
         record(tracked, setup, runs, learned, page)
         text = "\n".join([*summary(setup, runs, spent, learned),
                           *write_files(fit.to, rule, learned, page),
-                          *registered(rule, learned, settings)])  # fmt: skip
+                          *registered(rule, settings)])  # fmt: skip
         print(text)
     return Fitted(learned, rule, spent, page, text)
 

@@ -100,7 +100,8 @@ def promote_command(version: str, alias: str, force: bool | None, **given: Any) 
     """Point an alias at a version: a number, or models:/NAME/NUMBER.
 
     The champion moves only to a rule whose cross-validated error is below that of the mean alone
-    and that of the champion's terms, refitted on the same runs.
+    and that of the champion's terms, refitted on the same runs, and whose terms passed the
+    permutation test (p < 0.05).
     """
     tracking = tracking_of(given)
     if alias == CHAMPION and not force:

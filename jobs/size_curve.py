@@ -16,7 +16,15 @@ from instructmining.fit_summary import markdown
 from instructmining.settings import Select
 from instructmining.size_search import search_size
 from instructmining.tracking import Run
-from jobs.arm_runs import ArmRun, Experiment, facts_of, losses_of, outcomes, store_members
+from jobs.arm_runs import (
+    ArmRun,
+    Experiment,
+    facts_of,
+    losses_of,
+    outcomes,
+    refuse_without_result,
+    store_members,
+)
 from jobs.evaluation_pool import EvaluationPool
 
 _LOWEST = 32  # examples; below, a run is hardly longer than its evaluation
@@ -41,48 +49,58 @@ class SizeCurve:
 
 
 class _Sizes:
-    """Orders of the pool, whose beginnings are the subsets of every size."""
+    """Orders of the pool, whose beginnings are the subsets of every size.
 
-    def __init__(self, experiment: Experiment, pool: EvaluationPool, pick: Pick, most: int):
+    Args:
+        experiment: what the finetunes share.
+        pool: rows to choose from.
+        pick: chooses.
+        top: examples of the largest size that is asked for.
+    """
+
+    def __init__(self, experiment: Experiment, pool: EvaluationPool, pick: Pick, top: int):
         evaluate, select = experiment.settings.evaluate, experiment.settings.select
         self.experiment, self.rows, self.pick = experiment, pool.rows, pick
         self.seeds = range(evaluate.seed, evaluate.seed + evaluate.size_seeds)
-        self.recipes = {"selected": sized(select, top=most),
-                        "random": Select(strategy="random", top=most)}  # fmt: skip
+        self.recipes = {"selected": sized(select, top=top),
+                        "random": Select(strategy="random", top=top)}  # fmt: skip
         self.orders: dict[tuple[str, int], tuple[str, ...]] = {}
 
-    def arms(self, name: str, sizes: Sequence[int]) -> list[tuple[int, Arm]]:
+    @property
+    def most(self) -> int:
+        """Examples of the largest subset there is: a row without a score is never selected."""
+        return len(self._order("selected", self.recipes["selected"]))
+
+    def arms(self, name: str, sizes: Sequence[int]) -> list[Arm]:
         """Every size at every seed."""
         recipe = self.recipes[name]
         found = []
         for seed in self.seeds:
             drawn = recipe.model_copy(update={"seed": seed}) if name == "random" else recipe
-            key = (name, seed if name == "random" else 0)
-            if key not in self.orders:
-                rows = self.pick(self.rows, drawn).orderBy("rank").select("example_id").collect()
-                self.orders[key] = tuple(row.example_id for row in rows)
-            found += [(size, Arm(name, seed, self.orders[key][:size],
-                                 drawn.model_copy(update={"top": size})))
+            order = self._order(name, drawn)
+            found += [Arm(name, seed, order[:size], drawn.model_copy(update={"top": size}))
                       for size in sizes]  # fmt: skip
         return found
 
+    def _order(self, name: str, recipe: Select) -> tuple[str, ...]:
+        key = (name, recipe.seed)
+        if key not in self.orders:
+            rows = self.pick(self.rows, recipe).orderBy("rank").select("example_id").collect()
+            self.orders[key] = tuple(row.example_id for row in rows)
+        return self.orders[key]
+
     def measured(self, name: str, sizes: Sequence[int]) -> pd.DataFrame:
         """Finetune an arm at these sizes: `evaluation`, `arm`, `seed`, `loss`, `size`, `tokens`."""
-        wanted = self.arms(name, sizes)
-        facts = facts_of(self.rows, [arm for _, arm in wanted])
-        runs = [ArmRun(arm, self.experiment.planned(arm, facts), self.experiment)
-                for _, arm in wanted]  # fmt: skip
+        arms = self.arms(name, sizes)
+        facts = facts_of(self.rows, arms)
+        runs = [ArmRun(arm, self.experiment.planned(arm, facts), self.experiment) for arm in arms]
         store_members(self.experiment, runs)
         spent = self.experiment.run([each.run for each in runs], f"{name}, {_listed(sizes)}")
         found = outcomes(self.experiment.store, runs)
-        if spent.failed and found.empty:
-            raise UserError(f"every finetune of {name} at {_listed(sizes)} examples failed: "
-                            f"{next(iter(spent.failed.values()))}")  # fmt: skip
-        by_key = {each.run.key: size for each, (size, _) in zip(runs, wanted, strict=True)}
-        found["size"] = found["run_key"].map(by_key)
+        refuse_without_result(found, spent, f"{name} at {_listed(sizes)} examples")
         return pd.concat(
             [losses_of(group, self.experiment.sets).assign(size=size, tokens=group["tokens"].mean())
-             for size, group in found.groupby("size")],
+             for size, group in found.groupby("examples")],
             ignore_index=True,
         )  # fmt: skip
 
@@ -93,13 +111,13 @@ def size_curve(
     """Measure the curve of the selected examples and the random one beside it.
 
     Raises:
-        UserError: sizes that are no numbers or larger than the pool, or no finetune succeeded.
+        UserError: sizes that are no numbers or larger than what can be selected.
+        FailedRowsError: no finetune of an arm has a result.
     """
     target, evaluate = experiment.sets[0].name, experiment.settings.evaluate
-    ends = ends_of(evaluate.sizes, pool.count)
-    given = [*ends] if ends else sizes_of(evaluate.sizes, pool.count)
-    sizes = _Sizes(experiment, pool, pick, max(given))
-    if ends:
+    sizes = _Sizes(experiment, pool, pick, max(_asked(evaluate.sizes, pool.count)))
+    given = _asked(evaluate.sizes, sizes.most)
+    if ends := ends_of(evaluate.sizes, sizes.most):
         selected = _searched(sizes, target, ends, evaluate.size_trials)
         given = sorted(int(size) for size in selected["size"].unique())
     else:
@@ -123,8 +141,12 @@ def size_curve(
 def ends_of(given: Sequence[str], most: int) -> tuple[int, int] | None:
     """Between which sizes to search: `auto` or `auto:LOW-HIGH`; None where sizes are named.
 
+    Args:
+        given: of `--sizes`.
+        most: examples that can be selected.
+
     Raises:
-        UserError: ends that are no numbers, in no order, or beyond the pool.
+        UserError: ends that are no numbers, in no order, or beyond what can be selected.
     """
     if not given[0].startswith("auto"):
         return None
@@ -134,7 +156,7 @@ def ends_of(given: Sequence[str], most: int) -> tuple[int, int] | None:
     low, high = (int(end) if end else None for end in found.groups())
     ends = (min(_LOWEST, most // 2) if low is None else low, most if high is None else high)
     if not 0 < ends[0] < ends[1] <= most:
-        raise UserError(f"--sizes {given[0]}: the pool has {most:,} examples to evaluate with; "
+        raise UserError(f"--sizes {given[0]}: the pool has {most:,} examples that can be selected; "
                         "name two sizes up to that, the smaller first")  # fmt: skip
     return ends
 
@@ -142,8 +164,12 @@ def ends_of(given: Sequence[str], most: int) -> tuple[int, int] | None:
 def sizes_of(given: Sequence[str], most: int) -> list[int]:
     """The sizes that were named, ascending.
 
+    Args:
+        given: of `--sizes`.
+        most: examples that can be selected.
+
     Raises:
-        UserError: one is no positive number, or larger than the pool.
+        UserError: one is no positive number, or larger than what can be selected.
     """
     try:
         sizes = sorted({int(each) for each in given})
@@ -151,8 +177,8 @@ def sizes_of(given: Sequence[str], most: int) -> list[int]:
         raise UserError(f"--sizes {','.join(given)}: write auto, or numbers with commas "
                         "between them") from None  # fmt: skip
     if sizes[0] < 1 or sizes[-1] > most:
-        raise UserError(f"--sizes {','.join(given)}: the pool has {most:,} examples to evaluate "
-                        "with; name sizes from 1 to that")  # fmt: skip
+        raise UserError(f"--sizes {','.join(given)}: the pool has {most:,} examples that can be "
+                        "selected; name sizes from 1 to that")  # fmt: skip
     return sizes
 
 
@@ -209,6 +235,11 @@ def _searched(
 
     search_size(loss_of, *ends, trials)
     return pd.concat(found.values(), ignore_index=True)
+
+
+def _asked(given: Sequence[str], most: int) -> list[int]:
+    """The sizes that were named, or the ends of the search."""
+    return [*(ends_of(given, most) or sizes_of(given, most))]
 
 
 def _listed(sizes: Sequence[int]) -> str:

@@ -178,6 +178,8 @@ def test_quotas_are_counts_or_shares_and_the_first_pattern_counts(
         ({"quota": {"dolly*": 5}}, "no source of the pool matches; there are /data/alpaca.jsonl"),
         ({"quota": {"alpaca": 0.5}}, "a share of the selection: give its size"),
         ({"top": 9, "quota": {"alpaca": 1.5}}, "give a whole number, or a share below 1"),
+        ({"top": 9, "quota": {"alpaca": math.nan}}, "--quota alpaca=nan: give a whole number"),
+        ({"quota": {"alpaca": math.inf}}, "--quota alpaca=inf: give a whole number"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from instructmining.diversity import Room, apart, facility_location
+from instructmining.settings import Select
+from jobs.diverse import _too_few
 from udfs.facility import near_rows
 
 
@@ -120,3 +122,12 @@ def test_facility_location_respects_groups_and_a_pool_smaller_than_the_size() ->
     weights = np.array([1.0, 0.75, 0.5, 0.25])
     room = Room(size=9, groups=[(np.array([0, 0, 1, 1]), np.array([1, 5]))])
     assert facility_location(near.starts, near.rows, near.cosines, weights, room) == [0, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("diversity", "remedy"), [("facility", "the quotas"), ("cosine", "select.similarity")]
+)
+def test_the_remedy_for_too_few_is_one_that_the_choice_obeys(diversity: str, remedy: str) -> None:
+    said = _too_few(Select(diversity=diversity), 1200, 1500)
+    assert said.startswith("only 1,200 of 1,500 are ")
+    assert said.endswith(f"raise select.candidates or {remedy}")

@@ -9,6 +9,7 @@ import pytest
 from instructmining.errors import UserError
 from instructmining.fit_summary import fit_page, reading
 from instructmining.fitting import learn, one_per_subset, rule_of, widest_interval
+from instructmining.gate import objection
 from instructmining.rule import FittedModel
 from instructmining.settings import Fit
 from instructmining.subsets import Design, describe
@@ -26,8 +27,8 @@ def simulated(seed: int, effect: float, count: int = 60) -> pd.DataFrame:
                        mix=generator.choice(["dolly", "質問"], count))  # fmt: skip
 
 
-def learned(runs, others=None, bases=None):
-    return learn(runs, NAMES, Fit(), "target", others or {}, bases or {})
+def learned(runs, others=None, bases=None, fit=Fit()):  # noqa: B008
+    return learn(runs, NAMES, fit, "target", others or {}, bases or {})
 
 
 def test_a_rule_comes_with_errors_models_ranges_and_what_it_was_compared_with():
@@ -40,16 +41,44 @@ def test_a_rule_comes_with_errors_models_ranges_and_what_it_was_compared_with():
     gate = rule.provenance["cross_validation"]
     assert set(gate["rmse_others"]) == {"paper"}
     assert gate["rmse"] < gate["rmse_mean_only"]
-    assert found.better
+    assert objection("mine", rule.provenance, None) is None
+    assert "chosen on all of these runs" in " ".join(reading(found, "target"))
 
 
 def test_a_null_result_gives_no_rule_and_says_so():
     found = learned(simulated(1, 0.0))
     assert rule_of(found, "mine", {}, {}, {}) is None
-    assert not found.better
     said = reading(found, "target")
     assert said[0].startswith("No indicator predicts the loss better than chance here")
     assert "nan" not in " ".join(said)
+
+
+@pytest.mark.parametrize("criterion", ["aic", "bic", "p"])
+def test_what_a_criterion_in_sample_finds_on_null_data_does_not_pass_the_gate(criterion):
+    beaten = 0
+    for seed in range(12):
+        found = learned(simulated(seed, 0.0), fit=Fit(criterion=criterion))
+        rule = rule_of(found, "mine", {}, {}, {})
+        if rule is None:
+            continue
+        assert objection("mine", rule.provenance, None)
+        beaten += found.cross_validated.rmse < found.mean_only.rmse
+    assert beaten  # by its error out of fold alone a rule would pass
+
+
+def test_the_gate_asks_for_the_mean_the_champion_and_the_permutation_test():
+    errors = {"rmse": 2.0, "rmse_mean_only": 3.0, "rmse_others": {"models:/r/1": 2.5, "other": 1.0}}
+    proven = {"cross_validation": errors, "permutation_p": 0.005}
+    assert objection("it", proven, None) is None
+    assert objection("it", proven, "models:/r/1") is None  # the terms of `other` need no beating
+    assert "was not compared with the champion" in objection("it", proven, "models:/r/2")
+    assert "was not compared with the mean alone" in objection("it", {}, None)
+    worse = {**proven, "cross_validation": {**errors, "rmse": 2.7}}
+    assert "is not better than the champion" in objection("it", worse, "models:/r/1")
+    for p_value in (None, 0.05, math.nan):
+        said = objection("it", {**proven, "permutation_p": p_value}, None)
+        assert "may have been found by chance" in said
+        assert "--criterion cv, or promote it with --force" in said
 
 
 def test_other_evaluation_sets_and_base_models_are_set_beside_the_target():

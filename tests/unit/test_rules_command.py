@@ -80,13 +80,14 @@ def test_export_gives_a_record_that_scores_the_same_and_sql(rules, tmp_path):
     assert sql == read_rule("paper-v1").to_sql("duckdb")
 
 
-def gated(rules, path, name, **gate):
-    """Publish a rule with what its fit measured out of fold; gives its version."""
+def gated(rules, path, name, permutation_p=0.005, model="gate", **gate):
+    """Publish a rule with what its fit measured out of fold and by chance; gives its version."""
     found = read_rule("paper-v1").model_copy(
         update={"name": name, "intercept": float(len(name)),
-                "provenance": {"cross_validation": gate} if gate else {}})  # fmt: skip
+                "provenance": {"cross_validation": gate, "permutation_p": permutation_p}
+                if gate else {}})  # fmt: skip
     path.write_text(found.to_json(), encoding="utf-8")
-    return rules("publish", str(path), model="gate")[0].split("/")[-1].split()[0]
+    return rules("publish", str(path), model=model)[0].split("/")[-1].split()[0]
 
 
 def test_a_champion_must_beat_the_mean_and_the_champion_before_it(rules, tmp_path):
@@ -110,6 +111,22 @@ def test_a_champion_must_beat_the_mean_and_the_champion_before_it(rules, tmp_pat
                    rmse_others={f"models:/gate/{first}": 0.007})  # fmt: skip
     assert "before it was version" in rules("promote", better, model="gate")[0]
     assert rules("promote", worse, "--alias=trial", model="gate")  # only the champion is gated
+
+
+def test_a_champion_must_not_be_a_find_of_chance_and_force_promotes_it_nevertheless(
+    rules, tmp_path
+):
+    better = {"rmse": 0.009, "rmse_mean_only": 0.01, "rmse_others": {}}
+    untested = gated(rules, tmp_path / "rule.json", "a", None, "chance", **better)
+    with pytest.raises(UserError, match=r"no permutation test was made.* --criterion cv"):
+        rules("promote", untested, model="chance")
+    assert rules("promote", untested, "--force", model="chance")
+
+
+def test_the_embedded_rule_passes_the_gate_and_no_store_promotes_it_by_itself(rules):
+    version = rules("publish", model="shipped")[0].partition(" registered")[0].split("/")[-1]
+    assert not any("@champion" in line for line in rules("list", model="shipped"))
+    assert rules("promote", version, model="shipped") == [f"shipped@champion is version {version}"]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from instructmining.errors import UserError
 from instructmining.subset_diversity import diversity_of, mean_distance, tried, vendi
-from instructmining.subsets import condition_number, describe, draw_subsets
+from instructmining.subsets import Design, condition_number, describe, draw_subsets
 
 NAMES = ["reward", "mtld", "knn_6"]
 
@@ -41,6 +41,15 @@ def test_spread_subsets_reach_further_than_random_mixtures_do(candidates):
                         for kind in ("spread", "random"))  # fmt: skip
     assert (spread["sd"] > 3 * mixtures["sd"]).all()
     assert mixtures["spread"].to_numpy() == pytest.approx(np.ones(3), abs=0.45)
+
+
+def test_random_subsets_have_spread_one_however_much_of_the_pool_they_take(candidates):
+    generator, pool = np.random.default_rng(0), candidates.head(700)
+    rows = [generator.choice(700, 300, replace=False) for _ in range(2000)]
+    means = pd.DataFrame([pool[NAMES].to_numpy()[each].mean(axis=0) for each in rows],
+                         columns=NAMES)  # fmt: skip
+    found = describe(Design(tuple(rows), means, pd.DataFrame()), pool)
+    assert found["spread"].to_numpy() == pytest.approx(np.ones(3), abs=0.06)
 
 
 def test_the_condition_number_is_one_without_correlation_and_grows_with_it():
