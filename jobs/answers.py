@@ -4,7 +4,6 @@ The weights of a finetune are not kept, so the run whose answers are wanted is m
 same examples, seed and recipe from the same base weights.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -13,7 +12,7 @@ import pyarrow as pa
 from pyspark.sql import functions as F
 
 from instructmining.evaluation_sets import EvaluationSet
-from instructmining.finetunes import PlannedRun
+from instructmining.finetunes import PlannedRun, ids_hash
 from instructmining.settings import Judge
 from jobs.arm_runs import Experiment
 from jobs.candidates import texts_of
@@ -109,6 +108,5 @@ def _answer(
     found = in_model_workers(tasks, work, _SCHEMA, gpu_profile(spark, measure))
     rows = found.withColumns({"decoding": F.lit(decoding_of(judge)),
                               "run_id": F.lit(experiment.run_id)})  # fmt: skip
-    models = hashlib.sha256("".join(run.key for run in runs).encode()).hexdigest()[:16]
-    transaction = f"{experiment.run_id}/answers/{models}"
+    transaction = f"{experiment.run_id}/answers/{ids_hash([run.key for run in runs])}"
     store.append(rows, "answers", transaction, {"run_id": experiment.run_id})

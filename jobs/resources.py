@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from instructmining.models import ResolvedModel
 from instructmining.settings import Knn, Measure
 from instructmining.weight_files import tensors_of
 from udfs.device import choose_device, default_token_budget, resolve_dtype
+from udfs.placement import machine_memory
 
 Conf = Mapping[str, str]  # Spark's settings
 
@@ -156,7 +156,7 @@ def _local_place(conf: Conf, measure: Measure, slots: int) -> Place:
         memory = torch.cuda.get_device_properties(device).total_memory
         return Place("cuda", width, 1, memory, memory, "the GPU's memory",
                      f"{_LESS} or a lower measure.token_budget")  # fmt: skip
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    memory = machine_memory()
     heap = _bytes(conf.get("spark.driver.memory", "1g"))
     return Place("cpu", width, slots, memory - heap, memory, "this machine's memory",
                  f"{_LESS} or fewer tasks at a time (SPARK_MASTER=local[1])")  # fmt: skip

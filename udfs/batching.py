@@ -22,8 +22,9 @@ _ALIKE, _SMALL = 0.95, 1 / 8
 # What a broken device raises; every later call in this process would fail like it, so the
 # task has to die and be tried again elsewhere instead of calling its rows unmeasurable.
 _DEVICE_LOST = ("device-side assert", "illegal memory access", "unspecified launch failure",
-                "illegal instruction", "misaligned address", "uncorrectable ECC error",
-                "launch timed out", "unknown error")  # fmt: skip
+                "CUDA error: an illegal instruction", "CUDA error: misaligned address",
+                "CUDA error: uncorrectable ECC error", "CUDA error: the launch timed out",
+                "CUDA error: unknown error")  # fmt: skip
 
 
 def token_batches(lengths: ArrayLike, token_budget: int) -> Iterator[Rows]:

@@ -70,7 +70,7 @@ def model_slots(spark: SparkSession, measure: Measure) -> int:
     if not _is_local(spark):
         return cores
     devices = _local_devices() if measure.device != "cpu" else 0
-    return devices or max(1, min(cores, _memory() // _WORKER_BYTES))
+    return devices or max(1, min(cores, machine_memory() // _WORKER_BYTES))
 
 
 def chunk_rows(spark: SparkSession, measure: Measure) -> int:
@@ -111,7 +111,8 @@ def gpu_profile(spark: SparkSession, measure: Measure) -> Any:
     return ResourceProfileBuilder().require(requests).build
 
 
-def _memory() -> int:
+def machine_memory() -> int:
+    """Bytes of this machine's memory."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 

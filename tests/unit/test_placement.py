@@ -27,7 +27,7 @@ def session(master: str, cores: int) -> SimpleNamespace:
 def test_a_machine_uses_its_cores_as_far_as_its_memory_goes(
     master, cores, gib, wanted, monkeypatch
 ):
-    monkeypatch.setattr(placement, "_memory", lambda: gib * GIB)
+    monkeypatch.setattr(placement, "machine_memory", lambda: gib * GIB)
     slots = placement.model_slots(session(master, cores), Measure(device="cpu"))
     assert slots == wanted
 
