@@ -25,7 +25,7 @@ $(VENV)/.done: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q uv
 	$(BIN)/uv pip install -q --python $(BIN)/python --compile-bytecode -c constraints.txt -e '.[local,models,tracking,fit,report,dev]'
-	$(BIN)/python -c 'from instructmining.session import get_session; get_session()[0].stop()'
+	$(BIN)/python -c 'from instructmining.spark.session import get_session; get_session()[0].stop()'
 	@touch $@
 
 score: setup ## score INPUT (default: the sample) into OUTPUT; more options in ARGS
@@ -62,12 +62,12 @@ test-compat: setup ## the Spark tests on the oldest pair we support
 
 campaign: setup ## ten minutes and more of property tests on what reads files
 	$(BIN)/python -m pytest -q --hypothesis-profile=campaign --hypothesis-show-statistics \
-	  tests/unit/test_splitting.py tests/unit/test_damage_property.py tests/unit/test_formats_property.py \
-	  tests/unit/test_row_groups.py
+	  tests/unit/reading/test_splitting.py tests/unit/reading/test_damage_property.py tests/unit/layouts/test_formats_property.py \
+	  tests/unit/reading/test_row_groups.py
 
 soak: setup ## the reliability suite: kills, a full disk, lost and damaged files, two writers; many minutes
-	$(BIN)/python -m pytest -q -s -m '' tests/soak tests/spark/test_two_runs.py \
-	  "tests/spark/test_neighbors.py::test_an_index_that_is_lost_or_damaged_gives_no_distance_and_is_written_anew"
+	$(BIN)/python -m pytest -q -s -m '' tests/soak tests/spark/store/test_two_runs.py \
+	  "tests/spark/neighbors/test_neighbors.py::test_an_index_that_is_lost_or_damaged_gives_no_distance_and_is_written_anew"
 
 lint: setup ## style
 	$(BIN)/ruff check .
@@ -85,7 +85,7 @@ bench: setup ## our kernels beside what is used today, and the gates
 bench-full: setup ## the same with the long suites: 50,000 rows end to end and as neighbours, 200,000 by cells
 	$(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m bench.run --suites all $(ARGS)
-	$(BIN)/python -m bench.cells --rows 200000
+	$(BIN)/python -m bench.speed.cells --rows 200000
 
 bench-gpu: setup ## reward and perplexity at 1.4 B parameters and MiniLM on a CUDA device; no Spark
 	$(BIN)/python -m bench.gpu $(ARGS)

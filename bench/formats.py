@@ -16,9 +16,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.format_cases import CASES, Case
-from bench.stored import table
-from instructmining.session import get_session
+from bench.harness.format_cases import CASES, Case
+from bench.harness.stored import table
+from instructmining.spark.session import get_session
 from jobs.cli import console
 
 _COUNTS = re.compile(
@@ -43,13 +43,16 @@ class Outcome:
         """A row of the printed table."""
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(self.reasons.items()))
         mark = "ok" if self.problem is None else f"FAILED: {self.problem}"
-        return (f"{self.name:<42} {self.rows:>7,} {self.scored:>7,} {self.copies:>6,} "
-                f"{self.code:>4}  {mark}  {reasons or self.said[:150]}")  # fmt: skip
+        return (
+            f"{self.name:<42} {self.rows:>7,} {self.scored:>7,} {self.copies:>6,} "
+            f"{self.code:>4}  {mark}  {reasons or self.said[:150]}"
+        )
 
 
 def run_case(case: Case, folder: Path) -> Outcome:
     """Write the case's files, run the command, and compare what it says with its tables."""
-    given, store = folder / "in", folder / "store"
+    given = folder / "in"
+    store = folder / "store"
     given.mkdir(parents=True)
     case.write(given)
     (source,) = list(given.iterdir()) if len(list(given.iterdir())) == 1 else (given,)
@@ -58,12 +61,21 @@ def run_case(case: Case, folder: Path) -> Outcome:
 
 def run_command(source: Path, store: Path, arguments: Sequence[str]) -> tuple[int, str, str]:
     """Exit code and what was printed to both streams."""
-    out, err = io.StringIO(), io.StringIO()
+    out = io.StringIO()
+    err = io.StringIO()
     code = 0
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            console(["score", f"--input={source}", f"--store={store}", "--stages=ingest",
-                     "--tracking-uri=none", *arguments])  # fmt: skip
+            console(
+                [
+                    "score",
+                    f"--input={source}",
+                    f"--store={store}",
+                    "--stages=ingest",
+                    "--tracking-uri=none",
+                    *arguments,
+                ]
+            )
         except SystemExit as ended:
             code = int(ended.code or 0)
     return code, out.getvalue(), err.getvalue()
@@ -86,8 +98,10 @@ def outcome(case: Case, ran: tuple[int, str, str], store: Path) -> Outcome:
         problem = f"not one sentence: {err.strip()[:300]}"
     elif rows != scored + copies + bad or sum(reasons.values()) != bad:
         problem = "the sum does not agree"
-    elif counts and (scored != len(table(store, "examples"))
-                     or scored + copies != len(table(store, "occurrences"))):  # fmt: skip
+    elif counts and (
+        scored != len(table(store, "examples"))
+        or scored + copies != len(table(store, "occurrences"))
+    ):
         problem = "the tables do not agree"
     elif code == 0 and case.examples not in (None, scored):
         problem = f"{scored} examples, not {case.examples}"
@@ -106,8 +120,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     cases = [case for case in CASES if arguments.only in case.name]
     if arguments.data:
         found = sorted(p for p in arguments.data.rglob("*") if p.is_file() and p.suffix != ".md")
-        cases += [Case(f"data: {p.parent.name}/{p.name}", _link(p), code=None, examples=None)
-                  for p in found]  # fmt: skip
+        cases += [
+            Case(f"data: {p.parent.name}/{p.name}", _link(p), code=None, examples=None)
+            for p in found
+        ]
     print(f"{'case':<42} {'rows':>7} {'scored':>7} {'copies':>6} {'code':>4}")
     failed = 0
     with tempfile.TemporaryDirectory() as folder:

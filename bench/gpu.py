@@ -21,22 +21,33 @@ from numpy.typing import NDArray
 from rich.console import Console
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
-from bench import embedding
-from bench.harness import LIMIT, SHEET, Gate, Suite, machine
+from bench.harness.arms import LIMIT, SHEET, Gate, Suite, machine
+from bench.harness.texts import bpe, window
 from bench.run import judge
-from bench.texts import bpe, window
-from instructmining.models import ModelSpec, load_model_list, locate
-from udfs.device import choose_device, default_token_budget
-from udfs.perplexity import PerplexityScorer
-from udfs.reward import GPTNeoXRewardConfig, GPTNeoXRewardModel, GPTNeoXRewardScorer
+from bench.speed import embedding
+from instructmining.models.lists import ModelSpec, load_model_list, locate
+from udfs.indicators.perplexity import PerplexityScorer
+from udfs.indicators.reward import GPTNeoXRewardConfig, GPTNeoXRewardModel, GPTNeoXRewardScorer
+from udfs.running.device import choose_device, default_token_budget
 
 Values = NDArray[np.float64]
 _SHEET = 989_000.0  # GFLOP/s
-_PYTHIA = {"hidden_size": 2048, "num_hidden_layers": 24, "num_attention_heads": 16,
-           "intermediate_size": 8192, "rotary_pct": 0.25, "vocab_size": 50_304,
-           "max_position_embeddings": 2048, "use_parallel_residual": True}  # fmt: skip
-_TINY = _PYTHIA | {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
-                   "intermediate_size": 256}  # fmt: skip
+_PYTHIA = {
+    "hidden_size": 2048,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "intermediate_size": 8192,
+    "rotary_pct": 0.25,
+    "vocab_size": 50_304,
+    "max_position_embeddings": 2048,
+    "use_parallel_residual": True,
+}
+_TINY = _PYTHIA | {
+    "hidden_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 256,
+}
 _MEMORY = "perplexity: MiB above the weights"
 
 
@@ -76,8 +87,13 @@ def reward(
     torch.manual_seed(0)
     model = GPTNeoXRewardModel(GPTNeoXRewardConfig(**shape)).to(torch.bfloat16)
     _saved(model, folder)
-    spec = ModelSpec(kind="gpt_neox_reward", source=str(folder), template="response",
-                     max_length=2048, indicators=("reward",))  # fmt: skip
+    spec = ModelSpec(
+        kind="gpt_neox_reward",
+        source=str(folder),
+        template="response",
+        max_length=2048,
+        indicators=("reward",),
+    )
     ours = GPTNeoXRewardScorer(
         spec, str(folder), None, device, "bfloat16", default_token_budget(device)
     )
@@ -85,17 +101,24 @@ def reward(
     ids = _ids(rows)
     talks = _talks(rows)
     return Suite(
-        name="reward", about=_about(shape, ids),
+        name="reward",
+        about=_about(shape, ids),
         arms={
             "batch 1": lambda: _rewards(model, ids, 1, device),
             "file order, 32 rows": lambda: _rewards(model, ids, 32, device),
             "ours": lambda: ours.measure(talks).values["reward"],
         },
-        reference="batch 1", same=ranked, flop=flop(shape, ids, head=False),
-        gates=[Gate("ours", "batch 1", 20), Gate("ours", "file order, 32 rows", 3),
-               Gate("ours", SHEET, 0.5), Gate("ours", LIMIT, 0.63)],
+        reference="batch 1",
+        same=ranked,
+        flop=flop(shape, ids, head=False),
+        gates=[
+            Gate("ours", "batch 1", 20),
+            Gate("ours", "file order, 32 rows", 3),
+            Gate("ours", SHEET, 0.5),
+            Gate("ours", LIMIT, 0.63),
+        ],
         **_common(repeats, device, ("batch 1", "file order, 32 rows", "ours")),
-    )  # fmt: skip
+    )
 
 
 def perplexity(
@@ -109,22 +132,30 @@ def perplexity(
     ours = PerplexityScorer(
         spec, str(folder), None, device, "bfloat16", default_token_budget(device)
     )
-    model, talks = model.eval().to(device), _talks(rows)
+    model = model.eval().to(device)
+    talks = _talks(rows)
     mark = bpe().eos_token_id
     ids = [[mark, *each, mark] for each in _ids(rows)]
     return Suite(
-        name="perplexity", about=_about(shape, ids),
+        name="perplexity",
+        about=_about(shape, ids),
         arms={
             "batch 1": lambda: _losses(model, ids, 1, device),
             "file order, 8 rows": lambda: _losses(model, ids, 8, device),
             "ours": lambda: ours.measure(talks).values["nll"],
         },
-        reference="batch 1", same=_near, flop=flop(shape, [each[1:] for each in ids], head=True),
-        gates=[Gate("ours", "batch 1", 20), Gate("ours", "file order, 8 rows", 4),
-               Gate("ours", SHEET, 0.5), Gate("ours", LIMIT, 0.63)],
+        reference="batch 1",
+        same=_near,
+        flop=flop(shape, [each[1:] for each in ids], head=True),
+        gates=[
+            Gate("ours", "batch 1", 20),
+            Gate("ours", "file order, 8 rows", 4),
+            Gate("ours", SHEET, 0.5),
+            Gate("ours", LIMIT, 0.63),
+        ],
         figures=_memory(lambda: ours.measure(talks), device),
         **_common(repeats, device, ("batch 1", "file order, 8 rows", "ours")),
-    )  # fmt: skip
+    )
 
 
 def sentences(rows: list[str], device: str, repeats: int) -> Suite:
@@ -132,21 +163,24 @@ def sentences(rows: list[str], device: str, repeats: int) -> Suite:
     folder = str(locate(load_model_list("embedded").stages["embed"].source))
     ids = [each[:254] for each in _ids(rows)]
     return Suite(
-        name="embedding", about=f"MiniLM-L6, {len(rows):,} rows, tokenising included",
+        name="embedding",
+        about=f"MiniLM-L6, {len(rows):,} rows, tokenising included",
         arms={
             "sentence-transformers bf16": embedding.library(folder, "bfloat16", rows, device),
             "ours": embedding.ours(folder, "bfloat16", rows, device),
         },
-        reference="sentence-transformers bf16", same=embedding.like(0.99),
+        reference="sentence-transformers bf16",
+        same=embedding.like(0.99),
         flop=embedding.flop([len(each) + 2 for each in ids]),
         gates=[Gate("ours", "sentence-transformers bf16", 3)],
         **_common(repeats, device, ("sentence-transformers bf16", "ours")),
-    )  # fmt: skip
+    )
 
 
 def flop(shape: dict[str, Any], ids: Sequence[Sequence[int]], head: bool) -> float:
     """Of real tokens: linear layers, causal attention, and the head where every token has one."""
-    width, layers = shape["hidden_size"], shape["num_hidden_layers"]
+    width = shape["hidden_size"]
+    layers = shape["num_hidden_layers"]
     size = np.array([len(each) for each in ids], dtype=float)
     each = layers * (2 * size * 12 * width**2 + 2 * size**2 * width)
     return float((each + 2 * size * width * shape["vocab_size"] * head).sum())
@@ -207,13 +241,19 @@ def _saved(model: Any, folder: Path) -> None:
 
 
 def _about(shape: dict[str, Any], ids: Sequence[Sequence[int]]) -> str:
-    return (f"GPT-NeoX {shape['num_hidden_layers']} x {shape['hidden_size']}, bfloat16, "
-            f"{len(ids):,} rows, {sum(map(len, ids)):,} tokens, tokenising included")  # fmt: skip
+    return (
+        f"GPT-NeoX {shape['num_hidden_layers']} x {shape['hidden_size']}, bfloat16, "
+        f"{len(ids):,} rows, {sum(map(len, ids)):,} tokens, tokenising included"
+    )
 
 
 def _common(repeats: int, device: str, arms: Sequence[str]) -> dict[str, Any]:
-    return {"repeats": repeats, "device": device, "sheet": _SHEET,
-            "dtypes": dict.fromkeys(arms, "bfloat16")}  # fmt: skip
+    return {
+        "repeats": repeats,
+        "device": device,
+        "sheet": _SHEET,
+        "dtypes": dict.fromkeys(arms, "bfloat16"),
+    }
 
 
 def _memory(measure: Callable[[], Any], device: str) -> dict[str, float]:

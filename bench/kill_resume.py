@@ -23,12 +23,12 @@ from pathlib import Path
 import psutil
 import yaml
 
-from bench import witness
-from bench.comparison import Difference, compare_stores
-from bench.rows import ROOT, write_real_rows
-from bench.stored import markdown, version
-from instructmining.models import load_model_list
-from instructmining.schemas import TABLES
+from bench.harness import witness
+from bench.harness.comparison import Difference, compare_stores
+from bench.harness.rows import ROOT, write_real_rows
+from bench.harness.stored import markdown, version
+from instructmining.models.lists import load_model_list
+from instructmining.store.schemas import TABLES
 
 SLOTS = 2  # tasks at a time
 _MEASURING = ("stage_values", "embeddings")
@@ -49,16 +49,39 @@ class Program:
     def start(self, store: Path) -> subprocess.Popen[bytes]:
         """Start it as the leader of its own process group."""
         command = [
-            sys.executable, "-m", "jobs.score", str(self.rows), "--store", str(store),
-            "--models", str(self.models), "--set", f"measure.chunk_rows={self.chunk_rows}",
-            "--set", "measure.dtype=float32", "--rule", "paper-v1",
-            "--tracking-uri", f"sqlite:///{self.log.with_suffix('.db')}", *self.options,
-        ]  # fmt: skip
-        given = {"SPARK_MASTER": f"local[{SLOTS}]", "PYTHONPATH": str(ROOT),
-                 witness.FILE: str(witness_of(store)), **self.environment}  # fmt: skip
+            sys.executable,
+            "-m",
+            "jobs.score",
+            str(self.rows),
+            "--store",
+            str(store),
+            "--models",
+            str(self.models),
+            "--set",
+            f"measure.chunk_rows={self.chunk_rows}",
+            "--set",
+            "measure.dtype=float32",
+            "--rule",
+            "paper-v1",
+            "--tracking-uri",
+            f"sqlite:///{self.log.with_suffix('.db')}",
+            *self.options,
+        ]
+        given = {
+            "SPARK_MASTER": f"local[{SLOTS}]",
+            "PYTHONPATH": str(ROOT),
+            witness.FILE: str(witness_of(store)),
+            **self.environment,
+        }
         with self.log.open("wb") as log:
-            return subprocess.Popen(command, cwd=ROOT, env={**os.environ, **given}, stdout=log,
-                                    stderr=subprocess.STDOUT, start_new_session=True)  # fmt: skip
+            return subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env={**os.environ, **given},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
 
     def finish(self, store: Path) -> int:
         """Run it to its end; return how many rows its summary says were measured."""
@@ -127,26 +150,37 @@ def run(folder: Path, rows: int, chunk_rows: int, models: str, seed: int) -> Out
     """The whole procedure, in a folder of its own."""
     chance = random.Random(seed)  # noqa: S311 - moments, not secrets
     write_real_rows(folder / "rows.jsonl", rows, longest=600)
-    program = Program(folder / "rows.jsonl", _with_witness(models, folder / "models.yml"),
-                      chunk_rows, folder / "score.log")  # fmt: skip
-    truth, killed = folder / "undisturbed", folder / "killed"
+    program = Program(
+        folder / "rows.jsonl",
+        _with_witness(models, folder / "models.yml"),
+        chunk_rows,
+        folder / "score.log",
+    )
+    truth = folder / "undisturbed"
+    killed = folder / "killed"
     program.finish(truth)
     total = commits(truth)
     last = -(-len(witness.seen(witness_of(truth))) // (chunk_rows * SLOTS))
     moments = [chance.randint(2, total - last - 1), chance.randint(total - last + 1, total - 3)]
-    kills = [f"of {total} commits, {program.kill(killed, moment, chance.uniform(0, 0.5))}"
-             for moment in moments]  # fmt: skip
+    kills = [
+        f"of {total} commits, {program.kill(killed, moment, chance.uniform(0, 0.5))}"
+        for moment in moments
+    ]
     resumed = program.finish(killed)
     seen = witness.seen(witness_of(killed))
     before = {table: version(killed, table) for table in TABLES}
     again = program.finish(killed)
     after = {table: version(killed, table) for table in TABLES}
     return Outcome(
-        kills=kills, rows=len(set(seen)), chunk=chunk_rows * SLOTS,
-        repeated=len(seen) - len(set(seen)), resumed=resumed, measured_again=again,
+        kills=kills,
+        rows=len(set(seen)),
+        chunk=chunk_rows * SLOTS,
+        repeated=len(seen) - len(set(seen)),
+        resumed=resumed,
+        measured_again=again,
         new_commits={t: after[t] - before[t] for t in TABLES if after[t] != before[t]},
         differences=compare_stores(truth, killed),
-    )  # fmt: skip
+    )
 
 
 def kill_family(process: subprocess.Popen[bytes]) -> int:
@@ -180,7 +214,11 @@ def witness_of(store: Path) -> Path:
 
 def _with_witness(models: str, target: Path) -> Path:
     """The model list with one more stage at its end, which records what it measures."""
-    spec = {"kind": "python", "function": "bench.witness:measure", "indicators": ["characters"]}
+    spec = {
+        "kind": "python",
+        "function": "bench.harness.witness:measure",
+        "indicators": ["characters"],
+    }
     listed = load_model_list(models).model_dump(exclude_none=True, mode="json")
     listed["classifiers"] = {**listed["classifiers"], "witness": spec}
     target.write_text(yaml.safe_dump(listed), encoding="utf-8")

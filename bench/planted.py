@@ -15,12 +15,12 @@ import numpy as np
 import pandas as pd
 from scipy.stats import bootstrap, mannwhitneyu
 
-from bench.rows import SAMPLE
-from bench.stored import markdown, prediction, table
-from instructmining.rule import read_rule
-from instructmining.scoring import indicator_names
-from instructmining.settings import load_settings
-from jobs.score import run_with_session
+from bench.harness.rows import SAMPLE
+from bench.harness.stored import markdown, prediction, table
+from instructmining.rules.rule import read_rule
+from instructmining.scoring.scores import indicator_names
+from instructmining.settings.sections import load_settings
+from jobs.scoring.run import run_with_session
 
 GOOD = ("excellent", "good")
 LOWER_IS_BETTER = {"output_length", "perplexity", "perplexity_alone", "ifd"}
@@ -57,8 +57,13 @@ def auc_with_interval(good: np.ndarray, bad: np.ndarray) -> tuple[float, float, 
         wins = mannwhitneyu(x, y, axis=axis, method="asymptotic").statistic
         return wins / (x.shape[axis] * y.shape[axis])
 
-    interval = bootstrap((good, bad), auc, n_resamples=RESAMPLES, method="percentile",
-                         rng=np.random.default_rng(SEED)).confidence_interval  # fmt: skip
+    interval = bootstrap(
+        (good, bad),
+        auc,
+        n_resamples=RESAMPLES,
+        method="percentile",
+        rng=np.random.default_rng(SEED),
+    ).confidence_interval
     return float(auc(good, bad, 0)), float(interval.low), float(interval.high)
 
 
@@ -79,8 +84,14 @@ def report(rows: pd.DataFrame, names: list[str]) -> str:
     """The two tables: against all bad rows, and against each kind of them."""
     labels = [label for label in rows["quality"].value_counts().index if label not in GOOD]
     shown = {name: f"predicted log loss, {name}" if name in RULES else name for name in names}
-    overall = [[shown[name], "lower" if name in LOWER_IS_BETTER or name in RULES else "higher",
-                *judged(rows, name)] for name in names]  # fmt: skip
+    overall = [
+        [
+            shown[name],
+            "lower" if name in LOWER_IS_BETTER or name in RULES else "higher",
+            *judged(rows, name),
+        ]
+        for name in names
+    ]
     kinds = []
     for name in names:
         cells = (judged(rows, name, label) for label in labels)
@@ -104,10 +115,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         store = given.store or Path(scratch)
         if not given.store:
-            run_with_session(load_settings(options={
-                "input": (str(SAMPLE),), "store": str(store), "models": given.models,
-                "read": {"keep": ("quality",)}, "tracking": {"uri": "none"},
-            }))  # fmt: skip
+            run_with_session(
+                load_settings(
+                    options={
+                        "input": (str(SAMPLE),),
+                        "store": str(store),
+                        "models": given.models,
+                        "read": {"keep": ("quality",)},
+                        "tracking": {"uri": "none"},
+                    }
+                )
+            )
         print(report(*labelled_scores(store)))
 
 

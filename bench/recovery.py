@@ -16,8 +16,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from instructmining.regression import ols
-from instructmining.term_selection import select_terms
+from instructmining.fitting.regression import ols
+from instructmining.fitting.terms import select_terms
 
 _RUNS, _INDICATORS = 129, 11
 _CORRELATION = 0.6  # between neighbours: 0.6, 0.36 … as in a chain
@@ -52,10 +52,12 @@ class Share:
     def words(self) -> str:
         """A row of the table, with the share's own 95 % interval."""
         interval = binomtest(self.hits, self.n).proportion_ci(0.95, "wilson")
-        return (f"{self.what:<44}{self.n:>7,}{100 * self.hits / self.n:>8.1f} %  "
-                f"{100 * interval.low:5.1f} … {100 * interval.high:5.1f}   "
-                f"{100 * self.low:g} … {100 * self.high:g}   "
-                f"{'ok' if self.ok else 'NOT OK'}")  # fmt: skip
+        return (
+            f"{self.what:<44}{self.n:>7,}{100 * self.hits / self.n:>8.1f} %  "
+            f"{100 * interval.low:5.1f} … {100 * interval.high:5.1f}   "
+            f"{100 * self.low:g} … {100 * self.high:g}   "
+            f"{'ok' if self.ok else 'NOT OK'}"
+        )
 
 
 def simulated(
@@ -88,8 +90,13 @@ def coverage(experiments: int, seed: int) -> Iterator[Share]:
         hits = sum(held[name, uneven] for name in _TRUTH)
         kind = "uneven noise" if uneven else "even noise"
         yield Share(f"95 % intervals hold the truth, {kind}", hits, count * len(_TRUTH), 0.94, 0.96)
-    yield Share("95 % intervals hold the truth, all", sum(held.values()),
-                2 * count * len(_TRUTH), 0.94, 0.96)  # fmt: skip
+    yield Share(
+        "95 % intervals hold the truth, all",
+        sum(held.values()),
+        2 * count * len(_TRUTH),
+        0.94,
+        0.96,
+    )
 
 
 def nulls(experiments: int, seed: int) -> Iterator[Share]:

@@ -21,8 +21,8 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from bench.harness import LIMIT, Outcome, Suite, Verdict, machine, run
-from udfs.device import limit_threads
+from bench.harness.arms import LIMIT, Outcome, Suite, Verdict, machine, run
+from udfs.running.device import limit_threads
 
 HERE = Path(__file__).parent
 # Name -> module with a `suite`, and its options.
@@ -84,17 +84,30 @@ def judge(suites: Sequence[Callable[[], Suite]], console: Console) -> None:
 def tables(outcome: Outcome) -> list[Table]:
     """Times with what they mean, figures, and gates; those that have rows."""
     suite = outcome.suite
-    times = _table(f"{suite.name}: {suite.about}", "arm", "CPU s: least", "median", "wall s",
-                   f"times as fast as {suite.reference}", "share of the limit")  # fmt: skip
+    times = _table(
+        f"{suite.name}: {suite.about}",
+        "arm",
+        "CPU s: least",
+        "median",
+        "wall s",
+        f"times as fast as {suite.reference}",
+        "share of the limit",
+    )
     for arm in suite.arms:
         if arm in outcome.wrong:
             times.add_row(arm, "-", "-", "-", outcome.wrong[arm], "-")
             continue
-        cpu, wall = sorted(outcome.cpu[arm]), sorted(outcome.wall[arm])
+        cpu = sorted(outcome.cpu[arm])
+        wall = sorted(outcome.wall[arm])
         against = "-" if suite.reference in outcome.wrong else outcome.faster(arm, suite.reference)
-        times.add_row(arm, f"{cpu[0]:.2f}", f"{cpu[len(cpu) // 2]:.2f}",
-                      f"{wall[len(wall) // 2]:.2f}", str(against),
-                      str(outcome.of_limit(arm)))  # fmt: skip
+        times.add_row(
+            arm,
+            f"{cpu[0]:.2f}",
+            f"{cpu[len(cpu) // 2]:.2f}",
+            f"{wall[len(wall) // 2]:.2f}",
+            str(against),
+            str(outcome.of_limit(arm)),
+        )
     for dtype, peaks in outcome.peaks.items():
         times.add_row(f"peak {dtype}", "", "", "", "", f"{max(peaks):.0f} GFLOP/s")
     figures = _table(f"{suite.name}: {suite.about}", "figure", "value")
@@ -122,8 +135,7 @@ def known() -> dict[str, dict[str, Any]]:
 
 def missed_gates(verdicts: list[Verdict], understood: dict[str, dict[str, Any]]) -> list[str]:
     """Gates that fail the run; a wrong answer always does."""
-    return [v.gate for v in verdicts
-            if not v.ok and (v.figure is None or v.gate not in understood)]  # fmt: skip
+    return [v.gate for v in verdicts if not v.ok and (v.figure is None or v.gate not in understood)]
 
 
 def write(outcomes: list[Outcome], folder: Path) -> None:
@@ -140,10 +152,16 @@ def write(outcomes: list[Outcome], folder: Path) -> None:
 def _record(outcome: Outcome) -> dict[str, Any]:
     suite = outcome.suite
     return {
-        "suite": suite.name, "about": suite.about, "flop": suite.flop, "cpu_seconds": outcome.cpu,
-        "wall_seconds": outcome.wall, "gflops": outcome.peaks, "wrong": outcome.wrong,
-        "figures": dict(suite.figures), "gates": [v._asdict() for v in outcome.verdicts()],
-    }  # fmt: skip
+        "suite": suite.name,
+        "about": suite.about,
+        "flop": suite.flop,
+        "cpu_seconds": outcome.cpu,
+        "wall_seconds": outcome.wall,
+        "gflops": outcome.peaks,
+        "wrong": outcome.wrong,
+        "figures": dict(suite.figures),
+        "gates": [v._asdict() for v in outcome.verdicts()],
+    }
 
 
 def plot(outcomes: list[Outcome], file: Path) -> None:

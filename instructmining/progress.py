@@ -24,11 +24,14 @@ class StageProgress:
     def __enter__(self) -> Self:
         if sys.stderr.isatty() and self._rows:
             self._bar = Progress(
-                TextColumn("{task.description:<12}"), BarColumn(),
+                TextColumn("{task.description:<12}"),
+                BarColumn(),
                 TextColumn("{task.completed:,.0f} of {task.total:,.0f} " + self._unit),
-                TextColumn("{task.fields[rate]}"), TimeRemainingColumn(),
-                console=Console(stderr=True), transient=True,
-            )  # fmt: skip
+                TextColumn("{task.fields[rate]}"),
+                TimeRemainingColumn(),
+                console=Console(stderr=True),
+                transient=True,
+            )
             self._bar.start()
             self._task = self._bar.add_task(self._stage, total=self._rows, rate="")
         return self
@@ -57,9 +60,11 @@ class StageProgress:
         return f"{rate:,.0f} {self._unit}/s"
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
         trace: TracebackType | None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         if self._bar:
             self._bar.stop()
 

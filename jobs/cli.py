@@ -11,15 +11,15 @@ import click
 
 from instructmining import __version__
 from instructmining.errors import BrokenOffError, FailedRowsError, UserError, cause
-from instructmining.settings import STAGES, Settings, load_settings
-from jobs.erase_command import erase
-from jobs.evaluate_command import evaluate
-from jobs.maintain_command import maintain
-from jobs.models import models
-from jobs.options import common, flag, spelled_out
-from jobs.report_command import report
-from jobs.rules import rules
-from jobs.select_command import select
+from instructmining.settings.sections import STAGES, Settings, load_settings
+from jobs.commands.erase import erase
+from jobs.commands.evaluate import evaluate
+from jobs.commands.maintain import maintain
+from jobs.commands.models import models
+from jobs.commands.options import common, flag, spelled_out
+from jobs.commands.report import report
+from jobs.commands.rules import rules
+from jobs.commands.select import select
 
 _COMMA = "comma-separated"
 
@@ -32,8 +32,13 @@ def commands() -> None:
 
 @commands.command(context_settings={"ignore_unknown_options": False})
 @click.argument("more_input", nargs=-1)
-@click.option("--input", "given_input", multiple=True, metavar="DATA",
-              help="Files, folders, globs or tables; `table:`/`path:` force the kind.")  # fmt: skip
+@click.option(
+    "--input",
+    "given_input",
+    multiple=True,
+    metavar="DATA",
+    help="Files, folders, globs or tables; `table:`/`path:` force the kind.",
+)
 @click.option("--store", "--output", "store", help="Folder, or catalog.schema.")
 @click.option("--files", help="Folder that all nodes see, for what is not a table.")
 @click.option("--pool", help="Named set of examples that the data are added to.")
@@ -41,8 +46,11 @@ def commands() -> None:
 @click.option("--models", help="A list in conf/models, or a YAML file.")
 @click.option("--rule", help="auto, paper-v1, paper-v2, FILE.json or models:/NAME@ALIAS.")
 @flag("--strict-rule", "Refuse a rule that was fitted with other models.")
-@click.option("--stages", help=f"Stages to run, {_COMMA}: {','.join(STAGES)}; "
-              "a classifier of the model list is classifier:NAME.")  # fmt: skip
+@click.option(
+    "--stages",
+    help=f"Stages to run, {_COMMA}: {','.join(STAGES)}; "
+    "a classifier of the model list is classifier:NAME.",
+)
 @click.option("--knn-reference", help="refresh: new rows move old distances; frozen: they do not.")
 @click.option("--format", "format_name", help="Force one layout instead of detecting it.")
 @click.option(
@@ -62,9 +70,9 @@ def score(**given: Any) -> None:
     """Measure indicators, apply the rule, write scored Delta tables."""
     settings = score_settings(given)
     if settings.dry_run:
-        from jobs.dry_run import run_with_session
+        from jobs.scoring.dry_run import run_with_session
     else:
-        from jobs.score import run_with_session
+        from jobs.scoring.run import run_with_session
     run_with_session(settings)
 
 
@@ -72,8 +80,13 @@ def score(**given: Any) -> None:
 @click.option("--store", "--output", "store", help="Folder, or catalog.schema, that `score` wrote.")
 @click.option("--files", help="Folder that all nodes see, for what is not a table.")
 @click.option("--pool", "--pools", "pools", help=f"Scored pools to draw from, {_COMMA}.")
-@click.option("--eval", "evaluation", multiple=True, metavar="NAME=DATA",
-              help="Data with reference answers; the first is the target.")  # fmt: skip
+@click.option(
+    "--eval",
+    "evaluation",
+    multiple=True,
+    metavar="NAME=DATA",
+    help="Data with reference answers; the first is the target.",
+)
 @click.option("--models", help="The list the pools were scored with.")
 @click.option("--base", help="Model to finetune; default: the list's perplexity model.")
 @click.option("--subsets", type=int, help="How many; the paper had 129.")
@@ -91,7 +104,7 @@ def score(**given: Any) -> None:
 @common
 def fit(**given: Any) -> None:
     """Learn a rule from finetuned subsets and register it as a candidate."""
-    from jobs.fit_rule import run_with_session
+    from jobs.fitting.run import run_with_session
 
     run_with_session(fit_settings(given))
 
@@ -109,18 +122,26 @@ def score_settings(given: dict[str, Any]) -> Settings:
     """Options of `score` as settings."""
     options = {
         "input": (*given["given_input"], *given["more_input"]) or None,
-        **{key: given[key] for key in ("store", "files", "pool", "replace_pool", "models",
-                                       "dry_run")},
+        **{
+            key: given[key]
+            for key in ("store", "files", "pool", "replace_pool", "models", "dry_run")
+        },
         "stages": _listed(given["stages"]),
-        "read": {"format": given["format_name"], "columns": _pairs(given["columns"]),
-                 "id": given["id_column"], "keep": _listed(given["keep"]),
-                 "best_path": given["best_path"], "skip_bad_files": given["skip_bad_files"]},
-        "measure": {key: given[key] for key in ("device", "dtype", "max_failed_fraction",
-                                                "retry_failed")},
+        "read": {
+            "format": given["format_name"],
+            "columns": _pairs(given["columns"]),
+            "id": given["id_column"],
+            "keep": _listed(given["keep"]),
+            "best_path": given["best_path"],
+            "skip_bad_files": given["skip_bad_files"],
+        },
+        "measure": {
+            key: given[key] for key in ("device", "dtype", "max_failed_fraction", "retry_failed")
+        },
         "knn": {"reference": given["knn_reference"]},
         "rule": {"source": given["rule"], "strict": given["strict_rule"]},
         "tracking": {"uri": given["tracking_uri"]},
-    }  # fmt: skip
+    }
     return load_settings(given["settings_file"], given["sets"], options)
 
 
@@ -128,14 +149,29 @@ def fit_settings(given: dict[str, Any]) -> Settings:
     """Options of `fit` as settings."""
     options = {
         **{key: given[key] for key in ("store", "files", "models")},
-        "fit": {"pools": _listed(given["pools"]), "evaluation": given["evaluation"] or None,
-                "indicators": _listed(given["indicators"]),
-                **{key: given[key] for key in ("base", "subsets", "size", "design", "criterion",
-                                               "seed", "max_runs", "budget_minutes", "to")}},
+        "fit": {
+            "pools": _listed(given["pools"]),
+            "evaluation": given["evaluation"] or None,
+            "indicators": _listed(given["indicators"]),
+            **{
+                key: given[key]
+                for key in (
+                    "base",
+                    "subsets",
+                    "size",
+                    "design",
+                    "criterion",
+                    "seed",
+                    "max_runs",
+                    "budget_minutes",
+                    "to",
+                )
+            },
+        },
         "finetune": {"epochs": given["epochs"], "dtype": given["dtype"]},
         "measure": {"device": given["device"]},
         "tracking": {"uri": given["tracking_uri"]},
-    }  # fmt: skip
+    }
     return load_settings(given["settings_file"], given["sets"], options)
 
 
@@ -188,14 +224,16 @@ def _pairs(text: str | None) -> dict[str, str] | None:
     pairs = {key.strip(): value.strip() for key, _, value in parts}
     known = ({"prompt", "response"}, {"turns", "role", "content"}, {"transcript"})
     if not any(names <= set(pairs) for names in known) or not all(pairs.values()):
-        raise UserError("--columns needs prompt=FIELD,response=FIELD, or turns=LIST,role=FIELD,"
-                        "content=FIELD, or transcript=FIELD,user=NAME,assistant=NAME")  # fmt: skip
+        raise UserError(
+            "--columns needs prompt=FIELD,response=FIELD, or turns=LIST,role=FIELD,"
+            "content=FIELD, or transcript=FIELD,user=NAME,assistant=NAME"
+        )
     return pairs
 
 
 def _full_report() -> Path:
     """Write the error at hand, with what Spark says of it, behind what the JVM has logged."""
-    from instructmining.session import jvm_log
+    from instructmining.spark.session import jvm_log
 
     with suppress(OSError), jvm_log().open("a", encoding="utf-8") as log:
         traceback.print_exc(file=log)  # the disk may be what is full

@@ -24,8 +24,13 @@ def local_arguments(task, folder: Path, **values: str) -> list[str]:
     """The parameters of a task as on this machine: a folder store, SQLite, the values given."""
     name, given = task
     parameters = {each["name"]: each["default"] for each in JOBS[name]["parameters"]}
-    known = {**VARIABLES, "input": str(folder / "data.jsonl"), "files": str(folder / "files"),
-             "evaluation": f"target={folder / 'evaluation.jsonl'}", **values}  # fmt: skip
+    known = {
+        **VARIABLES,
+        "input": str(folder / "data.jsonl"),
+        "files": str(folder / "files"),
+        "evaluation": f"target={folder / 'evaluation.jsonl'}",
+        **values,
+    }
 
     def filled(text: str) -> str:
         text = text.replace("${var.catalog}.${var.schema}.", "")  # the registered model

@@ -12,8 +12,13 @@ _BEGAN = time.monotonic()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--begin-within", type=float, metavar="MINUTES", default=float("inf"),
-                     help="skip the tests whose turn comes later than that")  # fmt: skip
+    parser.addoption(
+        "--begin-within",
+        type=float,
+        metavar="MINUTES",
+        default=float("inf"),
+        help="skip the tests whose turn comes later than that",
+    )
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -59,8 +59,10 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def completion(text: str, tokens: int = 10) -> Raw:
-    said = {"choices": [{"message": {"role": "assistant", "content": text}}],
-            "usage": {"total_tokens": tokens}}  # fmt: skip
+    said = {
+        "choices": [{"message": {"role": "assistant", "content": text}}],
+        "usage": {"total_tokens": tokens},
+    }
     return 200, json.dumps(said), {}
 
 

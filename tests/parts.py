@@ -2,7 +2,7 @@
 
 import pytest
 
-from instructmining.formats import Unusable, standardize
+from instructmining.layouts.detection import Unusable, standardize
 
 SINGLE = [{"role": "user", "content": "Add 2 and 3."}, {"role": "assistant", "content": "5"}]
 MORE = [*SINGLE, {"role": "user", "content": "And 4?"}, {"role": "assistant", "content": "9"}]
@@ -17,8 +17,10 @@ def only(record, *options, **named):
 
 
 def found_or_reason(parts):
-    return {label: found.reason if isinstance(found, Unusable) else
-            [each["content"] for each in found] for label, found in parts}  # fmt: skip
+    return {
+        label: found.reason if isinstance(found, Unusable) else [each["content"] for each in found]
+        for label, found in parts
+    }
 
 
 def reason(record, *options, **named):

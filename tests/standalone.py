@@ -10,7 +10,7 @@ from pathlib import Path
 import pyspark
 from installed import ROOT, run
 
-from instructmining.session import delta_jars
+from instructmining.spark.session import delta_jars
 
 SPARK = Path(pyspark.__file__).parent
 
@@ -21,10 +21,15 @@ def daemon(kind, log, *arguments, **environment):
     with log.open("w") as output:
         process = subprocess.Popen(
             [SPARK / "bin" / "spark-class", f"org.apache.spark.deploy.{kind}", *arguments],
-            stdout=output, stderr=subprocess.STDOUT,
-            env={**os.environ, "SPARK_DAEMON_MEMORY": "256m", "SPARK_LOCAL_IP": "127.0.0.1",
-                 **environment},
-        )  # fmt: skip
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={
+                **os.environ,
+                "SPARK_DAEMON_MEMORY": "256m",
+                "SPARK_LOCAL_IP": "127.0.0.1",
+                **environment,
+            },
+        )
         try:
             yield process
         finally:
@@ -40,8 +45,17 @@ def master(folder):
         port = str(probe.getsockname()[1])
     log = folder / "master.log"
     options = "-Dspark.master.rest.enabled=false"
-    with daemon("master.Master", log, "--host", "127.0.0.1", "--port", port, "--webui-port", "0",
-                SPARK_MASTER_OPTS=options):  # fmt: skip
+    with daemon(
+        "master.Master",
+        log,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        port,
+        "--webui-port",
+        "0",
+        SPARK_MASTER_OPTS=options,
+    ):
         wait_for("I have been elected leader", log)
         yield f"spark://127.0.0.1:{port}"
 
@@ -53,9 +67,23 @@ def worker(url, folder, *arguments, **environment):
     Yields its process.
     """
     log = folder / "worker.log"
-    with daemon("worker.Worker", log, "--host", "127.0.0.1", "--cores", "1", "--memory", "2g",
-                "--webui-port", "0", "--work-dir", str(folder / "work"), *arguments, url,
-                **environment) as process:  # fmt: skip
+    with daemon(
+        "worker.Worker",
+        log,
+        "--host",
+        "127.0.0.1",
+        "--cores",
+        "1",
+        "--memory",
+        "2g",
+        "--webui-port",
+        "0",
+        "--work-dir",
+        str(folder / "work"),
+        *arguments,
+        url,
+        **environment,
+    ) as process:
         wait_for("Successfully registered with master", log)
         yield process
 
@@ -69,15 +97,31 @@ def wait_for(text, log, seconds=180):
 
 def submit(script, zip_file, *settings, arguments, python, cwd, **environment):
     """spark-submit of a program, as on a cluster where nothing of ours is installed."""
-    options = {"spark.jars.packages": "", "spark.jars.ivySettings": f"{ROOT}/conf/ivysettings.xml",
-               **delta_jars(), "spark.driver.host": "127.0.0.1", "spark.ui.enabled": "false",
-               "spark.driver.bindAddress": "127.0.0.1", "spark.log.level": "ERROR",
-               "spark.databricks.delta.snapshotPartitions": "1",
-               "spark.sql.shuffle.partitions": "2"}  # fmt: skip
+    options = {
+        "spark.jars.packages": "",
+        "spark.jars.ivySettings": f"{ROOT}/conf/ivysettings.xml",
+        **delta_jars(),
+        "spark.driver.host": "127.0.0.1",
+        "spark.ui.enabled": "false",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.log.level": "ERROR",
+        "spark.databricks.delta.snapshotPartitions": "1",
+        "spark.sql.shuffle.partitions": "2",
+    }
     pairs = [f"--conf={key}={value}" for key, value in options.items()]
     return run(
-        SPARK / "bin" / "spark-submit", *settings, *pairs, "--py-files", zip_file, script,
-        *arguments, cwd=cwd,
-        env={**os.environ, "PYSPARK_DRIVER_PYTHON": str(python), "SPARK_LOCAL_IP": "127.0.0.1",
-             **environment},
-    )  # fmt: skip
+        SPARK / "bin" / "spark-submit",
+        *settings,
+        *pairs,
+        "--py-files",
+        zip_file,
+        script,
+        *arguments,
+        cwd=cwd,
+        env={
+            **os.environ,
+            "PYSPARK_DRIVER_PYTHON": str(python),
+            "SPARK_LOCAL_IP": "127.0.0.1",
+            **environment,
+        },
+    )

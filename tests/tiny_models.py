@@ -58,8 +58,13 @@ CHAT_TEMPLATE = (
     "{%- if loop.last and m.role == 'assistant' %}{{ '<think>\\n\\n</think>\\n\\n' }}{% endif %}"
     "{{- m.content + '<|im_end|>\\n' }}{% endfor %}"
 )
-_SHAPE = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
-          "num_attention_heads": 4, "initializer_range": 0.3}  # fmt: skip
+_SHAPE = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "initializer_range": 0.3,
+}
 _DECODER = {**_SHAPE, "num_key_value_heads": 2, "max_position_embeddings": 256, "head_dim": 8}
 
 
@@ -120,8 +125,9 @@ def llama(folder: Path, positions: int = 256) -> Path:
 
 
 def gpt2(folder: Path) -> Path:
-    config = GPT2Config(n_embd=32, n_layer=2, n_head=4, n_positions=128, initializer_range=0.3,
-                        vocab_size=400)  # fmt: skip
+    config = GPT2Config(
+        n_embd=32, n_layer=2, n_head=4, n_positions=128, initializer_range=0.3, vocab_size=400
+    )
     return _save(folder, lambda c: GPT2LMHeadModel(config), bpe_tokenizer(bos=None))
 
 
@@ -145,10 +151,19 @@ def gemma2(folder: Path) -> Path:
 
 def neox_reward(folder: Path, pooling: str = "last") -> Path:
     """A folder as Open-Assistant wrote them: own model type, old config keys, legacy buffers."""
-    config = {"vocab_size": 400, "hidden_size": 32, "num_hidden_layers": 2,
-              "num_attention_heads": 4, "intermediate_size": 64, "initializer_range": 0.3,
-              "max_position_embeddings": 256, "rotary_pct": 0.25, "rotary_emb_base": 10000,
-              "layer_norm_eps": 1e-5, "use_parallel_residual": True}  # fmt: skip
+    config = {
+        "vocab_size": 400,
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 64,
+        "initializer_range": 0.3,
+        "max_position_embeddings": 256,
+        "rotary_pct": 0.25,
+        "rotary_emb_base": 10000,
+        "layer_norm_eps": 1e-5,
+        "use_parallel_residual": True,
+    }
     torch.manual_seed(0)
     body = GPTNeoXModel(GPTNeoXConfig(**config))
     weights = {f"gpt_neox.{name}": tensor for name, tensor in body.state_dict().items()}
@@ -163,10 +178,18 @@ def neox_reward(folder: Path, pooling: str = "last") -> Path:
     weights["out_proj.weight"] = torch.randn(1, 32)
     weights["out_proj.bias"] = torch.tensor([1.5])
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({name: tensor.contiguous() for name, tensor in weights.items()},
-              folder / "model.safetensors", metadata={"format": "pt"})  # fmt: skip
-    written = {**config, "model_type": "gpt_neox_reward_model", "pooling": pooling,
-               "architectures": ["GPTNeoXRewardModel"], "torch_dtype": "float32"}  # fmt: skip
+    save_file(
+        {name: tensor.contiguous() for name, tensor in weights.items()},
+        folder / "model.safetensors",
+        metadata={"format": "pt"},
+    )
+    written = {
+        **config,
+        "model_type": "gpt_neox_reward_model",
+        "pooling": pooling,
+        "architectures": ["GPTNeoXRewardModel"],
+        "torch_dtype": "float32",
+    }
     (folder / "config.json").write_text(json.dumps(written), encoding="utf-8")
     bpe_tokenizer(bos=None).save_pretrained(folder)
     return folder
@@ -189,16 +212,31 @@ def qwen3_reward(folder: Path) -> Path:
 
 
 def gpt2_reward_without_pad(folder: Path) -> Path:
-    config = GPT2Config(n_embd=32, n_layer=2, n_head=4, n_positions=128, initializer_range=0.3,
-                        vocab_size=400, num_labels=1, pad_token_id=None)  # fmt: skip
+    config = GPT2Config(
+        n_embd=32,
+        n_layer=2,
+        n_head=4,
+        n_positions=128,
+        initializer_range=0.3,
+        vocab_size=400,
+        num_labels=1,
+        pad_token_id=None,
+    )
     return _save(folder, lambda c: GPT2ForSequenceClassification(config), bpe_tokenizer(bos=None))
 
 
 def deberta_reward(folder: Path) -> Path:
-    config = {**_SHAPE, "vocab_size": 300, "num_labels": 1, "relative_attention": True,
-              "pos_att_type": ["p2c", "c2p"], "position_biased_input": False,
-              "type_vocab_size": 0, "max_position_embeddings": 128,
-              "pad_token_id": 0}  # fmt: skip
+    config = {
+        **_SHAPE,
+        "vocab_size": 300,
+        "num_labels": 1,
+        "relative_attention": True,
+        "pos_att_type": ["p2c", "c2p"],
+        "position_biased_input": False,
+        "type_vocab_size": 0,
+        "max_position_embeddings": 128,
+        "pad_token_id": 0,
+    }
     tokenizer = unigram_tokenizer("[CLS] $A [SEP]", "[CLS] $A [SEP] $B [SEP]")
     model = lambda c: DebertaV2ForSequenceClassification(DebertaV2Config(**config))  # noqa: E731
     return _save(folder, model, tokenizer)
@@ -210,18 +248,32 @@ def bert_classifier(folder: Path, labels: tuple[str, ...] = ("bad", "good")) -> 
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *map(chr, range(97, 123)), *words]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "vocab.txt").write_text("\n".join(dict.fromkeys(vocabulary)), encoding="utf-8")
-    config = BertConfig(**_SHAPE, vocab_size=400, max_position_embeddings=128,
-                        id2label=dict(enumerate(labels)),
-                        label2id={name: i for i, name in enumerate(labels)})  # fmt: skip
+    config = BertConfig(
+        **_SHAPE,
+        vocab_size=400,
+        max_position_embeddings=128,
+        id2label=dict(enumerate(labels)),
+        label2id={name: i for i, name in enumerate(labels)},
+    )
     tokenizer = BertTokenizer(str(folder / "vocab.txt"))
     return _save(folder, lambda c: BertForSequenceClassification(config), tokenizer)
 
 
 def t5(folder: Path) -> Path:
-    config = T5Config(vocab_size=300, d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4,
-                      decoder_start_token_id=0, pad_token_id=0, eos_token_id=1,
-                      initializer_factor=1.0, feed_forward_proj="gated-gelu",
-                      tie_word_embeddings=True)  # fmt: skip
+    config = T5Config(
+        vocab_size=300,
+        d_model=32,
+        d_kv=8,
+        d_ff=64,
+        num_layers=2,
+        num_heads=4,
+        decoder_start_token_id=0,
+        pad_token_id=0,
+        eos_token_id=1,
+        initializer_factor=1.0,
+        feed_forward_proj="gated-gelu",
+        tie_word_embeddings=True,
+    )
     return _save(folder, lambda c: T5ForConditionalGeneration(config), unigram_tokenizer())
 
 

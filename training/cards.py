@@ -58,7 +58,8 @@ def missing_claims(card: str, claims: Iterable[str]) -> list[str]:
 
 def blocks_of(folder: Path) -> dict[str, str]:
     """Every block of one model's card by its name, as Markdown."""
-    recipe, figures = _read(folder / "recipe.json"), _read(folder / "figures.json")
+    recipe = _read(folder / "recipe.json")
+    figures = _read(folder / "figures.json")
     if "human" not in figures:
         return {
             "data": _data(()),
@@ -83,7 +84,8 @@ def blocks_of(folder: Path) -> dict[str, str]:
 
 def claims_of(folder: Path) -> list[str]:
     """What the prose of one model's card must say, word for word."""
-    recipe, figures = _read(folder / "recipe.json"), _read(folder / "figures.json")
+    recipe = _read(folder / "recipe.json")
+    figures = _read(folder / "figures.json")
     config = _read(folder / "config.json")
     if "human" not in figures:
         return [
@@ -93,8 +95,12 @@ def claims_of(folder: Path) -> list[str]:
             f"it has read {recipe['tokens_seen'] / 1e6:.1f} million tokens",
             f"({figures['responses']} responses of Dolly and GPTeacher, half 1, fp32)",
         ]
-    parts = [f[key] for f in figures["corruptions"].values()
-             for key in ("reward", "reward_length_matched") if f[key]]  # fmt: skip
+    parts = [
+        f[key]
+        for f in figures["corruptions"].values()
+        for key in ("reward", "reward_length_matched")
+        if f[key]
+    ]
     alike = figures["human"]["length_matched_pooled"]["accuracy"]
     beats_length = figures["gates"]["human macro 5 points above length"]
     return [
@@ -182,18 +188,26 @@ def _bits_per_byte(figures: Figures) -> str:
 def _separation(areas: Figures) -> str:
     return _table(
         ("spoiled by", "perplexity", "perplexity alone"),
-        ((name.replace("_", " "), *(_area(a) for a in area.values()))
-         for name, area in areas.items()),
-    )  # fmt: skip
+        (
+            (name.replace("_", " "), *(_area(a) for a in area.values()))
+            for name, area in areas.items()
+        ),
+    )
 
 
 def _human(human: Figures) -> str:
     macro = human["macro_without_politeness"]
     sets = [
-        (name, f"{f['pairs']} / {f['clusters']}", _shown(f, count=False), f"{f['longest']:.3f}",
-         f"{f['shortest']:.3f}", _shown(f["length_matched"]))
+        (
+            name,
+            f"{f['pairs']} / {f['clusters']}",
+            _shown(f, count=False),
+            f"{f['longest']:.3f}",
+            f"{f['shortest']:.3f}",
+            _shown(f["length_matched"]),
+        )
         for name, f in human["sets"].items()
-    ]  # fmt: skip
+    ]
     means = [f"{macro[key]:.3f}" for key in ("accuracy", "longest", "shortest")]
     pooled = f"pooled {_shown(human['length_matched_pooled'])}"
     return _table(
@@ -207,17 +221,24 @@ def _spoiled(corruptions: Figures) -> str:
     return _table(
         ("spoiled by", "reward", "reward, lengths within 10 %", *questions),
         (
-            (name.replace("_", " "), _shown(f["reward"]), _shown(f["reward_length_matched"]),
-             *(_area(with_interval(f["auc"][q], f["reward"]["pairs"])) if q in f["auc"] else ""
-               for q in questions))
+            (
+                name.replace("_", " "),
+                _shown(f["reward"]),
+                _shown(f["reward_length_matched"]),
+                *(
+                    _area(with_interval(f["auc"][q], f["reward"]["pairs"])) if q in f["auc"] else ""
+                    for q in questions
+                ),
+            )
             for name, f in corruptions.items()
         ),
-    )  # fmt: skip
+    )
 
 
 def _shipped(recipe: Figures, figures: Figures) -> dict[str, Any]:
     """The shipped model as one more run of the comparison."""
-    human, corruptions = figures["human"], figures["corruptions"]
+    human = figures["human"]
+    corruptions = figures["corruptions"]
     return {
         "pairs": recipe["pairs"],
         "human_macro": human["macro_without_politeness"]["accuracy"],
@@ -236,8 +257,15 @@ def _runs(
             run = runs[name]
             accuracy, worst = min((a, k) for k, a in run.items() if k.startswith("reward_"))
             spoiled = f"{accuracy:.3f} ({worst.removeprefix('reward_').replace('_', ' ')})"
-            rows.append((name, value(run), f"{run['human_macro']:.3f}",
-                         _shown(run["human_length_matched"]), spoiled))  # fmt: skip
+            rows.append(
+                (
+                    name,
+                    value(run),
+                    f"{run['human_macro']:.3f}",
+                    _shown(run["human_length_matched"]),
+                    spoiled,
+                )
+            )
     header = ("trained", column, "human macro", "human, lengths within 10 %", "worst spoiling")
     return _table(header, rows)
 

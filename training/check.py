@@ -125,13 +125,15 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--share", type=float, help="of the held-out data: 0.05 to 1")
     arguments = parser.parse_args(argv)
-    data, share = data_folder(arguments.data), arguments.share
+    data = data_folder(arguments.data)
+    share = arguments.share
     if share is not None and (arguments.write or not 0.05 <= share <= 1):
         parser.error("--share is 0.05 to 1, without --write: a card states the full figures")
     torch.use_deterministic_algorithms(True)
     wrong = []
     for name in arguments.models.split(","):
-        path, started = EMBEDDED / name / "figures.json", time.monotonic()
+        path = EMBEDDED / name / "figures.json"
+        started = time.monotonic()
         found = measured(data, name, share) if share else figures(data, name)
         if arguments.write:
             path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

@@ -23,9 +23,9 @@ from training.lm import EMBEDDED
 from training.preferences import SETS
 from training.quality import Recipe, new_model, train, training_pairs
 from training.quality_figures import Measure, corruption_figures, human_figures
-from udfs.batching import token_batches
-from udfs.conversations import last_reply
-from udfs.quality_model import HEADS, QualityModel, pair
+from udfs.indicators.quality_model import HEADS, QualityModel, pair
+from udfs.running.batching import token_batches
+from udfs.texts.conversations import last_reply
 
 WORD_PIECES = 73  # of an Alpaca row, mean
 SMALL = 0.08
@@ -100,9 +100,13 @@ def measure_in_memory(model: QualityModel, config: dict[str, Any], tokenizer: An
         logits = np.zeros((len(pairs), len(HEADS)))
         for rows in token_batches([len(p.ids) for p in pairs], 4096):
             longest = max(len(pairs[i].ids) for i in rows)
-            batch = [[x + [0] * (longest - len(x)) for x in column] for column in zip(
-                *((pairs[i].ids, pairs[i].types, [1] * len(pairs[i].ids)) for i in rows),
-                strict=True)]  # fmt: skip
+            batch = [
+                [x + [0] * (longest - len(x)) for x in column]
+                for column in zip(
+                    *((pairs[i].ids, pairs[i].types, [1] * len(pairs[i].ids)) for i in rows),
+                    strict=True,
+                )
+            ]
             logits[rows] = model.eval()(*map(torch.tensor, batch)).numpy()
         return dict(zip(HEADS, logits.T, strict=True))
 

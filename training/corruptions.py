@@ -29,7 +29,8 @@ class Material:
         self, example: Example, generator: random.Random, same_pool: bool
     ) -> Example | None:
         """Another example whose response has within 10 % (or 2 words) as many words."""
-        words, here = len(example.response.split()), self.position[id(example)]
+        words = len(example.response.split())
+        here = self.position[id(example)]
         for _ in range(200):
             other = self.examples[
                 max(0, min(len(self.examples) - 1, here + generator.randint(-400, 400)))
@@ -62,7 +63,8 @@ def shuffled(example: Example, material: Material, generator: random.Random) -> 
 
 def dropped_words(example: Example, material: Material, generator: random.Random) -> str | None:
     """A quarter to a half of the words left out."""
-    words, share = example.response.split(), generator.uniform(0.25, 0.5)
+    words = example.response.split()
+    share = generator.uniform(0.25, 0.5)
     return _if_long(example, " ".join(w for w in words if generator.random() > share))
 
 
@@ -86,7 +88,8 @@ def truncated(example: Example, material: Material, generator: random.Random) ->
 
 def wrong_language(example: Example, material: Material, generator: random.Random) -> str | None:
     """Fluent sentences of another language, about as long."""
-    wanted, words = max(4, len(example.response)), ""
+    wanted = max(4, len(example.response))
+    words = ""
     while len(words) < wanted:
         words = f"{words} {generator.choice(material.foreign)[1]}".strip()
     return words[: max(wanted, 12)].strip()

@@ -35,21 +35,33 @@ class Pool:
 
 
 POOLS = {
-    "dolly": Pool("instruct/databricks-dolly-15k.jsonl", "CC BY-SA 3.0",
-                  "© 2023 Databricks, Inc.; parts from Wikipedia contributors"),
+    "dolly": Pool(
+        "instruct/databricks-dolly-15k.jsonl",
+        "CC BY-SA 3.0",
+        "© 2023 Databricks, Inc.; parts from Wikipedia contributors",
+    ),
     "gpteacher_codegen": Pool("instruct/gpteacher_codegen.json.gz", "MIT", "© 2023 Teknium"),
     "gpteacher_roleplay": Pool("instruct/gpteacher_roleplay.json", "MIT", "© 2023 Teknium"),
-    "cot_ecqa": Pool("instruct/cot_ecqa_train.json.gz", "ODC-By 1.0",
-                     "ECQA; formatted by Alpaca-CoT (Apache-2.0)"),
-    "cot_sensemaking": Pool("instruct/cot_sensemaking_train.json.gz", "ODC-By 1.0",
-                            "Sense-Making; formatted by Alpaca-CoT (Apache-2.0)"),
-    "instruction_data": Pool("instruct/instruction-data.json", "Apache-2.0",
-                             "© Sebastian Raschka"),
-    "self_instruct_seed": Pool("instruct/self_instruct_seed_tasks.jsonl", "Apache-2.0",
-                               "Self-Instruct, Wang et al."),
-    "sgd": Pool("chat/sgd_sharegpt.jsonl.gz", "CC BY-SA 4.0",
-                "© Google LLC, Schema-Guided Dialogue; converted to ShareGPT layout"),
-}  # fmt: skip
+    "cot_ecqa": Pool(
+        "instruct/cot_ecqa_train.json.gz",
+        "ODC-By 1.0",
+        "ECQA; formatted by Alpaca-CoT (Apache-2.0)",
+    ),
+    "cot_sensemaking": Pool(
+        "instruct/cot_sensemaking_train.json.gz",
+        "ODC-By 1.0",
+        "Sense-Making; formatted by Alpaca-CoT (Apache-2.0)",
+    ),
+    "instruction_data": Pool("instruct/instruction-data.json", "Apache-2.0", "© Sebastian Raschka"),
+    "self_instruct_seed": Pool(
+        "instruct/self_instruct_seed_tasks.jsonl", "Apache-2.0", "Self-Instruct, Wang et al."
+    ),
+    "sgd": Pool(
+        "chat/sgd_sharegpt.jsonl.gz",
+        "CC BY-SA 4.0",
+        "© Google LLC, Schema-Guided Dialogue; converted to ShareGPT layout",
+    ),
+}
 
 
 @dataclass(frozen=True)

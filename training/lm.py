@@ -24,7 +24,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from training.allocator import keep_freed_memory
 from training.data import Example, data_folder, digest, half_examples
-from udfs.masters import Masters, Optimizers
+from udfs.finetuning.master_weights import Masters, Optimizers
 
 EMBEDDED = Path(__file__).resolve().parent.parent / "conf" / "models" / "embedded"
 SPECIAL = ["<|pad|>", "<|begin|>", "<|end|>", "<|user|>", "<|assistant|>", "<|system|>"]
@@ -87,7 +87,8 @@ def sequences(
     tags = {r: tokenizer.convert_tokens_to_ids(f"<|{r}|>") for r in ("user", "assistant", "system")}
     found = []
     for example in examples:
-        sequence, response = [BEGIN], []
+        sequence = [BEGIN]
+        response = []
         for message in example.messages:
             response = next(ids)
             closing = [END] if message["role"] == "assistant" else []
@@ -149,7 +150,8 @@ def backward(model: LlamaForCausalLM, ids: torch.Tensor, labels: torch.Tensor) -
     wanted = labels != -100
     hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state[wanted]
     labels = labels[wanted]
-    leaf, total = hidden.detach().requires_grad_(), 0.0
+    leaf = hidden.detach().requires_grad_()
+    total = 0.0
     for start in range(0, len(labels), 512):
         chunk = slice(start, start + 512)
         logits = model.lm_head(leaf[chunk]).float()
@@ -173,7 +175,9 @@ def train(model: LlamaForCausalLM, rows: list[np.ndarray], size: Size) -> dict[s
     steps = [batch for epoch in epochs for batch in epoch][: int(size.epochs * len(epochs[0]))]
     masters = Masters(model, lambda m: _optimizers(m, size.rate), len(steps), warm_up=60)
     model.to(torch.bfloat16)
-    tokens, started, recent = 0, time.monotonic(), []
+    tokens = 0
+    started = time.monotonic()
+    recent = []
     for step, (ids, labels) in enumerate(steps):
         recent = [*recent[-49:], backward(model, ids.to(device), labels.to(device))]
         masters.step()

@@ -15,14 +15,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from instructmining.models import ModelSpec
+from instructmining.models.lists import ModelSpec
 from training.corruptions import CORRUPTIONS, Material
 from training.data import Example, half_examples
 from training.statistics import ratio, separation
-from udfs.perplexity import PerplexityScorer
+from udfs.indicators.perplexity import PerplexityScorer
 
-CORRUPTED = ("shuffled", "dropped_words", "repeated", "truncated", "wrong_language", "gibberish",
-             "swapped")  # fmt: skip
+CORRUPTED = (
+    "shuffled",
+    "dropped_words",
+    "repeated",
+    "truncated",
+    "wrong_language",
+    "gibberish",
+    "swapped",
+)
 ORDER = 5  # of the n-gram baseline, in bytes
 
 
@@ -51,10 +58,11 @@ def baseline_figures(data: Path, count: int, seed: int = 1) -> dict[str, float]:
     total = sum(map(len, texts))
     return {
         "zlib_dictionary": round(_zlib_bits(texts, b"\n".join(known)[-32768:]) / total, 4),
-        "lzma_dictionary": round(_lzma_bits(texts[:100], b"\n".join(known)[:4_000_000])
-                                 / sum(map(len, texts[:100])), 4),
+        "lzma_dictionary": round(
+            _lzma_bits(texts[:100], b"\n".join(known)[:4_000_000]) / sum(map(len, texts[:100])), 4
+        ),
         f"ngram_{ORDER}_bytes": round(_ngram_bits(texts, known) / total, 4),
-    }  # fmt: skip
+    }
 
 
 def _held_out(data: Path, count: int, seed: int) -> list[Example]:
@@ -65,8 +73,13 @@ def _held_out(data: Path, count: int, seed: int) -> list[Example]:
 
 def _measure(folder: Path, conversations: list[Any]) -> tuple[NDArray[np.float64], ...]:
     """Total NLL in nats of each response, with its prompt and alone."""
-    spec = ModelSpec(kind="causal_lm", source=f"embedded:{folder.name}", template="tags",
-                     max_length=1024, indicators=("nll", "nll_alone", "output_length"))  # fmt: skip
+    spec = ModelSpec(
+        kind="causal_lm",
+        source=f"embedded:{folder.name}",
+        template="tags",
+        max_length=1024,
+        indicators=("nll", "nll_alone", "output_length"),
+    )
     scorer = PerplexityScorer(spec, str(folder), None, "cpu", "float32", 4096)
     found = scorer.measure(conversations).values
     tokens = found["output_length"] + 1  # the closing <|end|> is predicted too
@@ -88,18 +101,26 @@ def _separation(
     for name in CORRUPTED:
         spoiled = [CORRUPTIONS[name](e, material, generator) for e in examples]
         rows = [i for i, text in enumerate(spoiled) if text]
-        changed = [[*examples[i].messages[:-1], {"role": "assistant", "content": spoiled[i]}]
-                   for i in rows]  # fmt: skip
+        changed = [
+            [*examples[i].messages[:-1], {"role": "assistant", "content": spoiled[i]}] for i in rows
+        ]
         bad, bad_alone = _means(folder, changed)
         good, good_alone = _means(folder, [examples[i].messages for i in rows])
-        found[name] = {"perplexity": separation(bad, good),
-                       "perplexity_alone": separation(bad_alone, good_alone)}  # fmt: skip
+        found[name] = {
+            "perplexity": separation(bad, good),
+            "perplexity_alone": separation(bad_alone, good_alone),
+        }
     return found
 
 
 def _means(folder: Path, conversations: list[Any]) -> tuple[NDArray[np.float64], ...]:
-    spec = ModelSpec(kind="causal_lm", source=f"embedded:{folder.name}", template="tags",
-                     max_length=1024, indicators=("nll", "nll_alone"))  # fmt: skip
+    spec = ModelSpec(
+        kind="causal_lm",
+        source=f"embedded:{folder.name}",
+        template="tags",
+        max_length=1024,
+        indicators=("nll", "nll_alone"),
+    )
     scorer = PerplexityScorer(spec, str(folder), None, "cpu", "float32", 4096)
     found = scorer.measure(conversations).values
     return found["nll"], found["nll_alone"]

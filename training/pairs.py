@@ -12,21 +12,41 @@ import torch
 from training.corruptions import ANSWERS, CORRUPTIONS, Material
 from training.data import Example, half_examples
 from training.preferences import preferences, subsample
-from udfs.batching import pad, token_batches
-from udfs.conversations import last_reply
-from udfs.quality_model import HEADS, pair
+from udfs.indicators.quality_model import HEADS, pair
+from udfs.running.batching import pad, token_batches
+from udfs.texts.conversations import last_reply
 
 QUESTIONS = HEADS[1:]
 # Shares of the pools among the corrupted examples: variety counts, not the size of a file.
-POOL_SHARES = {"dolly": 0.5, "gpteacher_codegen": 0.08, "gpteacher_roleplay": 0.1,
-               "cot_ecqa": 0.07, "cot_sensemaking": 0.04, "instruction_data": 0.04,
-               "self_instruct_seed": 0.01, "sgd": 0.16}  # fmt: skip
+POOL_SHARES = {
+    "dolly": 0.5,
+    "gpteacher_codegen": 0.08,
+    "gpteacher_roleplay": 0.1,
+    "cot_ecqa": 0.07,
+    "cot_sensemaking": 0.04,
+    "instruction_data": 0.04,
+    "self_instruct_seed": 0.01,
+    "sgd": 0.16,
+}
 # The hard ones more often than the easy ones.
-CORRUPTION_SHARES = {"swapped": 0.28, "off_topic": 0.1, "shuffled": 0.12, "dropped_words": 0.12,
-                     "repeated": 0.12, "truncated": 0.14, "wrong_language": 0.08,
-                     "gibberish": 0.04}  # fmt: skip
-PER_CLUSTER = {"hh_helpful": 4, "hh_harmless": 4, "arena": 8, "ukp_convarg": 240,
-               "fine_grained_qa": 3, "politeness": 1}  # fmt: skip
+CORRUPTION_SHARES = {
+    "swapped": 0.28,
+    "off_topic": 0.1,
+    "shuffled": 0.12,
+    "dropped_words": 0.12,
+    "repeated": 0.12,
+    "truncated": 0.14,
+    "wrong_language": 0.08,
+    "gibberish": 0.04,
+}
+PER_CLUSTER = {
+    "hh_helpful": 4,
+    "hh_harmless": 4,
+    "arena": 8,
+    "ukp_convarg": 240,
+    "fine_grained_qa": 3,
+    "politeness": 1,
+}
 
 
 @dataclass(frozen=True)
@@ -94,7 +114,9 @@ def tokenize(pairs: list[TextPair], tokenizer: Any, config: dict[str, Any]) -> l
     ids = iter(tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"])
     found = []
     for each in pairs:
-        history, better, worse = next(ids), next(ids), next(ids)
+        history = next(ids)
+        better = next(ids)
+        worse = next(ids)
         answers = np.full((2, len(QUESTIONS)), np.nan, dtype=np.float32)
         for question, answer in each.answers.items():
             answers[:, QUESTIONS.index(question)] = (1.0, answer)

@@ -69,8 +69,9 @@ def _hh(name: str) -> Callable[[Path], Iterator[Preference]]:
             chosen, rejected = (_transcript(record[k]) for k in ("chosen", "rejected"))
             if chosen[:-1] == rejected[:-1] and chosen[-1]["role"] == "assistant":
                 opening = chosen[0]["content"].casefold()
-                yield _pair(name, opening, chosen[:-1], chosen[-1]["content"],
-                            rejected[-1]["content"])  # fmt: skip
+                yield _pair(
+                    name, opening, chosen[:-1], chosen[-1]["content"], rejected[-1]["content"]
+                )
 
     return read
 
@@ -90,8 +91,9 @@ def _arena(data: Path) -> Iterator[Preference]:
     for record in open_allowed(data, "preference/arena_bench_v1_pairs.jsonl.gz"):
         question = record["question_id"]
         if question not in EVALUATION_QUESTIONS:
-            chosen, rejected = (replies[question, record[f"{k}_model"]]
-                                for k in ("chosen", "rejected"))  # fmt: skip
+            chosen, rejected = (
+                replies[question, record[f"{k}_model"]] for k in ("chosen", "rejected")
+            )
             history = [{"role": "user", "content": chosen["prompt"]}]
             yield _pair("arena", question, history, chosen["response"], rejected["response"])
 
@@ -115,8 +117,14 @@ def _politeness(data: Path) -> Iterator[Preference]:
     for record in open_allowed(data, "preference/instruction-data-with-preference.json"):
         messages = single_turn(record["instruction"], record["input"], record["output"])
         identifier = example_id(messages)
-        yield Preference("politeness", identifier, half(identifier) == 1, messages[:1],
-                         record["chosen"], record["rejected"])  # fmt: skip
+        yield Preference(
+            "politeness",
+            identifier,
+            half(identifier) == 1,
+            messages[:1],
+            record["chosen"],
+            record["rejected"],
+        )
 
 
 SETS: dict[str, Callable[[Path], Iterator[Preference]]] = {
@@ -131,12 +139,24 @@ SETS: dict[str, Callable[[Path], Iterator[Preference]]] = {
 LICENCES: dict[str, Any] = {
     "hh_helpful": ("preference/hh_helpful_base.jsonl.gz", "MIT", "© 2022 Anthropic"),
     "hh_harmless": ("preference/hh_harmless_base.jsonl.gz", "MIT", "© 2022 Anthropic"),
-    "arena": ("preference/arena_bench_v1_{rated,pairs}.jsonl.gz", "Apache-2.0",
-              "lm-sys/arena-hard-auto; replies are outputs of the models named in the file"),
-    "ukp_convarg": ("preference/ukp_convarg1_strict.jsonl.gz", "CC BY 4.0",
-                    "Habernal and Gurevych, UKP Lab, TU Darmstadt"),
-    "fine_grained_qa": ("preference/fine_grained_qa.jsonl.gz", "Apache-2.0",
-                        "allenai/FineGrainedRLHF; passages from Wikipedia, CC BY-SA"),
-    "politeness": ("preference/instruction-data-with-preference.json", "Apache-2.0",
-                   "© Sebastian Raschka"),
-}  # fmt: skip
+    "arena": (
+        "preference/arena_bench_v1_{rated,pairs}.jsonl.gz",
+        "Apache-2.0",
+        "lm-sys/arena-hard-auto; replies are outputs of the models named in the file",
+    ),
+    "ukp_convarg": (
+        "preference/ukp_convarg1_strict.jsonl.gz",
+        "CC BY 4.0",
+        "Habernal and Gurevych, UKP Lab, TU Darmstadt",
+    ),
+    "fine_grained_qa": (
+        "preference/fine_grained_qa.jsonl.gz",
+        "Apache-2.0",
+        "allenai/FineGrainedRLHF; passages from Wikipedia, CC BY-SA",
+    ),
+    "politeness": (
+        "preference/instruction-data-with-preference.json",
+        "Apache-2.0",
+        "© Sebastian Raschka",
+    ),
+}

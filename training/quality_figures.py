@@ -8,20 +8,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from instructmining.models import locate
+from instructmining.models.lists import locate
 from training.corruptions import ANSWERS, CORRUPTIONS, Material
 from training.data import Example, half_examples
 from training.pairs import at_random_turn
 from training.preferences import SETS, Preference, preferences, subsample
 from training.quality import BASE, SPEC
 from training.statistics import accuracy, auc, wins
-from udfs.device import choose_device, resolve_dtype
-from udfs.quality import QualityScorer
+from udfs.indicators.quality import QualityScorer
+from udfs.running.device import choose_device, resolve_dtype
 
 Values = dict[str, NDArray[np.float64]]
 Measure = Callable[[Sequence[Any]], Values]
-PER_CLUSTER = {"hh_helpful": 4, "hh_harmless": 4, "arena": 6, "ukp_convarg": 100,
-               "fine_grained_qa": 3, "politeness": 1}  # fmt: skip
+PER_CLUSTER = {
+    "hh_helpful": 4,
+    "hh_harmless": 4,
+    "arena": 6,
+    "ukp_convarg": 100,
+    "fine_grained_qa": 3,
+    "politeness": 1,
+}
 EASY = "politeness"  # its label is tone: reported, not in the macro
 POOLS = ("dolly", "gpteacher_codegen", "gpteacher_roleplay", "sgd")
 
@@ -44,9 +50,11 @@ def human_figures(
     because they are few. `share` of both, for quick comparisons.
     """
     held_out = [p for p in preferences(data) if p.held_out]
-    drawn = [p for s, n in PER_CLUSTER.items()
-             for p in subsample([q for q in held_out if q.source == s],
-                                max(1, int(n * share)), seed)]  # fmt: skip
+    drawn = [
+        p
+        for s, n in PER_CLUSTER.items()
+        for p in subsample([q for q in held_out if q.source == s], max(1, int(n * share)), seed)
+    ]
     chosen_ids = {id(p) for p in drawn}
     alike = [p for p in held_out if p.source != EASY and _alike(p) and id(p) not in chosen_ids]
     pairs = drawn + random.Random(seed).sample(alike, int(len(alike) * share))
@@ -61,7 +69,8 @@ def human_figures(
     clusters = np.array([p.cluster for p in pairs], dtype=object)
     found: dict[str, Any] = {}
     for name in SETS:
-        own, of_set = (source == name) & usual, source == name
+        own = (source == name) & usual
+        of_set = source == name
         found[name] = accuracy(won[own], clusters[own]) | {
             "longest": round(float(longer[own].mean()), 4),
             "shortest": round(float(1 - longer[own].mean()), 4),
@@ -69,10 +78,15 @@ def human_figures(
         }
     real = matched & (source != EASY)
     sets = [figures for name, figures in found.items() if name != EASY]
-    macro = {k: round(float(np.mean([f[k] for f in sets])), 4)
-             for k in ("accuracy", "longest", "shortest")}  # fmt: skip
-    return {"sets": found, "macro_without_politeness": macro,
-            "length_matched_pooled": accuracy(won[real], clusters[real])}  # fmt: skip
+    macro = {
+        k: round(float(np.mean([f[k] for f in sets])), 4)
+        for k in ("accuracy", "longest", "shortest")
+    }
+    return {
+        "sets": found,
+        "macro_without_politeness": macro,
+        "length_matched_pooled": accuracy(won[real], clusters[real]),
+    }
 
 
 def _alike(pair: Preference) -> bool:
@@ -90,18 +104,22 @@ def corruption_figures(data: Path, measure: Measure, count: int, seed: int = 1) 
     generator = random.Random(seed)
     examples = [at_random_turn(e, generator) for e in half_examples(data, 1) if e.pool in POOLS]
     material = Material(examples, "held_out")
-    drawn = [generator.choice([e for e in examples if e.pool == pool])
-             for pool in generator.choices(POOLS, (0.6, 0.1, 0.1, 0.2), k=count)]  # fmt: skip
+    drawn = [
+        generator.choice([e for e in examples if e.pool == pool])
+        for pool in generator.choices(POOLS, (0.6, 0.1, 0.1, 0.2), k=count)
+    ]
     true = measure([e.messages for e in drawn])
     found = {}
     for name, corrupt in CORRUPTIONS.items():
         spoiled = [corrupt(e, material, generator) for e in drawn]
         rows = np.array([i for i, text in enumerate(spoiled) if text])
-        bad = measure([[*drawn[i].messages[:-1], {"role": "assistant", "content": spoiled[i]}]
-                       for i in rows])  # fmt: skip
+        bad = measure(
+            [[*drawn[i].messages[:-1], {"role": "assistant", "content": spoiled[i]}] for i in rows]
+        )
         good = {key: values[rows] for key, values in true.items()}
-        found[name] = _corruption([drawn[i] for i in rows], [spoiled[i] or "" for i in rows],
-                                  good, bad, name)  # fmt: skip
+        found[name] = _corruption(
+            [drawn[i] for i in rows], [spoiled[i] or "" for i in rows], good, bad, name
+        )
     return found
 
 

@@ -18,8 +18,12 @@ def wins(better: ArrayLike, worse: ArrayLike) -> NDArray[np.float64]:
 def accuracy(won: NDArray[np.float64], clusters: Sequence[str], seed: int = 0) -> dict[str, Any]:
     """Mean of `won` with a 95 % percentile interval over resampled clusters."""
     low, high = np.percentile(_resampled(won, clusters, seed), [2.5, 97.5])
-    return {"accuracy": _round(won.mean()), "interval": [_round(low), _round(high)],
-            "pairs": len(won), "clusters": len({str(each) for each in clusters})}  # fmt: skip
+    return {
+        "accuracy": _round(won.mean()),
+        "interval": [_round(low), _round(high)],
+        "pairs": len(won),
+        "clusters": len({str(each) for each in clusters}),
+    }
 
 
 def _resampled(won: NDArray[np.float64], clusters: Sequence[str], seed: int) -> NDArray[np.float64]:
@@ -34,7 +38,8 @@ def _resampled(won: NDArray[np.float64], clusters: Sequence[str], seed: int) -> 
 
 def auc(positive: ArrayLike, negative: ArrayLike) -> float:
     """Probability that a positive scores above a negative, ties counted half."""
-    positive, negative = np.asarray(positive, dtype=float), np.sort(np.asarray(negative, float))
+    positive = np.asarray(positive, dtype=float)
+    negative = np.sort(np.asarray(negative, float))
     below = np.searchsorted(negative, positive, side="left")
     upto = np.searchsorted(negative, positive, side="right")
     return _round((below + upto).mean() / 2 / len(negative))
@@ -54,11 +59,14 @@ def with_interval(area: float, pairs: int) -> dict[str, Any]:
     Radiology 143 (1982) 29-36: the variance under exponential scores, a normal interval, cut to
     0 and 1; for figures of which only the AUC was kept.
     """
-    one, two = area / (2 - area), 2 * area**2 / (1 + area)
+    one = area / (2 - area)
+    two = 2 * area**2 / (1 + area)
     spread = area * (1 - area) + (pairs - 1) * (one + two - 2 * area**2)
     reach = 1.96 * np.sqrt(spread) / pairs
-    return {"auc": area, "interval": [_round(max(0.0, area - reach)),
-                                      _round(min(1.0, area + reach))]}  # fmt: skip
+    return {
+        "auc": area,
+        "interval": [_round(max(0.0, area - reach)), _round(min(1.0, area + reach))],
+    }
 
 
 def ratio(over: ArrayLike, under: ArrayLike, seed: int = 0) -> tuple[float, list[float]]:

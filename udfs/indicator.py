@@ -17,16 +17,16 @@ from pyspark import TaskContext
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from instructmining.models import ModelList, ResolvedModel, resolve
-from instructmining.settings import Measure
-from udfs.arrow import vector_lists, windows
-from udfs.audit import Stopwatch
-from udfs.audit import window as audited
-from udfs.device import choose_device, limit_threads, resolve_dtype
-from udfs.measurement import FAILED, Conversation, Measurement, TwoSteps
-from udfs.placement import in_model_workers, received, ship
-from udfs.prefetch import prepared_ahead
-from udfs.scorers import load_scorer
+from instructmining.models.lists import ModelList, ResolvedModel, resolve
+from instructmining.settings.sections import Measure
+from udfs.on_spark.arrow import vector_lists, windows
+from udfs.on_spark.audit import Stopwatch
+from udfs.on_spark.audit import window as audited
+from udfs.on_spark.placement import in_model_workers, received, ship
+from udfs.running.device import choose_device, limit_threads, resolve_dtype
+from udfs.running.measurement import FAILED, Conversation, Measurement, TwoSteps
+from udfs.running.prefetch import prepared_ahead
+from udfs.running.scorers import load_scorer
 
 WINDOW_ROWS = 4096  # rows sorted by length together: padding falls from 2x to 2 % (PERFORMANCE)
 MEASURED = (
@@ -37,9 +37,12 @@ EMBEDDED = MEASURED.replace("values MAP<STRING, DOUBLE>", "vector ARRAY<FLOAT>")
 
 
 def with_measurements(
-    examples: DataFrame, model: ResolvedModel, measure: Measure, profile: Any = None,
+    examples: DataFrame,
+    model: ResolvedModel,
+    measure: Measure,
+    profile: Any = None,
     audit: Any = None,
-) -> DataFrame:  # fmt: skip
+) -> DataFrame:
     """What one stage measures on `examples(example_id, bucket, messages)`: see MEASURED, EMBEDDED.
 
     Args:
@@ -47,7 +50,7 @@ def with_measurements(
         model: resolved on the driver, its folder reachable from the executors (see `ship`).
         measure: dtype, device and token budget.
         profile: resource profile of the stage's tasks, or None.
-        audit: an accumulator that hears of every window, see `udfs.audit`.
+        audit: an accumulator that hears of every window, see `udfs.on_spark.audit`.
     """
     embeds = model.spec.kind == "sentence_encoder"
 
@@ -110,8 +113,9 @@ def indicator_udf(model: ResolvedModel, indicator: str, measure: Measure) -> Any
             yield pd.Series(found).where(~np.isnan(found), None).astype("Float64")
 
     run.__annotations__ = {
-        "batches": Iterator[tuple[pd.Series, pd.Series]], "return": Iterator[pd.Series]
-    }  # fmt: skip
+        "batches": Iterator[tuple[pd.Series, pd.Series]],
+        "return": Iterator[pd.Series],
+    }
     return F.pandas_udf(run, "double").asNondeterministic()  # type: ignore[call-overload]
 
 
@@ -153,8 +157,11 @@ def _scorer(model: ResolvedModel, measure: Measure) -> Any:
     """The task's scorer on the task's device; the model stays loaded in this worker process."""
     # Kinds without weights need neither a device nor torch.
     device, dtype = task_place(measure) if model.folder else ("cpu", "float32")
-    local = {key: received(folder) for key, folder in
-             (("folder", model.folder), ("base_folder", model.base_folder)) if folder}  # fmt: skip
+    local = {
+        key: received(folder)
+        for key, folder in (("folder", model.folder), ("base_folder", model.base_folder))
+        if folder
+    }
     return load_scorer(model.model_copy(update=local), device, dtype, measure.token_budget)
 
 
@@ -177,8 +184,10 @@ def _maps(measured: Measurement) -> pa.Array:
     names = list(measured.values)
     table = np.column_stack([measured.values[name] for name in names])
     finite = np.isfinite(table)
-    rows = [[(name, value) for name, value, ok in zip(names, row, good, strict=True) if ok]
-            for row, good in zip(table.tolist(), finite.tolist(), strict=True)]  # fmt: skip
+    rows = [
+        [(name, value) for name, value, ok in zip(names, row, good, strict=True) if ok]
+        for row, good in zip(table.tolist(), finite.tolist(), strict=True)
+    ]
     return pa.array(rows, pa.map_(pa.string(), pa.float64()))
 
 

@@ -6,11 +6,11 @@ from math import sqrt
 
 from pyspark.sql import functions as F
 
-from instructmining.distributions import Spread
 from instructmining.errors import UserError
-from instructmining.models import ModelList, ModelSpec, load_model_list
+from instructmining.models.lists import ModelList, ModelSpec, load_model_list
 from instructmining.report.counts import Counts
 from instructmining.report.scored import Scored
+from instructmining.store.distributions import Spread
 
 _NORMAL_95 = 1.96
 
@@ -70,9 +70,12 @@ def measurers(scored: Scored) -> list[Measurer]:
 
 
 def warnings_of(
-    scored: Scored, counts: Counts, spread: Mapping[str, Spread], known: list[Measurer],
+    scored: Scored,
+    counts: Counts,
+    spread: Mapping[str, Spread],
+    known: list[Measurer],
     models: str,
-) -> list[str]:  # fmt: skip
+) -> list[str]:
     """One sentence each: what a reader must know before believing the predictions."""
     said = [scored.note] if scored.note else []
     if not counts.models_match:
@@ -83,16 +86,22 @@ def warnings_of(
         )
         said += _mismatches(scored, known, models)
     if scored.rule is not None and not scored.rule.ranges:
-        said.append("The rule does not say on which range of its indicators it was fitted, so no "
-                    "example can be marked as out of range.")  # fmt: skip
+        said.append(
+            "The rule does not say on which range of its indicators it was fitted, so no "
+            "example can be marked as out of range."
+        )
     if counts.out_of_range:
         share = 100 * counts.out_of_range / max(1, counts.examples)
-        said.append(f"{counts.out_of_range:,} examples ({share:.1f} %) have an indicator outside "
-                    f"of what the rule was fitted on: {_outside(scored)}.")  # fmt: skip
+        said.append(
+            f"{counts.out_of_range:,} examples ({share:.1f} %) have an indicator outside "
+            f"of what the rule was fitted on: {_outside(scored)}."
+        )
     missing = counts.examples - counts.predicted
     if missing:
-        said.append(f"{missing:,} examples have no prediction, since an indicator of the rule is "
-                    "missing; they are never selected.")  # fmt: skip
+        said.append(
+            f"{missing:,} examples have no prediction, since an indicator of the rule is "
+            "missing; they are never selected."
+        )
     if scored.rule is not None and scored.rule.covariance is None:
         said.append("The rule has no covariance: how sure its predictions are is not known.")
     return [*said, *_notes(known, models)]
@@ -102,15 +111,23 @@ def _term(scored: Scored, name: str, part: Spread, share: float) -> Term:
     rule = scored.rule
     if rule is None:
         return Term(name, None, None, None, "", part.mean or 0.0, part.sd or 0.0, share)
-    factor, model = rule.coefficients[name], rule.models.get(name)
+    factor = rule.coefficients[name]
+    model = rule.models.get(name)
     interval = None
     if rule.covariance is not None:
         place = 1 + list(rule.coefficients).index(name)
         half = _NORMAL_95 * sqrt(rule.covariance[place][place])
         interval = (factor - half, factor + half)
-    return Term(name, factor, interval, rule.ranges.get(name),
-                " or ".join(model.sources) if model else "", part.mean or 0.0, part.sd or 0.0,
-                share)  # fmt: skip
+    return Term(
+        name,
+        factor,
+        interval,
+        rule.ranges.get(name),
+        " or ".join(model.sources) if model else "",
+        part.mean or 0.0,
+        part.sd or 0.0,
+        share,
+    )
 
 
 def _models(known: list[Measurer], models: str) -> ModelList | None:

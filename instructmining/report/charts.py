@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from instructmining.distributions import Spread
+from instructmining.store.distributions import Spread
 
 WIDTH, HEIGHT = 400, 96  # of a histogram's view box
 

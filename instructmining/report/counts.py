@@ -6,7 +6,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from instructmining.report.scored import Scored
-from instructmining.tables import Store
+from instructmining.store.tables import Store
 
 _REASONS = 8
 
@@ -71,7 +71,8 @@ class Counts:
 
 def count(scored: Scored, most_copied: int) -> Counts:
     """Count the pool's records; `most_copied` examples are named."""
-    store, pool = scored.store, scored.pool
+    store = scored.store
+    pool = scored.pool
     usable = dict(scored.records)
     examples = {row.source: row["count"] for row in scored.rows.groupBy("source").count().collect()}
     bad = quarantined(store, pool).groupBy("source", "reason").count().collect()
@@ -82,17 +83,23 @@ def count(scored: Scored, most_copied: int) -> Counts:
         reasons[row.reason] = reasons.get(row.reason, 0) + row["count"]
     totals = scored.rows.agg(
         F.count("predicted_log_loss").alias("predicted"),
-        F.count_if("out_of_range").alias("outside"), F.min("rule_models_match").alias("match"),
-    ).first()  # fmt: skip
+        F.count_if("out_of_range").alias("outside"),
+        F.min("rule_models_match").alias("match"),
+    ).first()
     assert totals is not None  # noqa: S101 - an aggregate without grouping has one row
     named = sorted(usable | unusable, key=lambda name: (-usable.get(name, 0), name))
     return Counts(
-        tuple(SourceCount(name, usable.get(name, 0), examples.get(name, 0), unusable.get(name, 0))
-              for name in named),
+        tuple(
+            SourceCount(name, usable.get(name, 0), examples.get(name, 0), unusable.get(name, 0))
+            for name in named
+        ),
         tuple(sorted(reasons.items(), key=lambda each: (-each[1], each[0]))),
-        _missing(scored.rows), totals.predicted, totals.outside, bool(totals.match),
+        _missing(scored.rows),
+        totals.predicted,
+        totals.outside,
+        bool(totals.match),
         _most_copied(store, pool, most_copied),
-    )  # fmt: skip
+    )
 
 
 def quarantined(store: Store, pool: str) -> DataFrame:

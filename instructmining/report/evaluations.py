@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 
 from instructmining.report.charts import Scale
 from instructmining.report.scored import commits
-from instructmining.tables import Store
+from instructmining.store.tables import Store
 
 
 @dataclass(frozen=True)
@@ -54,34 +54,54 @@ def last_evaluation(store: Store, pool: str) -> Evaluation | None:
     if rows.empty:
         return None
     known = set(rows["run_id"])
-    run_id = next((about["run_id"] for about in commits(store, "comparisons")
-                   if about.get("run_id") in known), sorted(known)[-1])  # fmt: skip
+    run_id = next(
+        (
+            about["run_id"]
+            for about in commits(store, "comparisons")
+            if about.get("run_id") in known
+        ),
+        sorted(known)[-1],
+    )
     arms = store.read("arms").where((F.col("pool") == pool) & (F.col("run_id") == run_id))
     runs = store.read("finetuning_runs").where(F.col("status") == "ok")
     # The run of a key may be an earlier evaluation's: equal subsets share one.
     joined = arms.join(runs.select("run_key", "losses").dropDuplicates(["run_key"]), "run_key")
     found = joined.select("arm", "seed", "recipe", "losses").toPandas()
     said = rows[rows["run_id"] == run_id].sort_values(["evaluation", "arm", "rival"])
-    return Evaluation(run_id, dict(zip(found["arm"], found["recipe"], strict=True)),
-                      tuple(_sets(found)), tuple(said["verdict"].dropna()))  # fmt: skip
+    return Evaluation(
+        run_id,
+        dict(zip(found["arm"], found["recipe"], strict=True)),
+        tuple(_sets(found)),
+        tuple(said["verdict"].dropna()),
+    )
 
 
 def _sets(found: pd.DataFrame) -> list[EvaluationSetLosses]:
-    from instructmining.comparison import means  # SciPy, and only evaluations need it
+    from instructmining.evaluating.comparison import means  # SciPy, and only evaluations need it
 
     losses = pd.DataFrame(
-        [(name, row["arm"], row["seed"], loss) for row in found.to_dict("records")
-         for name, loss in dict(row["losses"]).items()],
+        [
+            (name, row["arm"], row["seed"], loss)
+            for row in found.to_dict("records")
+            for name, loss in dict(row["losses"]).items()
+        ],
         columns=["evaluation", "arm", "seed", "loss"],
-    )  # fmt: skip
-    return [_losses(str(name), group)
-            for name, group in means(losses).groupby("evaluation", sort=True)]  # fmt: skip
+    )
+    return [
+        _losses(str(name), group) for name, group in means(losses).groupby("evaluation", sort=True)
+    ]
 
 
 def _losses(name: str, group: pd.DataFrame) -> EvaluationSetLosses:
-    arms = [ArmLoss(row["arm"], row["n"], row["loss"],
-                    None if pd.isna(row["low"]) else (row["low"], row["high"]))
-            for row in group.sort_values("loss").to_dict("records")]  # fmt: skip
+    arms = [
+        ArmLoss(
+            row["arm"],
+            row["n"],
+            row["loss"],
+            None if pd.isna(row["low"]) else (row["low"], row["high"]),
+        )
+        for row in group.sort_values("loss").to_dict("records")
+    ]
     ends = [value for each in arms for value in (each.loss, *(each.interval or ()))]
     margin = 0.05 * (max(ends) - min(ends) or 1.0)
     return EvaluationSetLosses(name, tuple(arms), Scale(min(ends) - margin, max(ends) + margin))

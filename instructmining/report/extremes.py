@@ -7,7 +7,7 @@ from typing import Any
 from pyspark.sql import functions as F
 
 from instructmining.report.scored import Scored
-from instructmining.tables import Store
+from instructmining.store.tables import Store
 
 
 @dataclass(frozen=True)
@@ -74,15 +74,18 @@ def extremes(
         characters: of prompt and of response that are shown.
     """
     known = scored.rows.where("predicted_log_loss IS NOT NULL")
-    ends = [known.orderBy(order("predicted_log_loss"), "example_id").limit(top).collect()
-            for order in (F.asc, F.desc)]  # fmt: skip
+    ends = [
+        known.orderBy(order("predicted_log_loss"), "example_id").limit(top).collect()
+        for order in (F.asc, F.desc)
+    ]
     best = ends[0]
     # In a small pool an example would be both: it is shown once, where it ranks.
     seen = {row.example_id for row in best}
     worst = [row for row in ends[1] if row.example_id not in seen]
     found = texts(scored.store, [row.example_id for row in [*best, *worst]], characters)
-    explained = [[_explain(row, scored.terms, means, found) for row in rows]
-                 for rows in (best, worst)]  # fmt: skip
+    explained = [
+        [_explain(row, scored.terms, means, found) for row in rows] for rows in (best, worst)
+    ]
     return explained[0], explained[1]
 
 
@@ -97,9 +100,13 @@ def texts(store: Store, ids: Sequence[str], characters: int) -> dict[str, tuple[
         *(F.substring(text, 1, characters).alias(name) for name, text in known.items()),
         *(F.length(text).alias(f"{name}_length") for name, text in known.items()),
     )
-    return {row.example_id: (Text(row.prompt, row.prompt_length),
-                             Text(row.response, row.response_length))
-            for row in cut.collect()}  # fmt: skip
+    return {
+        row.example_id: (
+            Text(row.prompt, row.prompt_length),
+            Text(row.response, row.response_length),
+        )
+        for row in cut.collect()
+    }
 
 
 def axis(examples: Iterable[Explained]) -> tuple[float, float]:
@@ -115,11 +122,21 @@ def _explain(
 ) -> Explained:
     contributions = {name: row[f"contribution_{name}"] for name in terms}
     intercept = row.predicted_log_loss - sum(contributions.values())
-    steps, total = [], intercept
+    steps = []
+    total = intercept
     for name, part in contributions.items():
         steps.append(Step(name, row[name], part, total, part - means[name]))
         total += part
     nothing = (Text("", 0), Text("", 0))
     prompt, response = found.get(row.example_id, nothing)
-    return Explained(row.example_id, row.source, row.predicted_log_loss, row.percentile,
-                     bool(row.out_of_range), intercept, tuple(steps), prompt, response)  # fmt: skip
+    return Explained(
+        row.example_id,
+        row.source,
+        row.predicted_log_loss,
+        row.percentile,
+        bool(row.out_of_range),
+        intercept,
+        tuple(steps),
+        prompt,
+        response,
+    )

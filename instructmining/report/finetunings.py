@@ -10,8 +10,8 @@ import pandas as pd
 from pyspark.sql import functions as F
 
 from instructmining.report.scored import Scored
-from instructmining.rule import LinearRule
-from instructmining.tables import Store
+from instructmining.rules.rule import LinearRule
+from instructmining.store.tables import Store
 
 _BASE = "base"  # the subset of a run that trains nothing
 
@@ -91,30 +91,53 @@ def fit_of(scored: Scored, runs: pd.DataFrame) -> Fit | None:
         return None
     told = dict(rule.provenance)
     gate = told.pop("cross_validation", None) or {}
-    errors = [("this rule", gate.get("rmse")), ("the mean alone", gate.get("rmse_mean_only")),
-              *(gate.get("rmse_others") or {}).items()]  # fmt: skip
+    errors = [
+        ("this rule", gate.get("rmse")),
+        ("the mean alone", gate.get("rmse_mean_only")),
+        *(gate.get("rmse_others") or {}).items(),
+    ]
     facts = [(key.replace("_", " "), _words(value)) for key, value in told.items()]
-    proof = {"cross-validated R²": "r_squared", "cross-validated rank correlation":
-             "rank_correlation"}  # fmt: skip
+    proof = {
+        "cross-validated R²": "r_squared",
+        "cross-validated rank correlation": "rank_correlation",
+    }
     facts += [(name, _words(gate[key])) for name, key in proof.items() if gate.get(key) is not None]
     target, points = _points(rule, runs)
-    return Fit(tuple(facts), tuple((name, float(e)) for name, e in errors if e is not None),
-               target, tuple(points))  # fmt: skip
+    return Fit(
+        tuple(facts),
+        tuple((name, float(e)) for name, e in errors if e is not None),
+        target,
+        tuple(points),
+    )
 
 
 def _experiment(group: pd.DataFrame) -> Experiment:
     ok = group[group["status"] == "ok"]
-    trained, base = ok[ok["subset"] != _BASE], ok[ok["subset"] == _BASE]
+    trained = ok[ok["subset"] != _BASE]
+    base = ok[ok["subset"] == _BASE]
     measured = pd.DataFrame([dict(each) for each in trained["losses"]])
     before = dict(base["losses"].iloc[0]) if len(base) else {}
-    losses = [Losses(str(name), before.get(name), float(values.min()), float(values.median()),
-                     float(values.max())) for name, values in measured.items()]  # fmt: skip
+    losses = [
+        Losses(
+            str(name),
+            before.get(name),
+            float(values.min()),
+            float(values.median()),
+            float(values.max()),
+        )
+        for name, values in measured.items()
+    ]
     first = group.iloc[0]
     return Experiment(
-        first["base"], _words(json.loads(first["recipe"])), len(trained), len(group) - len(ok),
-        int(trained["subset"].nunique()), int(trained["tokens"].fillna(0).sum()),
-        float(ok["seconds"].fillna(0).sum()), tuple(losses),
-    )  # fmt: skip
+        first["base"],
+        _words(json.loads(first["recipe"])),
+        len(trained),
+        len(group) - len(ok),
+        int(trained["subset"].nunique()),
+        int(trained["tokens"].fillna(0).sum()),
+        float(ok["seconds"].fillna(0).sum()),
+        tuple(losses),
+    )
 
 
 def _points(rule: LinearRule, runs: pd.DataFrame) -> tuple[str, list[tuple[float, float]]]:
@@ -125,9 +148,11 @@ def _points(rule: LinearRule, runs: pd.DataFrame) -> tuple[str, list[tuple[float
     target = str(rule.provenance.get("target") or next(iter(sets)))
     points = []
     for row in runs[(runs["status"] == "ok") & (runs["subset"] != _BASE)].to_dict("records"):
-        values, losses = dict(row["indicators"] or {}), dict(row["losses"] or {})
-        same = (row["base_fingerprint"] == rule.provenance.get("base_fingerprint")
-                and json.loads(row["evaluation"]) == dict(sets))  # fmt: skip
+        values = dict(row["indicators"] or {})
+        losses = dict(row["losses"] or {})
+        same = row["base_fingerprint"] == rule.provenance.get("base_fingerprint") and json.loads(
+            row["evaluation"]
+        ) == dict(sets)
         if same and target in losses and set(rule.coefficients) <= set(values):
             terms = (factor * values[name] for name, factor in rule.coefficients.items())
             points.append((float(rule.intercept + sum(terms)), float(np.log(losses[target]))))

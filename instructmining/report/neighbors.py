@@ -77,19 +77,23 @@ def near_duplicates(scored: Scored, groups: int, characters: int) -> Neighbors |
     rows = scored.store.read("pool_knn").where(F.col("pool") == scored.pool)
     near = rows.select("example_id", "method", F.get("distances", F.lit(0)).alias("d"))
     counted = near.agg(
-        F.count("*").alias("rows"), F.count("d").alias("n"), F.max("method").alias("method"),
+        F.count("*").alias("rows"),
+        F.count("d").alias("n"),
+        F.max("method").alias("method"),
         *(F.count_if(F.col("d") < limit).alias(f"b{i}") for i, limit in enumerate(LIMITS)),
-    ).first()  # fmt: skip
+    ).first()
     if counted is None or not counted.n:
         return None
     closest = near.where("d IS NOT NULL").orderBy("d", "example_id").limit(_CLOSEST)
     stored = {row.example_id: row.d for row in closest.collect()}
     found = _groups(_vectors(scored, stored), groups)
     return Neighbors(
-        counted.n, counted.rows - counted.n, counted.method,
+        counted.n,
+        counted.rows - counted.n,
+        counted.method,
         {limit: counted[f"b{i}"] for i, limit in enumerate(LIMITS)},
         tuple(_described(scored, found, characters)),
-    )  # fmt: skip
+    )
 
 
 def _vectors(scored: Scored, stored: Mapping[str, float]) -> pd.Series:
@@ -98,8 +102,10 @@ def _vectors(scored: Scored, stored: Mapping[str, float]) -> pd.Series:
         F.col("example_id").isin(list(stored)) & F.col("vector").isNotNull()
     )
     frame = rows.select("example_id", "fingerprint", "vector").toPandas()
-    candidates = [each.drop_duplicates("example_id").set_index("example_id")["vector"].sort_index()
-                  for _, each in frame.groupby("fingerprint")]  # fmt: skip
+    candidates = [
+        each.drop_duplicates("example_id").set_index("example_id")["vector"].sort_index()
+        for _, each in frame.groupby("fingerprint")
+    ]
     if not candidates:
         return pd.Series(dtype=object)
     return max(candidates, key=lambda each: _agreeing(each, stored))
@@ -138,8 +144,9 @@ def _groups(vectors: pd.Series, most: int) -> list[tuple[float, list[str]]]:
         for k in merged:
             group[k] = merged
     named = {id(each): each for each in group.values()}.values()
-    return sorted((float(apart.min(axis=1)[each].min()), sorted(vectors.index[each]))
-                  for each in named)  # fmt: skip
+    return sorted(
+        (float(apart.min(axis=1)[each].min()), sorted(vectors.index[each])) for each in named
+    )
 
 
 def _described(
@@ -150,6 +157,14 @@ def _described(
     sources = scored.rows.where(F.col("example_id").isin(shown)).select("example_id", "source")
     source = {row.example_id: row.source for row in sources.collect()} if shown else {}
     nothing = (Text("", 0), Text("", 0))
-    return [Group(distance, len(ids), tuple(
-        Member(name, source.get(name, ""), *found.get(name, nothing)) for name in ids[:_MEMBERS]
-    )) for distance, ids in groups]  # fmt: skip
+    return [
+        Group(
+            distance,
+            len(ids),
+            tuple(
+                Member(name, source.get(name, ""), *found.get(name, nothing))
+                for name in ids[:_MEMBERS]
+            ),
+        )
+        for distance, ids in groups
+    ]

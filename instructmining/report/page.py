@@ -10,7 +10,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from instructmining import __version__
-from instructmining.distributions import Spread, histograms, rank_correlations, spreads
 from instructmining.errors import UserError
 from instructmining.packaged import conf_folder
 from instructmining.report import charts
@@ -21,8 +20,9 @@ from instructmining.report.extremes import Explained, axis, extremes
 from instructmining.report.finetunings import Experiment, Fit, experiments, fit_of, runs_for
 from instructmining.report.neighbors import Neighbors, near_duplicates
 from instructmining.report.scored import OTHERS, Scored, short_names
-from instructmining.schemas import INDICATORS, TABLES
-from instructmining.settings import Report
+from instructmining.settings.sections import Report
+from instructmining.store.distributions import Spread, histograms, rank_correlations, spreads
+from instructmining.store.schemas import INDICATORS, TABLES
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -30,8 +30,11 @@ if TYPE_CHECKING:
 PREDICTION = "predicted_log_loss"
 _SAMPLE = 20_000  # rows that correlations are computed of
 _SNIPPET = 90  # characters of a line that stands for an example
-_ABOUT = {column.name: column.comment for column in TABLES["scores"].columns} | INDICATORS | {
-    PREDICTION: "what the rule expects of each example; lower is better"}  # fmt: skip
+_ABOUT = (
+    {column.name: column.comment for column in TABLES["scores"].columns}
+    | INDICATORS
+    | {PREDICTION: "what the rule expects of each example; lower is better"}
+)
 
 
 @dataclass(frozen=True)
@@ -76,12 +79,23 @@ def gather(scored: Scored, settings: Report, models: str) -> Told:
     known = measurers(scored)
     fit_runs = runs_for(scored.store, "fit")
     return Told(
-        scored, counts, spread, histograms(scored.rows, shown), correlations, sampled,
-        rule_terms(scored, whole), best, worst,
-        near_duplicates(scored, settings.examples, settings.characters), known,
-        warnings_of(scored, counts, whole, known, models), fit_of(scored, fit_runs),
-        experiments(fit_runs), last_evaluation(scored.store, scored.pool), settings,
-    )  # fmt: skip
+        scored,
+        counts,
+        spread,
+        histograms(scored.rows, shown),
+        correlations,
+        sampled,
+        rule_terms(scored, whole),
+        best,
+        worst,
+        near_duplicates(scored, settings.examples, settings.characters),
+        known,
+        warnings_of(scored, counts, whole, known, models),
+        fit_of(scored, fit_runs),
+        experiments(fit_runs),
+        last_evaluation(scored.store, scored.pool),
+        settings,
+    )
 
 
 def render(told: Told, run_id: str, now: datetime | None = None) -> str:
@@ -89,35 +103,54 @@ def render(told: Told, run_id: str, now: datetime | None = None) -> str:
     page = _environment().get_template("page.html.j2")
     named = [each.source for each in told.counts.sources]
     return page.render(
-        told=told, scored=told.scored, counts=told.counts, short=short_names(named),
+        told=told,
+        scored=told.scored,
+        counts=told.counts,
+        short=short_names(named),
         cards=[_card(told, name) for name in (PREDICTION, *told.scored.indicators)],
-        heat=_heat(told.correlations), scale=charts.Scale(*axis([*told.best, *told.worst])),
+        heat=_heat(told.correlations),
+        scale=charts.Scale(*axis([*told.best, *told.worst])),
         scatter=charts.scatter(told.fit.points) if told.fit and told.fit.points else None,
-        conclusions=conclusions(told, short_names(named)), prediction=PREDICTION,
-        spread=told.spread[None], run_id=run_id, version=__version__,
+        conclusions=conclusions(told, short_names(named)),
+        prediction=PREDICTION,
+        spread=told.spread[None],
+        run_id=run_id,
+        version=__version__,
         now=f"{now or datetime.now(UTC):%d %B %Y, %H:%M} UTC",
-    )  # fmt: skip
+    )
 
 
 def conclusions(told: Told, short: dict[str, str]) -> list[str]:
     """The page in a few sentences, each computed."""
-    counts, whole = told.counts, told.spread[None][PREDICTION]
-    said = [f"Of {counts.rows:,} records {counts.examples:,} are scored, {counts.copies:,} are "
-            f"copies of these and {counts.quarantined:,} cannot be used."]  # fmt: skip
-    medians = {name: each[PREDICTION].median for name, each in told.spread.items()
-               if name not in (None, OTHERS) and each[PREDICTION].median is not None}  # fmt: skip
+    counts = told.counts
+    whole = told.spread[None][PREDICTION]
+    said = [
+        f"Of {counts.rows:,} records {counts.examples:,} are scored, {counts.copies:,} are "
+        f"copies of these and {counts.quarantined:,} cannot be used."
+    ]
+    medians = {
+        name: each[PREDICTION].median
+        for name, each in told.spread.items()
+        if name not in (None, OTHERS) and each[PREDICTION].median is not None
+    }
     if len(medians) > 1:
         low, high = (pick(medians, key=lambda name: medians[name]) for pick in (min, max))  # type: ignore[arg-type,return-value]
-        said.append(f"By the median of their examples {short[str(low)]} is the best source "
-                    f"({figure(medians[low])}) and {short[str(high)]} the worst "
-                    f"({figure(medians[high])}).")  # fmt: skip
+        said.append(
+            f"By the median of their examples {short[str(low)]} is the best source "
+            f"({figure(medians[low])}) and {short[str(high)]} the worst "
+            f"({figure(medians[high])})."
+        )
     if whole.quantiles:
-        said.append(f"The best twentieth of the examples lies below {figure(whole.quantiles[0])}, "
-                    f"the worst above {figure(whole.quantiles[-1])}.")  # fmt: skip
+        said.append(
+            f"The best twentieth of the examples lies below {figure(whole.quantiles[0])}, "
+            f"the worst above {figure(whole.quantiles[-1])}."
+        )
     if told.terms and told.terms[0].sd:
         first = told.terms[0]
-        said.append(f"What moves predictions most is {first.name}: "
-                    f"{100 * first.share:.0f} % of the terms' summed spread.")  # fmt: skip
+        said.append(
+            f"What moves predictions most is {first.name}: "
+            f"{100 * first.share:.0f} % of the terms' summed spread."
+        )
     return said
 
 
@@ -133,11 +166,20 @@ def _card(told: Told, name: str) -> dict[str, Any]:
     """One number's distribution: all examples as a histogram, each source as a strip below it."""
     edges, binned, _ = told.bins.get(name, (np.zeros(2), np.zeros(1, dtype=np.int64), 0))
     scale = charts.Scale(float(edges[0]), float(edges[-1]))
-    groups = [(source, each[name], charts.strip(each[name], scale))
-              for source, each in told.spread.items() if source is not None]  # fmt: skip
+    groups = [
+        (source, each[name], charts.strip(each[name], scale))
+        for source, each in told.spread.items()
+        if source is not None
+    ]
     ordered = sorted(groups, key=lambda each: _last_if_none(each[1].median))
-    return {"name": name, "about": _ABOUT.get(name, ""), "path": charts.histogram_path(binned),
-            "scale": scale, "whole": told.spread[None][name], "groups": ordered}  # fmt: skip
+    return {
+        "name": name,
+        "about": _ABOUT.get(name, ""),
+        "path": charts.histogram_path(binned),
+        "scale": scale,
+        "whole": told.spread[None][name],
+        "groups": ordered,
+    }
 
 
 def _heat(correlations: pd.DataFrame) -> Sequence[tuple[str, list[tuple[str, float | None]]]]:
@@ -162,8 +204,11 @@ def _environment() -> "Environment":
     except ModuleNotFoundError:
         raise UserError("Jinja2 is not installed: pip install 'instructmining[report]'") from None
     made = Environment(
-        loader=FileSystemLoader(conf_folder() / "report"), autoescape=True,
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
+        loader=FileSystemLoader(conf_folder() / "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     made.filters |= {"count": "{:,}".format, "figure": figure, "snippet": _snippet}
     return made

@@ -9,11 +9,11 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from instructmining.errors import UserError
-from instructmining.registry import load_rule
-from instructmining.rule import LinearRule, built_in_rules
-from instructmining.scoring import indicator_names
-from instructmining.settings import Tracking
-from instructmining.tables import Store
+from instructmining.rules.registry import load_rule
+from instructmining.rules.rule import LinearRule, built_in_rules
+from instructmining.scoring.scores import indicator_names
+from instructmining.settings.sections import Tracking
+from instructmining.store.tables import Store
 
 SHOWN_SOURCES = 12  # the largest; the others are drawn together
 OTHERS = "all other sources"
@@ -74,11 +74,17 @@ def open_scores(store: Store, pool: str, source: str, tracking: Tracking) -> Sco
     known = [c.removeprefix("contribution_") for c in contributions if held[c]]
     records = _records(store, pool)
     return Scored(
-        store, pool, *key, rule, note, records, _with_source(scores, store, pool, records),
+        store,
+        pool,
+        *key,
+        rule,
+        note,
+        records,
+        _with_source(scores, store, pool, records),
         indicators=tuple(name for name in names if held[name]),
         unmeasured=tuple(name for name in names if not held[name]),
         terms=tuple(rule.coefficients if rule else known),
-    )  # fmt: skip
+    )
 
 
 def commits(store: Store, table: str) -> list[dict[str, Any]]:
@@ -92,8 +98,9 @@ def short_names(sources: Sequence[str]) -> dict[str, str]:
     """Sources without the folders that all of them share."""
     parts = [source.replace("\\", "/").split("/") for source in sources]
     shared = 0
-    while parts and all(len(each) > shared + 1 and each[shared] == parts[0][shared]
-                        for each in parts):  # fmt: skip
+    while parts and all(
+        len(each) > shared + 1 and each[shared] == parts[0][shared] for each in parts
+    ):
         shared += 1
     return {source: "/".join(each[shared:]) for source, each in zip(sources, parts, strict=True)}
 
@@ -105,16 +112,20 @@ def _choose(
     there = sorted({(row.rule_name, row.rule_version) for row in stored if row.pool == pool})
     if not there:
         pools = ", ".join(sorted({row.pool for row in stored})) or "none yet"
-        raise UserError(f"pool {pool!r} of {store.target} has no scores (scored pools: {pools}): "
-                        "run instructmining score, or name another --pool")  # fmt: skip
+        raise UserError(
+            f"pool {pool!r} of {store.target} has no scores (scored pools: {pools}): "
+            "run instructmining score, or name another --pool"
+        )
     if source == "auto":
         key = there[0] if len(there) == 1 else _latest(store, pool, there)
         return key, *_record_of(key, tracking)
     rule = load_rule(source, tracking)
     if (rule.name, rule.version) not in there:
         names = ", ".join(" ".join(each) for each in there)
-        raise UserError(f"pool {pool!r} has no scores under {rule.name} {rule.version}, only under "
-                        f"{names}: run instructmining score --rule {source}")  # fmt: skip
+        raise UserError(
+            f"pool {pool!r} has no scores under {rule.name} {rule.version}, only under "
+            f"{names}: run instructmining score --rule {source}"
+        )
     return (rule.name, rule.version), rule, ""
 
 
@@ -135,8 +146,10 @@ def _record_of(key: tuple[str, str], tracking: Tracking) -> tuple[LinearRule | N
     try:
         return load_rule(f"models:/{name}/{version}", tracking), ""
     except UserError as error:
-        return None, (f"The record of rule {name} {version} was not found ({error}); name its file "
-                      "with --rule to see coefficients and ranges.")  # fmt: skip
+        return None, (
+            f"The record of rule {name} {version} was not found ({error}); name its file "
+            "with --rule to see coefficients and ranges."
+        )
 
 
 def _records(store: Store, pool: str) -> tuple[tuple[str, int], ...]:

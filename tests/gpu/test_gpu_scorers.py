@@ -6,9 +6,9 @@ import tiny_models
 import torch
 from scipy.stats import spearmanr
 
-from instructmining.models import ModelSpec, load_model_list, resolve
-from udfs.device import resolve_dtype
-from udfs.scorers import load_scorer
+from instructmining.models.lists import ModelSpec, load_model_list, resolve
+from udfs.running.device import resolve_dtype
+from udfs.running.scorers import load_scorer
 
 pytestmark = [
     pytest.mark.gpu,
@@ -20,18 +20,26 @@ KINDS = {
     "llama": ("causal_lm", tiny_models.llama, {"indicators": LM}),
     "gpt2": ("causal_lm", tiny_models.gpt2, {"indicators": LM}),
     "gemma2": ("causal_lm", tiny_models.gemma2, {"indicators": LM}),
-    "neox reward": ("gpt_neox_reward", tiny_models.neox_reward,
-                    {"indicators": ("reward",), "template": "oasst"}),
+    "neox reward": (
+        "gpt_neox_reward",
+        tiny_models.neox_reward,
+        {"indicators": ("reward",), "template": "oasst"},
+    ),
     "qwen3 reward": ("sequence_classifier", tiny_models.qwen3_reward, {"indicators": ("reward",)}),
-    "bert": ("sequence_classifier", tiny_models.bert_classifier,
-             {"indicators": ("good",), "label": "good", "template": "pair"}),
+    "bert": (
+        "sequence_classifier",
+        tiny_models.bert_classifier,
+        {"indicators": ("good",), "label": "good", "template": "pair"},
+    ),
     "t5": ("unieval", tiny_models.t5, {"indicators": ("naturalness", "coherence")}),
-}  # fmt: skip
+}
 COUNTS = [
-    [{"role": "user", "content": f"Count to {n}."},
-     {"role": "assistant", "content": " ".join(map(str, range(n)))}]
+    [
+        {"role": "user", "content": f"Count to {n}."},
+        {"role": "assistant", "content": " ".join(map(str, range(n)))},
+    ]
     for n in range(2, 60, 3)
-]  # fmt: skip
+]
 CHINESE = [
     {"role": "user", "content": "天空是什么颜色?"},
     {"role": "assistant", "content": "蓝色。"},

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from instructmining.models import ModelSpec, resolve
-from udfs.scorers import load_scorer
+from instructmining.models.lists import ModelSpec, resolve
+from udfs.running.scorers import load_scorer
 
 DATA = Path(os.environ.get("INSTRUCTMINING_DATA", Path(__file__).parents[3] / "shared" / "data"))
 

@@ -4,20 +4,26 @@ import pytest
 import tiny_models
 import torch
 
-from instructmining.models import ModelSpec
-from instructmining.settings import Finetune
-from udfs.answers import answer
-from udfs.finetuning import Finetuner
+from instructmining.models.lists import ModelSpec
+from instructmining.settings.sections import Finetune
+from udfs.finetuning.answers import answer
+from udfs.finetuning.finetuner import Finetuner
 
 MOST = 12
 CONVERSATIONS = [
-    [{"role": "user", "content": "Give three tips for staying healthy."},
-     {"role": "assistant", "content": "Not shown to the model"}],
+    [
+        {"role": "user", "content": "Give three tips for staying healthy."},
+        {"role": "assistant", "content": "Not shown to the model"},
+    ],
     [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "Not shown either"}],
-    [{"role": "user", "content": "什么是首都？"}, {"role": "assistant", "content": "巴黎"},
-     {"role": "user", "content": "Explain why the sky is blue " * 3},
-     {"role": "assistant", "content": "?"}, {"role": "user", "content": "not answered"}],
-]  # fmt: skip
+    [
+        {"role": "user", "content": "什么是首都？"},
+        {"role": "assistant", "content": "巴黎"},
+        {"role": "user", "content": "Explain why the sky is blue " * 3},
+        {"role": "assistant", "content": "?"},
+        {"role": "user", "content": "not answered"},
+    ],
+]
 
 
 def finetuner(folder: str, template: str, budget: int = 4096) -> Finetuner:
@@ -53,8 +59,9 @@ def plain_loop(model: Finetuner, ids: list[int], ends: set[int]) -> tuple[str, b
     return model.tokenizer.decode(said, skip_special_tokens=True).strip(), False
 
 
-@pytest.mark.parametrize(("name", "build"), [("plain", tiny_models.llama),
-                                             ("chat", tiny_models.qwen3)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "build"), [("plain", tiny_models.llama), ("chat", tiny_models.qwen3)]
+)
 def test_batched_answers_are_those_of_the_plain_loop(name, build, tmp_path) -> None:
     model = finetuner(str(build(tmp_path / name)), name)
     ends = {model.tokenizer.eos_token_id, model.tokenizer.convert_tokens_to_ids("<|im_end|>")}
@@ -66,15 +73,20 @@ def test_batched_answers_are_those_of_the_plain_loop(name, build, tmp_path) -> N
 
 def test_answers_do_not_depend_on_the_batches_and_change_with_the_weights(tmp_path) -> None:
     folder = str(tiny_models.llama(tmp_path / "llama"))
-    alone, together = finetuner(folder, "plain", budget=1), finetuner(folder, "plain")
+    alone = finetuner(folder, "plain", budget=1)
+    together = finetuner(folder, "plain")
     before = answer(together, CONVERSATIONS, MOST)
     assert answer(alone, CONVERSATIONS, MOST) == before
-    learnt = [[{"role": "user", "content": "Why?"},
-               {"role": "assistant", "content": "Paris"}]] * 16  # fmt: skip
+    learnt = [[{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "Paris"}]] * 16
     rate = Finetune(max_length=200, epochs=6, batch_rows=8, rate=1e-2)
-    taught = Finetuner(ModelSpec(kind="causal_lm", source=folder, template="plain",
-                                 indicators=("perplexity",)),
-                       folder, "cpu", "float32", 4096, rate)  # fmt: skip
+    taught = Finetuner(
+        ModelSpec(kind="causal_lm", source=folder, template="plain", indicators=("perplexity",)),
+        folder,
+        "cpu",
+        "float32",
+        4096,
+        rate,
+    )
     taught.run(learnt, {}, seed=0)
     assert answer(taught, CONVERSATIONS[1:2], MOST)[0] == ("Paris", True)
 
@@ -88,8 +100,10 @@ def test_a_draw_is_repeated_by_its_seed(tmp_path) -> None:
 
 def test_the_start_of_a_prompt_that_is_too_long_is_cut(tmp_path) -> None:
     model = finetuner(str(tiny_models.llama(tmp_path / "llama")), "plain")
-    long = [{"role": "user", "content": "x y z " * 400 + "Why?"},
-            {"role": "assistant", "content": "-"}]  # fmt: skip
+    long = [
+        {"role": "user", "content": "x y z " * 400 + "Why?"},
+        {"role": "assistant", "content": "-"},
+    ]
     assert len(answer(model, [long, *CONVERSATIONS], MOST)) == 4
 
 

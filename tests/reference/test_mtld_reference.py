@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from instructmining.models import ModelSpec, resolve
-from udfs.scorers import load_scorer
+from instructmining.models.lists import ModelSpec, resolve
+from udfs.running.scorers import load_scorer
 
 
 def measure(conversations):
@@ -34,7 +34,8 @@ def factors(words):
     for end in range(1, len(words) + 1):
         ratio = len(set(words[start:end])) / (end - start)
         if ratio <= 0.72:
-            count, start = count + 1, end
+            count = count + 1
+            start = end
     return count + (0 if start == len(words) else (1 - ratio) / (1 - 0.72))
 
 

@@ -9,7 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from instructmining.errors import UserError
-from udfs.perplexity import INDICATORS
+from udfs.indicators.perplexity import INDICATORS
 
 ALPACA = (
     "Below is an instruction that describes a task. Write a response that appropriately "
@@ -108,7 +108,9 @@ def test_all_assistant_turns_count_in_one_forward(tmp_path, hand_made, scorer_of
     folder = tiny_models.llama(tmp_path)
     naive = Naive(folder, "tags")
     messages = hand_made[3]
-    ids, labels, alone = [1], [-100], []
+    ids = [1]
+    labels = [-100]
+    alone = []
     for message in messages:
         content = naive.ids(message["content"], special=False)
         ids += naive.ids(f"<|{message['role']}|>") + content
@@ -131,12 +133,15 @@ def test_all_assistant_turns_count_in_one_forward(tmp_path, hand_made, scorer_of
 def test_an_over_long_text_is_cut_counted_and_scored_on_what_is_left(tmp_path, scorer_of):
     folder = tiny_models.llama(tmp_path)
     naive = Naive(folder, "tags")
-    prompt, response = "tell me a story " * 40, "once upon a time " * 60
-    before, counted = naive.prompt_ids(prompt), naive.response_ids(response)
+    prompt = "tell me a story " * 40
+    response = "once upon a time " * 60
+    before = naive.prompt_ids(prompt)
+    counted = naive.response_ids(response)
     scorer = scorer_of(folder, "causal_lm", template="tags", max_length=64, indicators=INDICATORS)
     conversation = [{"role": "user", "content": prompt}, {"role": "assistant", "content": response}]
     found = scorer.measure([conversation])
-    kept_prompt, kept_response = before[:2] + before[-14:], counted[:48]
+    kept_prompt = before[:2] + before[-14:]
+    kept_response = counted[:48]
     assert found.values["nll"][0] == pytest.approx(naive.loss(kept_prompt, kept_response), rel=1e-4)
     assert found.values["nll_alone"][0] == pytest.approx(naive.loss([1], kept_response), rel=1e-4)
     assert found.tokens[0] == len(before) + len(counted)
@@ -149,7 +154,8 @@ def test_scores_depend_on_neither_batch_size_nor_order(tmp_path, hand_made, scor
     options = {"template": "tags", "indicators": INDICATORS}
     alone = scorer_of(folder, "causal_lm", token_budget=1, **options).measure(hand_made)
     scorer = scorer_of(folder, "causal_lm", token_budget=4096, **options)
-    together, reversed_ = scorer.measure(hand_made), scorer.measure(hand_made[::-1])
+    together = scorer.measure(hand_made)
+    reversed_ = scorer.measure(hand_made[::-1])
     for name in INDICATORS:
         assert together.values[name] == pytest.approx(alone.values[name], rel=1e-5)
         assert reversed_.values[name][::-1] == pytest.approx(alone.values[name], rel=1e-5)
@@ -170,9 +176,13 @@ def test_rows_that_cannot_be_measured_say_why_and_leave_the_others_alone(
     found = scorer.measure([bad[0], hand_made[0], *bad[1:], hand_made[1]])
     expected = scorer.measure(hand_made[:2])
     assert found.reasons == [
-        "no messages", None, "no assistant turn", "every assistant turn is blank",
-        "failed: ValueError: the tokenizer has no tag for the role 'tool'", None,
-    ]  # fmt: skip
+        "no messages",
+        None,
+        "no assistant turn",
+        "every assistant turn is blank",
+        "failed: ValueError: the tokenizer has no tag for the role 'tool'",
+        None,
+    ]
     for name in INDICATORS:
         assert found.values[name][[1, 5]] == pytest.approx(expected.values[name], rel=1e-5)
         assert np.isnan(found.values[name][[0, 2, 3, 4]]).all()
@@ -194,8 +204,9 @@ def test_a_forward_that_fails_is_that_rows_own_reason(tmp_path, hand_made, score
 
 
 def test_without_indicators_that_need_it_the_second_forward_is_left_out(tmp_path, scorer_of):
-    scorer = scorer_of(tiny_models.llama(tmp_path), "causal_lm", template="tags",
-                       indicators=("perplexity", "nll"))  # fmt: skip
+    scorer = scorer_of(
+        tiny_models.llama(tmp_path), "causal_lm", template="tags", indicators=("perplexity", "nll")
+    )
     lengths = []
     forward = scorer.log_loss.means
     scorer.log_loss.means = lambda texts: lengths.extend(texts) or forward(texts)
@@ -205,8 +216,8 @@ def test_without_indicators_that_need_it_the_second_forward_is_left_out(tmp_path
 
 
 def test_bfloat16_stays_within_a_few_percent(tmp_path, hand_made):
-    from instructmining.models import ModelSpec, resolve
-    from udfs.scorers import load_scorer
+    from instructmining.models.lists import ModelSpec, resolve
+    from udfs.running.scorers import load_scorer
 
     folder = tiny_models.llama(tmp_path)
     model = resolve(
@@ -220,6 +231,8 @@ def test_bfloat16_stays_within_a_few_percent(tmp_path, hand_made):
 
 def test_a_model_whose_logits_are_made_otherwise_is_refused(tmp_path, scorer_of, monkeypatch):
     folder = tiny_models.gemma2(tmp_path)
-    monkeypatch.setattr("udfs.perplexity.TokenLogLoss._logits", lambda self, h: self.head(h))
+    monkeypatch.setattr(
+        "udfs.indicators.perplexity.TokenLogLoss._logits", lambda self, h: self.head(h)
+    )
     with pytest.raises(UserError, match="makes its logits in a way"):
         scorer_of(folder, "causal_lm", template="plain", indicators=("nll",))

@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerFast
 
 from instructmining.errors import UserError
-from instructmining.models import ModelSpec, resolve
-from udfs.scorers import load_scorer
+from instructmining.models.lists import ModelSpec, resolve
+from udfs.running.scorers import load_scorer
 
 
 def gpt_neox_reward(folder, ids, pooling="last"):
@@ -32,7 +32,8 @@ def gpt_neox_reward(folder, ids, pooling="last"):
     def rotate(x):
         """Turn the first two channels of every head by one radian per position (base 10000)."""
         angle = torch.arange(len(ids), dtype=torch.float32)[:, None]
-        a, b = x[..., 0], x[..., 1]
+        a = x[..., 0]
+        b = x[..., 1]
         turned = (a * angle.cos() - b * angle.sin(), b * angle.cos() + a * angle.sin())
         return torch.cat([torch.stack(turned, -1), x[..., rotated:]], -1)
 
@@ -124,8 +125,9 @@ def test_a_decoder_without_padding_token_is_read_at_the_last_token(tmp_path, han
 
 def test_a_label_gives_its_probability_and_pairs_carry_token_types(tmp_path, hand_made, scorer_of):
     folder = tiny_models.bert_classifier(tmp_path)
-    good = scorer_of(folder, "sequence_classifier", template="pair", label="good",
-                     indicators=("good",)).measure(hand_made)  # fmt: skip
+    good = scorer_of(
+        folder, "sequence_classifier", template="pair", label="good", indicators=("good",)
+    ).measure(hand_made)
     model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
     expected = []
@@ -140,8 +142,9 @@ def test_a_label_gives_its_probability_and_pairs_carry_token_types(tmp_path, han
 
 def test_a_classifier_can_read_the_response_alone(tmp_path, hand_made, scorer_of):
     folder = tiny_models.bert_classifier(tmp_path)
-    scorer = scorer_of(folder, "sequence_classifier", template="response", label="bad",
-                       indicators=("bad",))  # fmt: skip
+    scorer = scorer_of(
+        folder, "sequence_classifier", template="response", label="bad", indicators=("bad",)
+    )
     swapped = [[{"role": "user", "content": "other"}, c[-1]] for c in hand_made]
     assert scorer.measure(hand_made).values["bad"] == pytest.approx(
         scorer.measure(swapped).values["bad"], rel=1e-5
@@ -167,7 +170,8 @@ def test_a_cut_keeps_the_end_of_the_prompt_and_the_start_of_the_reply(tmp_path, 
     scorer = scorer_of(
         folder, "gpt_neox_reward", template="oasst", max_length=40, indicators=("reward",)
     )
-    prompt, reply = "tell me a story " * 40, "once upon a time " * 40
+    prompt = "tell me a story " * 40
+    reply = "once upon a time " * 40
     conversation = [{"role": "user", "content": prompt}, {"role": "assistant", "content": reply}]
     found = scorer.measure([conversation])
     ids = oasst_ids(scorer.tokenizer, conversation)
@@ -199,8 +203,12 @@ def test_rewards_depend_on_neither_batch_size_nor_order(
 
 
 def test_only_the_last_reply_and_its_history_are_read(tmp_path, hand_made, scorer_of):
-    scorer = scorer_of(tiny_models.neox_reward(tmp_path), "gpt_neox_reward", template="oasst",
-                       indicators=("reward",))  # fmt: skip
+    scorer = scorer_of(
+        tiny_models.neox_reward(tmp_path),
+        "gpt_neox_reward",
+        template="oasst",
+        indicators=("reward",),
+    )
     conversation = hand_made[3]
     unanswered = [*conversation, {"role": "user", "content": "And more?"}]
     found = scorer.measure([conversation, unanswered, conversation[:3]]).values["reward"]
@@ -209,16 +217,24 @@ def test_only_the_last_reply_and_its_history_are_read(tmp_path, hand_made, score
 
 
 def test_a_blank_last_reply_has_no_reward_whatever_was_said_before(tmp_path, hand_made, scorer_of):
-    scorer = scorer_of(tiny_models.neox_reward(tmp_path), "gpt_neox_reward", template="oasst",
-                       indicators=("reward",))  # fmt: skip
+    scorer = scorer_of(
+        tiny_models.neox_reward(tmp_path),
+        "gpt_neox_reward",
+        template="oasst",
+        indicators=("reward",),
+    )
     found = scorer.measure([[*hand_made[0], {"role": "assistant", "content": " "}], hand_made[0]])
     assert found.reasons == ["the last assistant turn is blank", None]
     assert np.isnan(found.values["reward"]).tolist() == [True, False]
 
 
 def test_a_model_that_gives_no_finite_number_gives_none(tmp_path, hand_made, scorer_of):
-    scorer = scorer_of(tiny_models.deberta_reward(tmp_path), "sequence_classifier",
-                       template="pair", indicators=("reward",))  # fmt: skip
+    scorer = scorer_of(
+        tiny_models.deberta_reward(tmp_path),
+        "sequence_classifier",
+        template="pair",
+        indicators=("reward",),
+    )
     with torch.no_grad():
         scorer.model.classifier.bias.fill_(torch.inf)
     found = scorer.measure(hand_made[:2])
@@ -255,15 +271,18 @@ def test_the_model_folder_is_written_as_open_assistant_wrote_it(tmp_path):
 
 @pytest.mark.parametrize(
     ("build", "kind", "template"),
-    [(tiny_models.qwen3_reward, "sequence_classifier", "chat"),
-     (tiny_models.neox_reward, "gpt_neox_reward", "oasst"),
-     (tiny_models.deberta_reward, "sequence_classifier", "pair")],
-)  # fmt: skip
+    [
+        (tiny_models.qwen3_reward, "sequence_classifier", "chat"),
+        (tiny_models.neox_reward, "gpt_neox_reward", "oasst"),
+        (tiny_models.deberta_reward, "sequence_classifier", "pair"),
+    ],
+)
 def test_in_bfloat16_the_last_layer_rounds_no_two_rewards_to_one(
     build, kind, template, tmp_path, hand_made
 ):
-    spec = ModelSpec(kind=kind, source=str(build(tmp_path)), template=template,
-                     indicators=("reward",))  # fmt: skip
+    spec = ModelSpec(
+        kind=kind, source=str(build(tmp_path)), template=template, indicators=("reward",)
+    )
     found = load_scorer(resolve(spec), "cpu", "bfloat16").measure(hand_made).values["reward"]
     found = found[np.isfinite(found)]
     rounded = torch.tensor(found).bfloat16().double().numpy()

@@ -18,9 +18,11 @@ def questions(conversation):
     return [
         "question: Is this a natural response in the dialogue? </s> response: " + response,
         "question: Is this a coherent response given the dialogue history? </s> response: "
-        + response + " </s> dialogue history: " + history,
+        + response
+        + " </s> dialogue history: "
+        + history,
         "question: Is this an understandable response in the dialogue? </s> response: " + response,
-    ]  # fmt: skip
+    ]
 
 
 def full_softmax(folder, conversations, max_length=1024):
@@ -63,8 +65,12 @@ def test_real_rows_equal_the_full_softmax(tmp_path, real_rows, scorer_of):
 
 def test_a_long_text_loses_its_end_as_in_the_original(tmp_path, hand_made, scorer_of):
     folder = tiny_models.t5(tmp_path)
-    rows = [[{"role": "user", "content": "the sky is blue " * 30},
-             {"role": "assistant", "content": "Paris is the capital " * 30}]]  # fmt: skip
+    rows = [
+        [
+            {"role": "user", "content": "the sky is blue " * 30},
+            {"role": "assistant", "content": "Paris is the capital " * 30},
+        ]
+    ]
     scorer = scorer_of(folder, "unieval", max_length=64, indicators=DIMENSIONS)
     found = scorer.measure(rows)
     assert as_array(found) == pytest.approx(full_softmax(folder, rows, 64), rel=1e-4)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from bench.comparison import KEYS
+from bench.harness.comparison import KEYS
 from bench.kill_resume import Program, commits, kill, kill_family
 
 Find = Callable[[], list[psutil.Process]]
@@ -35,8 +35,9 @@ def jvms(root: int) -> list[psutil.Process]:
 
 def python_workers(root: int) -> list[psutil.Process]:
     """Spark's Python workers: what its Python daemon has forked."""
-    return [process for process, line, parent in _below(root)
-            if _DAEMON in line and _DAEMON in parent]  # fmt: skip
+    return [
+        process for process, line, parent in _below(root) if _DAEMON in line and _DAEMON in parent
+    ]
 
 
 def executors(root: int) -> list[psutil.Process]:
@@ -55,10 +56,15 @@ def kill_all_of(program: Program, store: Path, chance: random.Random, victim: st
 
 
 def kill_while_it_runs(
-    program: Program, store: Path, chance: random.Random, victim: str,
-    find: Callable[[int], list[psutil.Process]], kills: int, look: Callable[[], None],
+    program: Program,
+    store: Path,
+    chance: random.Random,
+    victim: str,
+    find: Callable[[int], list[psutil.Process]],
+    kills: int,
+    look: Callable[[], None],
     below: int | None = None,
-) -> list[Kill]:  # fmt: skip
+) -> list[Kill]:
     """Start the program and kill one process after another; after each `look` at the store.
 
     Args:
@@ -72,7 +78,8 @@ def kill_while_it_runs(
         below: the process that victims are below; None: the program.
     """
     process = program.start(store)
-    root, moments = below or process.pid, []
+    root = below or process.pid
+    moments = []
     while len(moments) < kills:
         # Of several a commit apart at least: Spark gives a task up when it has failed four times.
         passed = (0, 10) if kills == 1 else (1, 2)
@@ -89,7 +96,8 @@ def kill_while_it_runs(
 
 def ended_well(process: subprocess.Popen[bytes], program: Program) -> str:
     """Wait for the end: with 0, or with one clear sentence and no stack trace."""
-    code, said = process.wait(timeout=_LONGEST), program.said()
+    code = process.wait(timeout=_LONGEST)
+    said = program.said()
     if code == 0:
         return "went on to its end"
     assert code == 1, f"{code}\n{said}"
@@ -107,11 +115,15 @@ def one_sentence(said: str, remedy: str = _AGAIN) -> str:
 
 
 def _wait(
-    process: subprocess.Popen[bytes], store: Path, chance: random.Random, passed: tuple[int, int],
+    process: subprocess.Popen[bytes],
+    store: Path,
+    chance: random.Random,
+    passed: tuple[int, int],
     find: Find | None = None,
-) -> str | None:  # fmt: skip
+) -> str | None:
     """Let so many commits pass, a moment more, and a victim appear; None: it ended before."""
-    tables, before = tuple(KEYS), commits(store, tuple(KEYS))
+    tables = tuple(KEYS)
+    before = commits(store, tuple(KEYS))
     wanted = chance.randint(*passed)
     # Without a commit to wait for: anywhere in the start of the program, too.
     delay = chance.uniform(0.0, 2.0 if wanted else 12.0)
@@ -139,8 +151,9 @@ def _below(root: int) -> list[tuple[psutil.Process, str, str]]:
     for each in children:
         try:
             parent = each.parent()
-            found.append((each, " ".join(each.cmdline()),
-                          " ".join(parent.cmdline()) if parent else ""))  # fmt: skip
+            found.append(
+                (each, " ".join(each.cmdline()), " ".join(parent.cmdline()) if parent else "")
+            )
         except psutil.Error:  # it has ended meanwhile
             continue
     return found

@@ -10,13 +10,21 @@ from pathlib import Path
 import pandas as pd
 from deltalake import DeltaTable
 
-from bench.comparison import KEYS, compare
-from bench.stored import table
+from bench.harness.comparison import KEYS, compare
+from bench.harness.stored import table
 
 Snapshot = dict[str, pd.DataFrame]  # by table
 
-_ORDER = ("scores", "pool_knn", "embeddings", "stage_values", "fingerprints", "quarantine",
-          "occurrences", "examples")  # fmt: skip
+_ORDER = (
+    "scores",
+    "pool_knn",
+    "embeddings",
+    "stage_values",
+    "fingerprints",
+    "quarantine",
+    "occurrences",
+    "examples",
+)
 _POOL = ("examples", "occurrences", "pool_knn", "scores")  # a row for each example
 _NEVER_CHANGED = ("examples", "occurrences", "quarantine", "stage_values", "embeddings")
 _ONE_VERSION = {"pool_knn": "pool_version", "scores": "inputs_version"}

@@ -10,8 +10,8 @@ import yaml
 from deltalake import DeltaTable
 from safetensors.numpy import load_file, save_file
 
-from bench.rows import ROOT, write_real_rows
-from bench.stored import measured, table
+from bench.harness.rows import ROOT, write_real_rows
+from bench.harness.stored import measured, table
 
 pytestmark = pytest.mark.soak
 
@@ -27,8 +27,12 @@ def measure(conversations):
 RULE = ("--rule", "paper-v1")
 NAN = "failed: the model gave no finite number"
 UNDEFINED = "the function gave no number"  # its own word that there is none: not a failure
-SPOILT = {"RAISE": "failed: ValueError: no number for this text", "INF": NAN, "NAN": UNDEFINED,
-          "NONE": UNDEFINED}  # fmt: skip
+SPOILT = {
+    "RAISE": "failed: ValueError: no number for this text",
+    "INF": NAN,
+    "NAN": UNDEFINED,
+    "NONE": UNDEFINED,
+}
 FAILED = sum(reason.startswith("failed: ") for reason in SPOILT.values())
 
 
@@ -43,25 +47,45 @@ def place(tmp_path_factory):
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
     weights = tiny_models.bert_classifier(folder / "bert") / "model.safetensors"
     tensors = load_file(weights)
-    save_file({**tensors, "classifier.bias": np.array([np.nan, 0], np.float32)}, weights,
-              metadata={"format": "pt"})  # fmt: skip
+    save_file(
+        {**tensors, "classifier.bias": np.array([np.nan, 0], np.float32)},
+        weights,
+        metadata={"format": "pt"},
+    )
     (folder / "fragile.py").write_text(FRAGILE)
     listed = {
         "name": "spoilt",
-        "reward": {"kind": "sequence_classifier", "source": str(folder / "bert"), "label": "good",
-                   "template": "pair", "indicators": ["reward"]},
+        "reward": {
+            "kind": "sequence_classifier",
+            "source": str(folder / "bert"),
+            "label": "good",
+            "template": "pair",
+            "indicators": ["reward"],
+        },
         "mtld": {"kind": "mtld", "indicators": ["mtld"]},
-        "classifiers": {"characters": {"kind": "python", "function": "fragile:measure",
-                                       "indicators": ["characters"]}},
-    }  # fmt: skip
+        "classifiers": {
+            "characters": {
+                "kind": "python",
+                "function": "fragile:measure",
+                "indicators": ["characters"],
+            }
+        },
+    }
     (folder / "models.yml").write_text(yaml.safe_dump(listed))
     return folder
 
 
 def test_nan_and_failing_rows(place, program, record_property):
-    score = program(place / "rows.jsonl", place / "score.log", 100, place / "models.yml", RULE,
-                    PYTHONPATH=f"{ROOT}:{place}")  # fmt: skip
-    store, rows = place / "store", ROWS + len(SPOILT)
+    score = program(
+        place / "rows.jsonl",
+        place / "score.log",
+        100,
+        place / "models.yml",
+        RULE,
+        PYTHONPATH=f"{ROOT}:{place}",
+    )
+    store = place / "store"
+    rows = ROWS + len(SPOILT)
     assert score.start(store).wait() == 1
     said = score.said()
     assert f"instructmining: stage reward: {rows} of {rows} rows failed, more than" in said
@@ -81,17 +105,26 @@ def test_nan_and_failing_rows(place, program, record_property):
     assert characters.loc[spoilt, "characters"].isna().all()
     words = characters.loc[spoilt, "response"].str.partition(" ")[0]
     assert dict(zip(words, characters.loc[spoilt, "reason"], strict=True)) == SPOILT
-    assert (characters.loc[~spoilt, "characters"] == characters.loc[~spoilt, "response"].map(len)
-            ).all()  # fmt: skip
+    assert (
+        characters.loc[~spoilt, "characters"] == characters.loc[~spoilt, "response"].map(len)
+    ).all()
 
     assert_nulls_with_their_reasons(store, rows)
-    again = program(place / "rows.jsonl", place / "score.log", 100, place / "models.yml",
-                    (*RULE, "--retry-failed", "--max-failed-fraction", "1"),
-                    PYTHONPATH=f"{ROOT}:{place}")  # fmt: skip
+    again = program(
+        place / "rows.jsonl",
+        place / "score.log",
+        100,
+        place / "models.yml",
+        (*RULE, "--retry-failed", "--max-failed-fraction", "1"),
+        PYTHONPATH=f"{ROOT}:{place}",
+    )
     assert again.finish(store) == rows + FAILED
     assert_nulls_with_their_reasons(store, rows)
-    record_property("seen", f"{rows} NaN rewards and {len(SPOILT)} rows of a function: null with "
-                    "their reasons, exit code 1, with --max-failed-fraction 1 it is 0")  # fmt: skip
+    record_property(
+        "seen",
+        f"{rows} NaN rewards and {len(SPOILT)} rows of a function: null with "
+        "their reasons, exit code 1, with --max-failed-fraction 1 it is 0",
+    )
 
 
 def assert_nulls_with_their_reasons(store, rows):
@@ -101,5 +134,6 @@ def assert_nulls_with_their_reasons(store, rows):
         assert not pc.any(pc.is_nan(scores[name])).as_py(), name
     assert scores["reward"].null_count == scores["predicted_log_loss"].null_count == rows
     assert scores["characters"].null_count == len(SPOILT)
-    assert all(NAN.removeprefix("failed: ") in reason
-               for reason in scores["missing_reason"].to_pylist())  # fmt: skip
+    assert all(
+        NAN.removeprefix("failed: ") in reason for reason in scores["missing_reason"].to_pylist()
+    )

@@ -6,8 +6,8 @@ import yaml
 from killing import one_sentence
 from snapshots import check, taken
 
-from bench.comparison import compare_stores
-from bench.rows import write_real_rows
+from bench.harness.comparison import compare_stores
+from bench.harness.rows import write_real_rows
 
 pytestmark = pytest.mark.soak
 
@@ -27,9 +27,11 @@ def data(tmp_path):
 
 def test_a_lost_index_file(data, tmp_path, program, record_property):
     folder, deliver = data
-    shared, log = tmp_path / "files", tmp_path / "score.log"
+    shared = tmp_path / "files"
+    log = tmp_path / "score.log"
     options = ("--files", str(shared), "--set", "knn.broadcast_up_to_mb=0")
-    score, store = program(folder, log, 100, options=options), tmp_path / "store"
+    score = program(folder, log, 100, options=options)
+    store = tmp_path / "store"
     score.finish(store)
     [index] = (shared / "index").iterdir()
     index.unlink()
@@ -41,21 +43,31 @@ def test_a_lost_index_file(data, tmp_path, program, record_property):
     assert [each for each in differences if not each.ok] == []
     [distances] = [each for each in differences if each.table == "pool_knn"]
     assert distances.rows == ROWS
-    record_property("seen", f"written anew; {distances.rows} rows of distances, largest "
-                    f"difference {distances.largest:.0e}")  # fmt: skip
+    record_property(
+        "seen",
+        f"written anew; {distances.rows} rows of distances, largest "
+        f"difference {distances.largest:.0e}",
+    )
 
 
 def test_a_damaged_file_of_weights(data, tmp_path, program, record_property):
     folder, deliver = data
     weights = tiny_models.llama(tmp_path / "llama") / "model.safetensors"
-    listed = {"name": "one", "perplexity": {
-        "kind": "causal_lm", "source": str(weights.parent), "template": "tags",
-        "indicators": ["output_length", "perplexity"]}}  # fmt: skip
+    listed = {
+        "name": "one",
+        "perplexity": {
+            "kind": "causal_lm",
+            "source": str(weights.parent),
+            "template": "tags",
+            "indicators": ["output_length", "perplexity"],
+        },
+    }
     (tmp_path / "models.yml").write_text(yaml.safe_dump(listed))
     score = program(folder, tmp_path / "score.log", 100, tmp_path / "models.yml")
     store = tmp_path / "store"
     score.finish(store)
-    before, whole = taken(store), weights.read_bytes()
+    before = taken(store)
+    whole = weights.read_bytes()
     deliver()
     weights.write_bytes(whole[: len(whole) // 2])
     assert score.start(store).wait() == 2

@@ -7,8 +7,8 @@ import pytest
 from killing import one_sentence
 from snapshots import Snapshot, check, taken
 
-from bench.comparison import compare_stores
-from bench.rows import write_real_rows
+from bench.harness.comparison import compare_stores
+from bench.harness.rows import write_real_rows
 
 pytestmark = pytest.mark.soak
 
@@ -26,8 +26,11 @@ def disk(tmp_path):
     folder.mkdir()
 
     def resize(size: int, *options: str) -> None:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", ",".join([f"size={size}k", *options]),
-                        "tmpfs", folder], check=True, capture_output=True)  # fmt: skip
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", ",".join([f"size={size}k", *options]), "tmpfs", folder],
+            check=True,
+            capture_output=True,
+        )
 
     try:
         resize(FULL_AT[0])
@@ -44,7 +47,8 @@ def test_a_full_disk_under_the_store(disk, tmp_path, program, record_property):
     write_real_rows(tmp_path / "rows.jsonl", ROWS, longest=600)
     score = program(tmp_path / "rows.jsonl", tmp_path / "score.log", 2, "words")
     store = folder / "store"
-    before, rows = Snapshot(), []
+    before = Snapshot()
+    rows = []
     for size in FULL_AT:
         resize(size)
         assert score.start(store).wait() != 0
@@ -61,16 +65,25 @@ def test_a_full_disk_under_the_store(disk, tmp_path, program, record_property):
     score.finish(tmp_path / "undisturbed")
     assert [each for each in compare_stores(tmp_path / "undisturbed", store) if not each.ok] == []
     said = told.partition(" (")[0].replace(str(folder), "…")
-    record_property("seen", f"ended {len(rows)} times: {said}; with room it measured the other "
-                    f"{ROWS - rows[1]} of {ROWS} rows: equal cell by cell")  # fmt: skip
+    record_property(
+        "seen",
+        f"ended {len(rows)} times: {said}; with room it measured the other "
+        f"{ROWS - rows[1]} of {ROWS} rows: equal cell by cell",
+    )
 
 
 def test_a_full_disk_under_sparks_temporary_files(disk, tmp_path, program, record_property):
     folder, _ = disk
     write_real_rows(tmp_path / "rows.jsonl", ROWS, longest=600)
     (tmp_path / "log").mkdir()
-    score = program(tmp_path / "rows.jsonl", tmp_path / "log" / "score.log", 2, "words",
-                    TMPDIR=str(folder), SPARK_LOCAL_DIRS=str(folder))  # fmt: skip
+    score = program(
+        tmp_path / "rows.jsonl",
+        tmp_path / "log" / "score.log",
+        2,
+        "words",
+        TMPDIR=str(folder),
+        SPARK_LOCAL_DIRS=str(folder),
+    )
     assert score.start(tmp_path / "store").wait() != 0
     told = one_sentence(score.said())
     assert told.startswith(f"no space is left on a disk: the folder of temporary files {folder}")

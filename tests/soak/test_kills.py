@@ -14,10 +14,10 @@ from killing import Kill, executors, jvms, kill_all_of, kill_while_it_runs, pyth
 from snapshots import Snapshot, check, taken
 from standalone import master, worker
 
-from bench.comparison import compare_stores
+from bench.harness.comparison import compare_stores
+from bench.harness.rows import ROOT, write_real_rows
+from bench.harness.stored import markdown
 from bench.kill_resume import Program
-from bench.rows import ROOT, write_real_rows
-from bench.stored import markdown
 
 pytestmark = pytest.mark.soak
 
@@ -26,8 +26,13 @@ ROWS, BROKEN = 5, 1  # records of a file, and lines that are none
 PARTS = 48  # files at most
 CHUNK_ROWS = 8
 TOLERANCE = 1e-4  # the same texts in other batches: float32
-WANTED = {"the program": 9, "its JVM": 4, "a Python worker": 4, "an executor": 7,
-          "a Python worker of an executor": 8}  # fmt: skip
+WANTED = {
+    "the program": 9,
+    "its JVM": 4,
+    "a Python worker": 4,
+    "an executor": 7,
+    "a Python worker of an executor": 8,
+}
 CLUSTER = """
 spark.executor.cores 2
 spark.executor.memory 1g
@@ -104,8 +109,10 @@ def cluster(tmp_path_factory):
         master(folder) as url,
         worker(url, folder, "--cores", "2", PYTHONPATH=str(ROOT), OMP_NUM_THREADS="1") as daemon,
     ):
-        yield daemon.pid, {"SPARK_MASTER": url, "SPARK_CONF_DIR": str(folder),
-                           "SPARK_LOCAL_IP": "127.0.0.1"}  # fmt: skip
+        yield (
+            daemon.pid,
+            {"SPARK_MASTER": url, "SPARK_CONF_DIR": str(folder), "SPARK_LOCAL_IP": "127.0.0.1"},
+        )
 
 
 def test_the_program_with_all_it_started(soak, record_property):
@@ -115,13 +122,15 @@ def test_the_program_with_all_it_started(soak, record_property):
     record_property("seen", f"{WANTED['the program']} kills: nothing lost, doubled or half done")
 
 
-@pytest.mark.parametrize(("victim", "find"), [("its JVM", jvms),
-                                              ("a Python worker", python_workers)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("victim", "find"), [("its JVM", jvms), ("a Python worker", python_workers)]
+)
 def test_one_process_of_a_local_run(soak, victim, find, record_property):
     while soak.left(victim):
         soak.deliver()
-        soak.add(*kill_while_it_runs(soak.program(), soak.store, soak.chance, victim, find, 1,
-                                     soak.look))  # fmt: skip
+        soak.add(
+            *kill_while_it_runs(soak.program(), soak.store, soak.chance, victim, find, 1, soak.look)
+        )
     record_property("seen", told(soak, victim))
 
 
@@ -133,10 +142,18 @@ def test_one_process_of_a_cluster(soak, cluster, victim, find, record_property):
     daemon, environment = cluster
     while soak.left(victim):
         soak.deliver(5)
-        soak.add(*kill_while_it_runs(
-            soak.program(**environment), soak.store, soak.chance, victim, find,
-            soak.left(victim), soak.look, daemon,
-        ))  # fmt: skip
+        soak.add(
+            *kill_while_it_runs(
+                soak.program(**environment),
+                soak.store,
+                soak.chance,
+                victim,
+                find,
+                soak.left(victim),
+                soak.look,
+                daemon,
+            )
+        )
     record_property("seen", told(soak, victim))
 
 
@@ -157,17 +174,24 @@ def test_after_all_of_it_the_tables_are_those_of_an_undisturbed_run(soak, record
     assert len(soak.before["quarantine"]) == BROKEN * soak.parts
     record_property("seen", f"{len(soak.kills)} kills, {len(scored)} examples: equal cell by cell")
     header = ["table", "rows", "rows only in one", "unequal cells", "largest difference", ""]
-    kills = [[i, each.victim, each.moment, each.ended.partition(" (")[0]]
-             for i, each in enumerate(soak.kills, start=1)]  # fmt: skip
-    record_property("page", f"kills, seed {SEED}\n"
-                    + markdown(["", "killed", "when", "what became of it"], kills)
-                    + "\n\nagainst an undisturbed store\n"
-                    + markdown(header, [each.cells() for each in differences]))  # fmt: skip
+    kills = [
+        [i, each.victim, each.moment, each.ended.partition(" (")[0]]
+        for i, each in enumerate(soak.kills, start=1)
+    ]
+    record_property(
+        "page",
+        f"kills, seed {SEED}\n"
+        + markdown(["", "killed", "when", "what became of it"], kills)
+        + "\n\nagainst an undisturbed store\n"
+        + markdown(header, [each.cells() for each in differences]),
+    )
 
 
 def told(soak: Soak, victim: str) -> str:
     """How the runs ended in which this was killed."""
     ends = [each.ended for each in soak.kills if each.victim == victim]
     went_on = sum(each.startswith("went on") for each in ends)
-    return (f"{len(ends)} kills: {went_on} in runs that went on, {len(ends) - went_on} in runs "
-            "that ended with one sentence")  # fmt: skip
+    return (
+        f"{len(ends)} kills: {went_on} in runs that went on, {len(ends) - went_on} in runs "
+        "that ended with one sentence"
+    )

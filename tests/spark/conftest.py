@@ -13,7 +13,7 @@ from sample_store import SampleStore, score_sample
 @pytest.fixture(scope="session")
 def spark() -> Iterator[SparkSession]:
     os.environ.setdefault("SPARK_MASTER", "local[2]")
-    from instructmining.session import get_session
+    from instructmining.spark.session import get_session
 
     session, ours = get_session()
     yield session

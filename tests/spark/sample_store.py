@@ -7,8 +7,8 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from instructmining.packaged import conf_folder
-from instructmining.settings import Settings, load_settings
-from jobs.score import run
+from instructmining.settings.sections import Settings, load_settings
+from jobs.scoring.run import run
 
 FUNCTIONS = """
 def reward(conversations):
@@ -33,22 +33,32 @@ mtld: {kind: mtld, indicators: [mtld]}
 notes: ["these models are <b>quick</b>, not good"]
 """
 # Terms of its own, with ranges that some rows leave, and a covariance.
-RULE = {"name": "other", "version": "3", "intercept": 0.5,
-        "coefficients": {"output_length": 0.002, "mtld": -0.001},
-        "covariance": [[0.01, 0.0, 0.0], [0.0, 1e-6, 0.0], [0.0, 0.0, 1e-8]],
-        "ranges": {"output_length": [5, 60], "mtld": [0, 500]},
-        "provenance": {"note": "of a test"}}  # fmt: skip
+RULE = {
+    "name": "other",
+    "version": "3",
+    "intercept": 0.5,
+    "coefficients": {"output_length": 0.002, "mtld": -0.001},
+    "covariance": [[0.01, 0.0, 0.0], [0.0, 1e-6, 0.0], [0.0, 0.0, 1e-8]],
+    "ranges": {"output_length": [5, 60], "mtld": [0, 500]},
+    "provenance": {"note": "of a test"},
+}
 
 
 NEAR = [
-    {"instruction": "What is the capital of Germany?", "output": f"The {capital} of Germany is "
-     "Berlin, which is also its largest city by population."} for capital in ("capital",
-                                                                              "capital city")
+    {
+        "instruction": "What is the capital of Germany?",
+        "output": f"The {capital} of Germany is "
+        "Berlin, which is also its largest city by population.",
+    }
+    for capital in ("capital", "capital city")
 ] + [
-    {"instruction": "What is the boiling point of ethanol in Celsius?", "output": "The boiling "
-     f"point of ethanol is {number} degrees Celsius under the usual pressure."}
+    {
+        "instruction": "What is the boiling point of ethanol in Celsius?",
+        "output": "The boiling "
+        f"point of ethanol is {number} degrees Celsius under the usual pressure.",
+    }
     for number in ("78", "about 78")
-]  # fmt: skip
+]
 
 
 @dataclass(frozen=True)
@@ -61,8 +71,11 @@ class SampleStore:
 
     def settings(self, **options: object) -> Settings:
         """Settings of a command on it."""
-        base = {"store": self.store, "models": f"{self.folder}/quick.yml",
-                "tracking": {"uri": self.tracking}}  # fmt: skip
+        base = {
+            "store": self.store,
+            "models": f"{self.folder}/quick.yml",
+            "tracking": {"uri": self.tracking},
+        }
         return load_settings(options={**base, **options})
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from instructmining.errors import UserError
-from instructmining.models import load_model_list
+from instructmining.models.lists import load_model_list
 from training.cards import CHOSEN, EMBEDDED, blocks_of, claims_of, missing_claims, rendered
 from training.check import _standard_error, chance_differences
 from training.statistics import auc
@@ -56,8 +56,10 @@ def test_the_note_that_every_run_prints_agrees_with_the_card():
 
 def test_a_figure_that_moved_changes_the_card_and_contradicts_its_prose(copied):
     folder = copied("quality")
-    change(folder / "figures.json",
-           lambda f: f["human"]["length_matched_pooled"].update(accuracy=0.6123))  # fmt: skip
+    change(
+        folder / "figures.json",
+        lambda f: f["human"]["length_matched_pooled"].update(accuracy=0.6123),
+    )
     card = rendered(card_of(folder), blocks_of(folder), "quality")
     assert "pooled 0.612 [" in card
     assert missing_claims(card, claims_of(folder)) == ["it is right in 61 of 100"]
@@ -145,6 +147,7 @@ def test_a_figure_that_is_not_a_number_or_not_on_the_card_is_a_difference():
 def test_the_standard_error_of_an_auc_is_not_understated():
     generator = np.random.default_rng(2)
     for shift in (0.0, 0.5, 2.0):
-        drawn = [auc(generator.normal(shift, 1, 60), generator.normal(0, 1, 60))
-                 for _ in range(500)]  # fmt: skip
+        drawn = [
+            auc(generator.normal(shift, 1, 60), generator.normal(0, 1, 60)) for _ in range(500)
+        ]
         assert np.std(drawn) <= _standard_error("", float(np.mean(drawn)), 60)

@@ -16,9 +16,12 @@ needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no data folder {DATA
 
 @pytest.mark.parametrize(
     "path",
-    ["eval/mt_bench_question.jsonl", "instruct/alpaca_data.json",
-     "preference/NONCOMMERCIAL_alpaca_eval_gpt4.jsonl.gz"],
-)  # fmt: skip
+    [
+        "eval/mt_bench_question.jsonl",
+        "instruct/alpaca_data.json",
+        "preference/NONCOMMERCIAL_alpaca_eval_gpt4.jsonl.gz",
+    ],
+)
 def test_forbidden_files_are_refused_before_they_are_opened(path):
     with pytest.raises(PermissionError, match="never be used for training"):
         open_allowed(Path("/there/is/no/such/folder"), path)

@@ -10,7 +10,8 @@ from training.statistics import accuracy, auc, ratio, separation, wins, with_int
 
 def test_auc_equals_scikit_learn_with_ties():
     generator = np.random.default_rng(3)
-    good, bad = generator.integers(0, 9, 80) + 2, generator.integers(0, 9, 50)
+    good = generator.integers(0, 9, 80) + 2
+    bad = generator.integers(0, 9, 50)
     labels = [1] * 80 + [0] * 50
     assert auc(good, bad) == pytest.approx(roc_auc_score(labels, [*good, *bad]), abs=5e-5)
 
@@ -32,11 +33,19 @@ def test_the_interval_widens_when_pairs_of_a_prompt_agree():
 def test_the_interval_of_an_auc_is_that_of_resampled_pairs():
     generator = np.random.default_rng(4)
     common = generator.normal(size=120)
-    bad, good = common + 0.5 + generator.normal(size=120) / 2, common
+    bad = common + 0.5 + generator.normal(size=120) / 2
+    good = common
     found = separation(bad, good)
     assert found["auc"] == auc(bad, good)
-    theirs = stats.bootstrap((bad, good), auc, paired=True, vectorized=False, n_resamples=2000,
-                             method="percentile", rng=np.random.default_rng(9))  # fmt: skip
+    theirs = stats.bootstrap(
+        (bad, good),
+        auc,
+        paired=True,
+        vectorized=False,
+        n_resamples=2000,
+        method="percentile",
+        rng=np.random.default_rng(9),
+    )
     assert found["interval"] == pytest.approx([*theirs.confidence_interval], abs=0.01)
     assert separation(good, good)["interval"] == [0.5, 0.5]
 
@@ -57,7 +66,8 @@ def test_the_interval_after_hanley_and_mcneil_covers_as_often_as_it_says():
     generator = np.random.default_rng(7)
     inside = 0
     for _ in range(400):  # exponential scores of rate 1 and 1/4: the AUC is 4 / 5
-        good, bad = generator.exponential(4, 80), generator.exponential(1, 80)
+        good = generator.exponential(4, 80)
+        bad = generator.exponential(1, 80)
         low, high = with_interval(auc(good, bad), 80)["interval"]
         inside += low <= 0.8 <= high
     assert 0.92 <= inside / 400 <= 0.98

@@ -2,7 +2,7 @@
 
 import pytest
 
-from instructmining.settings import Tracking
+from instructmining.settings.sections import Tracking
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,1 @@
+"""What the measurements share: arms side by side, rows, references. Nothing here is run alone."""

@@ -1,0 +1,1 @@
+"""Measurements of time and memory, each one command: `python -m bench.speed.NAME`."""

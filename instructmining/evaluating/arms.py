@@ -1,0 +1,110 @@
+"""The arms of an evaluation: which examples each trains on, at every seed.
+
+| arm | examples | at another seed |
+|---|---|---|
+| selected | the best by the strategy, `rule` unless told otherwise | the same, in another order |
+| diverse | good by the strategy and unlike each other | the same, in another order |
+| random | drawn at random | another draw, in another order |
+| longest | the longest responses | the same, in another order |
+| full | the whole pool, without replacement, for as many steps | another order of the pool |
+
+Every arm gets the same number of steps, or with `evaluate.tokens` of tokens. The first four see
+their examples once an epoch; `full` sees no example twice, unless the pool is smaller than what the
+steps take. Then it is read in whole passes, as many as come closest.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+from pyspark.sql import DataFrame
+
+from instructmining.errors import UserError
+from instructmining.selecting.selection import SIZES
+from instructmining.settings.sections import Evaluate, Finetune, Select
+
+ARMS = ("selected", "diverse", "random", "longest", "full")  # none can be left out
+PAIRS = tuple((arm, rival) for arm in ("selected", "diverse") for rival in ("random", "longest"))
+_APART = 1_000_000  # the draws of `full` share no seed with those of `random`
+
+Pick = Callable[[DataFrame, Select], DataFrame]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What one arm trains on at one seed.
+
+    Attributes:
+        name: of ARMS.
+        seed: of the order, and of the draw where there is one.
+        ids: the best first.
+        recipe: how they were chosen.
+    """
+
+    name: str
+    seed: int
+    ids: tuple[str, ...]
+    recipe: Select
+
+
+def seeds_of(evaluate: Evaluate) -> list[int]:
+    """The seeds of every arm."""
+    return list(range(evaluate.seed, evaluate.seed + evaluate.seeds))
+
+
+def recipes(evaluate: Evaluate, select: Select, finetune: Finetune) -> dict[str, Select]:
+    """How each arm chooses; random ones get their seed in `subsets_of`.
+
+    Args:
+        evaluate: rows or tokens of an arm, diversity.
+        select: strategy and quotas of the selected arms.
+        finetune: epochs and rows of a step, which say how much the full pool gets.
+    """
+    size = {"top": None if evaluate.tokens else evaluate.top, "tokens": evaluate.tokens}
+    chosen = sized(select, **size).model_copy(update={"diversity": "none"})
+    plain = Select(**size)
+    steps = finetune.epochs * ceil(evaluate.top / finetune.batch_rows)
+    whole = (
+        {"tokens": evaluate.tokens * finetune.epochs}
+        if evaluate.tokens
+        else {"top": steps * finetune.batch_rows}
+    )
+    return {
+        "selected": chosen,
+        "diverse": chosen.model_copy(update={"diversity": evaluate.diversity}),
+        "random": plain.model_copy(update={"strategy": "random"}),
+        "longest": plain.model_copy(update={"strategy": "longest"}),
+        "full": Select(strategy="random", **whole),
+    }
+
+
+def sized(select: Select, top: int | None = None, tokens: int | None = None) -> Select:
+    """The same choice of so many examples or tokens, whatever size it had."""
+    return select.model_copy(update={**dict.fromkeys(SIZES), "top": top, "tokens": tokens})
+
+
+def subsets_of(
+    rows: DataFrame, pick: Pick, chosen: dict[str, Select], seeds: Sequence[int]
+) -> list[Arm]:
+    """Choose the examples of every arm at every seed.
+
+    Raises:
+        UserError: an arm finds no examples.
+    """
+    arms = []
+    for name, recipe in chosen.items():
+        if recipe.strategy != "random":
+            ids = _picked(rows, pick, recipe, name)
+            arms += [Arm(name, seed, ids, recipe) for seed in seeds]
+            continue
+        for seed in seeds:
+            drawn = recipe.model_copy(update={"seed": seed + (_APART if name == "full" else 0)})
+            arms.append(Arm(name, seed, _picked(rows, pick, drawn, name), drawn))
+    return arms
+
+
+def _picked(rows: DataFrame, pick: Pick, recipe: Select, name: str) -> tuple[str, ...]:
+    found = pick(rows, recipe).orderBy("rank").select("example_id").collect()
+    if not found:
+        raise UserError(f"arm {name} finds no example in this pool ({recipe.strategy})")
+    return tuple(row.example_id for row in found)

@@ -1,0 +1,88 @@
+"""Examples that share words with an evaluation set: eight in a row, or a whole short prompt.
+
+Words are runs of letters and digits after NFKC and case folding; scripts without spaces count by
+character. A prompt of fewer words than n is too short for a run: there an example overlaps with an
+evaluation set where both prompts have exactly the same words.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import pyarrow as pa
+from pyspark.sql import DataFrame
+
+from instructmining.finetunes.evaluation_sets import EvaluationSet
+
+Message = Mapping[str, str]
+# Han, kana, Thai, Lao, Khmer and Myanmar are written without spaces between words.
+_ALONE = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff"
+_WORD = re.compile(rf"[{_ALONE}]|[^\W_{_ALONE}]+")
+
+
+def words(text: str) -> list[str]:
+    """The normalised words of a text, in order."""
+    return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+
+
+def marks(conversation: Sequence[Message], n: int) -> set[str]:
+    """What two conversations must share to overlap: runs of n words, or the short prompt.
+
+    Args:
+        conversation: messages; runs do not cross from one message into another.
+        n: words of a run.
+    """
+    texts = [words(message["content"]) for message in conversation]
+    runs = {" ".join(text[i : i + n]) for text in texts for i in range(len(text) - n + 1)}
+    history = [
+        text
+        for text, message in zip(texts, conversation, strict=True)
+        if message["role"] != "assistant"
+    ]
+    if any(history) and all(len(text) < n for text in history):
+        # No run holds a line break: only equal prompts share this.
+        runs.add("\n".join(" ".join(text) for text in history) + "\n")
+    return runs
+
+
+def overlapping(examples: DataFrame, sets: Sequence[EvaluationSet], n: int) -> DataFrame:
+    """The examples that overlap: `example_id`, `evaluation`, one row per set they overlap with.
+
+    Args:
+        examples: `example_id`, `messages`.
+        sets: as they were read.
+        n: words of a run.
+    """
+    known = {each.name: frozenset(_all_marks(each.conversations, n)) for each in sets}
+    given = examples.sparkSession.sparkContext.broadcast(known)
+
+    def find(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            ids = batch["example_id"].to_pylist()
+            texts = batch["messages"].to_pylist()
+            found = [
+                (identifier, name)
+                for identifier, messages in zip(ids, texts, strict=True)
+                for name in _shared(messages, given.value, n)
+            ]
+            yield pa.RecordBatch.from_pydict(
+                {
+                    "example_id": pa.array([i for i, _ in found], pa.string()),
+                    "evaluation": pa.array([name for _, name in found], pa.string()),
+                }
+            )
+
+    chosen = examples.select("example_id", "messages")
+    return chosen.mapInArrow(find, "example_id STRING, evaluation STRING")
+
+
+def _all_marks(conversations: Iterable[Sequence[Message]], n: int) -> Iterator[str]:
+    for conversation in conversations:
+        yield from marks(conversation, n)
+
+
+def _shared(
+    messages: Sequence[Message], known: Mapping[str, frozenset[str]], n: int
+) -> Iterator[str]:
+    own = marks(messages, n)
+    return (name for name, theirs in known.items() if not own.isdisjoint(theirs))

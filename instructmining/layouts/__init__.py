@@ -1,0 +1,1 @@
+"""From one raw record to conversations, and back to a record of a layout. No files and no tables."""

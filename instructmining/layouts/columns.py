@@ -1,0 +1,110 @@
+"""Records of any layout, read by the names the user gives: `--columns prompt=q,response=a`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from instructmining.errors import UserError
+from instructmining.layouts.dialogues import ROLES, transcript, turns
+from instructmining.layouts.records import (
+    OBJECT,
+    Messages,
+    Record,
+    Unusable,
+    kind,
+    lookup,
+    missing,
+    text,
+)
+from instructmining.layouts.single_turn import single_turn
+
+# What must be named and what may be; the first name decides which of the three it is.
+_KINDS = {
+    "turns": (("turns", "role", "content"), ("user", "assistant", "system")),
+    "transcript": (("transcript", "user", "assistant"), ("system",)),
+    "prompt": (("prompt", "response"), ("input", "system")),
+}
+
+
+def from_columns(record: Record, columns: Mapping[str, str]) -> Messages:
+    """The conversation in the fields that the user names.
+
+    Args:
+        record: the record as it comes. A name that is no field is a dotted path into it.
+        columns: one of three kinds.
+            `prompt`, `response`, optionally `input` and `system`: one question, one answer.
+            `turns`, `role`, `content`: a list and two fields of its objects; optionally `user`,
+            `assistant`, `system`: what the role field says for them.
+            `transcript`, `user`, `assistant`, optionally `system`: a text, and with what its
+            lines begin, before a colon, where somebody else speaks.
+
+    Raises:
+        Unusable: with the reason why.
+        UserError: the columns are of none of the three kinds.
+    """
+    check_columns(columns)
+    if "turns" in columns:
+        return _dialogue(record, columns)
+    if "transcript" in columns:
+        return _transcript(record, columns)
+    return _single_turn(record, columns)
+
+
+def check_columns(columns: Mapping[str, str]) -> None:
+    """Raise UserError where columns do not make up a conversation."""
+    kind_of_columns = next((name for name in _KINDS if name in columns), "prompt")
+    needed, optional = _KINDS[kind_of_columns]
+    lacking = [name for name in needed if name not in columns]
+    odd = [name for name in columns if name not in (*needed, *optional)]
+    if lacking or odd:
+        raise UserError(
+            f"columns must name {', '.join(needed)} and may name {', '.join(optional)}; "
+            f"{'missing is' if lacking else 'not among them is'} {', '.join(lacking or odd)}"
+        )
+
+
+def _single_turn(record: Record, columns: Mapping[str, str]) -> Messages:
+    found = {column: lookup(record, column) for column in columns.values()}
+    for name in ("prompt", "response"):
+        _required(record, columns[name])
+    asked_and_said = single_turn(
+        found, columns["prompt"], columns["response"], columns.get("input")
+    )
+    system = columns.get("system")
+    if system is None or found[system] is None:
+        return asked_and_said
+    return [{"role": "system", "content": text(found, system)}, *asked_and_said]
+
+
+def _dialogue(record: Record, columns: Mapping[str, str]) -> Messages:
+    given = _required(record, columns["turns"])
+    if not isinstance(given, list):
+        raise Unusable("wrong_type", f"{columns['turns']!r} must be a list, this is {kind(given)}")
+    plain = [
+        {name: _required(turn, columns[name]) for name in ("role", "content")}
+        if isinstance(turn, OBJECT)
+        else turn
+        for turn in given
+    ]
+    own = {value.lower(): role for value, role in _speakers(columns).items()}
+    return turns(plain, columns["turns"], {**ROLES, **own})
+
+
+def _transcript(record: Record, columns: Mapping[str, str]) -> Messages:
+    name = columns["transcript"]
+    found = transcript(text({name: _required(record, name)}, name), _speakers(columns))
+    if found is None:
+        expected = " or ".join(f"{marker}:" for marker in _speakers(columns))
+        raise Unusable("unknown_role", f"no line of {name!r} begins with {expected}")
+    return found
+
+
+def _speakers(columns: Mapping[str, str]) -> dict[str, str]:
+    """The user's names of speakers, and our roles."""
+    return {columns[role]: role for role in ("user", "assistant", "system") if role in columns}
+
+
+def _required(record: Record, name: str) -> Any:
+    value = lookup(record, name)
+    if value is None:
+        raise missing(record, name)
+    return value

@@ -1,0 +1,122 @@
+"""From one decoded record to its conversations: the layouts instruction data comes in.
+
+A format is a function from a record to its parts, or None where the record is not of that
+layout. `FORMATS` is tried in order; a new layout is one function and one line.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from instructmining.errors import UserError
+from instructmining.layouts.columns import from_columns
+from instructmining.layouts.dialogues import messages, mt_bench, oasst, sharegpt
+from instructmining.layouts.records import (
+    OBJECT,
+    Messages,
+    Part,
+    Record,
+    Unusable,
+    kind,
+    listed,
+    part,
+)
+from instructmining.layouts.single_turn import alpaca, dolly, pairs, preference, self_instruct
+
+__all__ = [
+    "FORMATS",
+    "Messages",
+    "Part",
+    "Record",
+    "Unusable",
+    "prompt_and_response",
+    "standardize",
+]
+
+Layout = Callable[[Record], list[Part] | None]
+
+# Preferences come first: beside `chosen` and `rejected` such data often repeats the chosen
+# conversation in another layout.
+FORMATS: dict[str, Layout] = {
+    "preference": preference,
+    "messages": messages,
+    "sharegpt": sharegpt,
+    "self_instruct": self_instruct,
+    "dolly": dolly,
+    "alpaca": alpaca,
+    "oasst": oasst,
+    "mt_bench": mt_bench,
+    "pairs": pairs,
+}
+_BEST_PATH: dict[str, Layout] = {
+    **FORMATS,
+    "oasst": partial(oasst, best_path=True),
+}
+
+
+def standardize(
+    record: Any,
+    format_name: str = "auto",
+    columns: Mapping[str, str] | None = None,
+    best_path: bool = False,
+) -> tuple[str, list[Part]]:
+    """The format's name and the conversations of a record, at least one.
+
+    Args:
+        record: a decoded JSON value or a table row as a dictionary. A null field counts as
+            absent, and names of fields are compared without case.
+        format_name: `auto`, or the one format to accept.
+        columns: the user's own names, see `columns.from_columns`; they replace the format.
+        best_path: of a tree of messages only the conversation of the best-ranked replies.
+
+    Raises:
+        Unusable: the record as a whole cannot be used, with the reason why.
+        UserError: there is no such format, or the columns do not make up a conversation.
+    """
+    if not isinstance(record, OBJECT):
+        raise Unusable("not_an_object", f"a record must be an object, this is {kind(record)}")
+    if columns:
+        return "columns", [part(None, from_columns, record, columns)]
+    formats = _BEST_PATH if best_path else FORMATS
+    if format_name != "auto":
+        formats = {format_name: _named(formats, format_name)}
+    fields = _plain(record)
+    for name, read in formats.items():
+        found = read(fields)
+        if found is not None:
+            return name, found
+    wanted = "no known layout has" if format_name == "auto" else f"{format_name} does not have"
+    raise Unusable("unknown_format", f"{wanted} these fields: {listed(record)}{_wrapped(record)}")
+
+
+def _wrapped(record: Record) -> str:
+    """What to do where the record is a file's only one and holds the records in a list."""
+    for name, value in record.items():
+        if isinstance(value, list) and value and isinstance(value[0], OBJECT):
+            path = f".[{json.dumps(name)}][]"
+            return f"; if {name!r} lists the records, take them out: jq -c '{path}' FILE"
+    return ""
+
+
+def prompt_and_response(conversation: Messages) -> tuple[str, str]:
+    """The last assistant turn, and everything before it joined by blank lines."""
+    before = "\n\n".join(message["content"] for message in conversation[:-1])
+    return before, conversation[-1]["content"]
+
+
+def _named(formats: Mapping[str, Layout], name: str) -> Layout:
+    if name not in formats:
+        raise UserError(f"there is no format {name!r}; there are auto, {', '.join(formats)}")
+    return formats[name]
+
+
+def _plain(record: Record) -> Record:
+    """The fields that are not null, under names in lower case; an exact name goes first."""
+    if None not in record.values() and "".join(record).islower():
+        return record
+    found: dict[str, Any] = {}
+    for name in sorted(record, key=lambda name: name != name.lower()):
+        if record[name] is not None:
+            found.setdefault(name.lower(), record[name])
+    return found

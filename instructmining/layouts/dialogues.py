@@ -1,0 +1,274 @@
+"""Conversations of many turns: what a turn is, who speaks, and the layouts that list them.
+
+The layouts of one question and one answer (`single_turn`) build on the same turns and checks. A
+layout is a function from a record, whose null fields are left out, to its parts, or None where
+the record is not of that layout.
+"""
+
+import functools
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from instructmining.layouts.records import (
+    OBJECT,
+    Messages,
+    Part,
+    Record,
+    Unusable,
+    first,
+    kind,
+    part,
+    text,
+)
+
+_NAMES = {
+    "system": ("system", "developer"),
+    "user": ("user", "human", "prompter", "customer"),
+    "assistant": (
+        "assistant",
+        "gpt",
+        "chatgpt",
+        "gpt-4",
+        "bot",
+        "chatbot",
+        "model",
+        "ai",
+        "bard",
+        "bing",
+        "claude",
+        "gemini",
+        "llm",
+        "function_call",
+        "tool_call",
+    ),
+    "tool": ("tool", "function", "observation", "ipython", "function_response", "tool_response"),
+}
+ROLES = {name: role for role, names in _NAMES.items() for name in names}
+SPEAKERS = ("role", "from")  # fields of a turn, the first that is there
+CONTENTS = ("content", "value", "text")
+SYSTEMS = ("system", "system_prompt", "system_message")  # fields beside the turns
+
+
+def messages(record: Record) -> list[Part] | None:
+    """`messages`: a list of `role`, `content`, as chat APIs have it."""
+    return _listed(record, "messages")
+
+
+def sharegpt(record: Record) -> list[Part] | None:
+    """`conversations` or `conversation`: a list of `from`, `value`."""
+    return _listed(record, "conversations", "conversation")
+
+
+def oasst(record: Record, best_path: bool = False) -> list[Part] | None:
+    """A tree of messages: `prompt` with `replies`, which have `replies` themselves.
+
+    One part, labelled by its `message_id`, for every assistant message below which there is no
+    other; with `best_path` at each message only the reply of the lowest `rank` is followed.
+    """
+    root = record.get("prompt")
+    if not isinstance(root, OBJECT) or not ("replies" in root or "message_tree_id" in record):
+        return None
+    nodes = _nodes(root, best_path)
+    ends: list[int] = []
+    answered = [False] * len(nodes)  # whether an assistant speaks here or below
+    for place in range(len(nodes) - 1, -1, -1):
+        node, parent = nodes[place]
+        if not answered[place] and _role(_speaker(node), ROLES) == "assistant":
+            answered[place] = True
+            ends.append(place)
+        if answered[place] and parent is not None:
+            answered[parent] = True
+    if not ends:
+        raise Unusable("no_response", "no assistant message is left in the tree")
+    return [part(_label(nodes[end][0], end), _path, nodes, end) for end in reversed(ends)]
+
+
+def mt_bench(record: Record) -> list[Part] | None:
+    """`question` with its `turns` and `answer` with its `choices`, each from a file of its own.
+
+    One part per choice, labelled by the answer's `model_id`, or by its index if there are more.
+    """
+    question = record.get("question")
+    answer = record.get("answer")
+    if "question_id" in record and isinstance(record.get("turns"), list):
+        question = record
+        answer = None
+    elif "question_id" in record and isinstance(record.get("choices"), list):
+        question = None
+        answer = record
+    elif not (_has_list(question, "turns") or _has_list(answer, "choices")):
+        return None
+    for half, reason in ((question, "no_question"), (answer, "no_response")):
+        if half is None:
+            raise Unusable(
+                reason,
+                "a question and its answer belong together: give the files of "
+                "both, they are joined on question_id",
+            )
+        if not isinstance(half, OBJECT):
+            raise Unusable("wrong_type", f"a question or answer of MT-Bench is {kind(half)}")
+    return _choices(question, answer)
+
+
+def turns(given: Iterable[Any], where: str, roles: Mapping[str, str] = ROLES) -> Messages:
+    """Messages of a list of objects, each with one of `SPEAKERS` and one of `CONTENTS`."""
+    found = []
+    for number, turn in enumerate(given, start=1):
+        if not isinstance(turn, OBJECT):
+            raise Unusable("wrong_type", f"turn {number} of {where!r} is {kind(turn)}")
+        speaker = _speaker(turn)
+        role = _role(speaker, roles)
+        if role is None:
+            shown = repr(speaker[:40]) if isinstance(speaker, str) else kind(speaker)
+            raise Unusable("unknown_role", f"the speaker of turn {number} of {where!r} is {shown}")
+        found.append({"role": role, "content": text(turn, first(turn, CONTENTS) or "content")})
+    return found
+
+
+def transcript(spoken: str, markers: Mapping[str, str], gap: str = "\n") -> Messages | None:
+    """Messages of a text in which a speaker's name and a colon open each turn.
+
+    Args:
+        spoken: the whole conversation.
+        markers: names to roles; a name counts where the text begins and behind a `gap`.
+        gap: what parts two turns.
+
+    Returns:
+        None where no name is found.
+
+    Raises:
+        Unusable: words stand before the first name.
+    """
+    preamble, *pieces = _openings(tuple(markers), gap).split(spoken)
+    if not pieces:
+        return None
+    if re.search(r"\w", preamble):
+        raise Unusable("unknown_role", f"the transcript begins with no speaker: {preamble[:80]!r}")
+    return [
+        {"role": markers[name], "content": said.strip()}
+        for name, said in zip(pieces[::2], pieces[1::2], strict=True)
+    ]
+
+
+def with_system(record: Record, found: Messages) -> Messages:
+    """The conversation behind the record's system prompt, where it has one it does not repeat."""
+    name = first(record, SYSTEMS)
+    if name is None:
+        return found
+    opening = {"role": "system", "content": text(record, name)}
+    return found if found[:1] == [opening] else [opening, *found]
+
+
+def is_turn(value: Any) -> bool:
+    """Whether this is an object in which somebody speaks."""
+    return isinstance(value, OBJECT) and _speaker(value) is not None
+
+
+def _listed(record: Record, *names: str) -> list[Part] | None:
+    for name in names:
+        if isinstance(record.get(name), list):
+            return [part(None, _conversation, record, name)]
+    return None
+
+
+def _conversation(record: Record, name: str) -> Messages:
+    return with_system(record, turns(record[name], name))
+
+
+def _nodes(root: Record, best_path: bool) -> list[tuple[Record, int | None]]:
+    """The messages of a tree, each with its parent's place; parents first, no deleted branch."""
+    found: list[tuple[Record, int | None]] = []
+    waiting: list[tuple[Any, int | None]] = [(root, None)]
+    while waiting:
+        node, parent = waiting.pop()
+        if not isinstance(node, OBJECT):
+            raise Unusable("wrong_type", f"a reply of the tree is {kind(node)}")
+        if node.get("deleted") is True:
+            continue
+        replies = _list(node, "replies") if node.get("replies") is not None else []
+        if best_path:
+            replies = sorted(replies, key=_rank)[:1]
+        waiting += [(reply, len(found)) for reply in reversed(replies)]
+        found.append((node, parent))
+    return found
+
+
+def _rank(reply: Any) -> tuple[bool, float]:
+    """Sorts deleted replies and then those without a rank behind the others."""
+    node = reply if isinstance(reply, OBJECT) else {}
+    rank = node.get("rank")
+    if not isinstance(rank, (int, float)) or rank != rank:
+        rank = float("inf")
+    return (node.get("deleted") is True, rank)
+
+
+def _path(nodes: Sequence[tuple[Record, int | None]], end: int) -> Messages:
+    path: list[Record] = []
+    step: int | None = end
+    while step is not None:
+        node, step = nodes[step]
+        path.append(node)
+    return turns(reversed(path), "replies")
+
+
+def _label(node: Record, place: int) -> str:
+    name = node.get("message_id")
+    return name if isinstance(name, str) else str(place)
+
+
+def _choices(question: Any, answer: Any) -> list[Part]:
+    choices = _list(answer, "choices")
+    if not choices:
+        raise Unusable("no_response", "the answer has no choices")
+    if len(choices) == 1:
+        model = answer.get("model_id")
+        return [part(model if isinstance(model, str) else None, _turn_about, question, choices[0])]
+    return [part(str(index), _turn_about, question, each) for index, each in enumerate(choices)]
+
+
+def _turn_about(question: Record, choice: Any) -> Messages:
+    """Questions and answers in turn; questions without an answer are left out."""
+    if not isinstance(choice, OBJECT):
+        raise Unusable("wrong_type", f"a choice of the answer is {kind(choice)}")
+    asked = _list(question, "turns")
+    said = _list(choice, "turns")
+    if len(said) > len(asked):
+        raise Unusable("wrong_type", f"{len(said)} answers to {len(asked)} questions")
+    return [
+        {"role": role, "content": text(_as_turn(turn), "content")}
+        for pair in zip(asked, said, strict=False)
+        for role, turn in zip(("user", "assistant"), pair, strict=True)
+    ]
+
+
+def _as_turn(turn: Any) -> Record:
+    return turn if isinstance(turn, OBJECT) else {"content": turn}
+
+
+def _has_list(value: Any, field: str) -> bool:
+    return isinstance(value, OBJECT) and isinstance(value.get(field), list)
+
+
+def _list(record: Record, field: str) -> list[Any]:
+    value = record.get(field)
+    if isinstance(value, list):
+        return value
+    raise Unusable("wrong_type", f"{field!r} must be a list, this is {kind(value)}")
+
+
+def _speaker(turn: Record) -> Any:
+    name = first(turn, SPEAKERS)
+    return None if name is None else turn[name]
+
+
+def _role(speaker: Any, roles: Mapping[str, str]) -> str | None:
+    # Numbers name speakers too; of anything nested even its text could be too deep to write.
+    if not isinstance(speaker, (str, int)):
+        return None
+    return roles.get(str(speaker).strip().lower())
+
+
+@functools.lru_cache(maxsize=32)
+def _openings(names: tuple[str, ...], gap: str) -> re.Pattern[str]:
+    return re.compile(rf"(?:\A\s*|{gap})[ \t]*({'|'.join(map(re.escape, names))})[ \t]*:")

@@ -1,0 +1,147 @@
+"""What a layout makes of a record: its parts, each a checked conversation or a reason.
+
+And how the fields of a record are found and read, the same in every layout.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+Record = Mapping[str, Any]
+Messages = list[dict[str, str]]  # role (system, user, assistant, tool) and content
+
+OBJECT = (dict, Mapping)  # for isinstance: of a dict, Mapping alone would take three times as long
+
+
+class Unusable(Exception):  # noqa: N818 - not an error of the program: the record goes to quarantine
+    """A record that cannot be used: a reason code, and the same in words on one line."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        line = " ".join(detail[:500].split())
+        self.reason = reason
+        self.detail = "".join(sign if sign.isprintable() else "�" for sign in line)
+        super().__init__(self.detail)
+
+
+class Part(NamedTuple):
+    """One conversation of a record, cut behind its last assistant turn, or why there is none."""
+
+    label: str | None  # tells the parts of a record apart; None: the record is one conversation
+    found: Messages | Unusable
+
+
+def part(label: str | None, read: Callable[..., Messages], *given: Any) -> Part:
+    """The conversation that `read(*given)` finds, checked.
+
+    Raises:
+        Unusable: there is none and no label: then it is the record that cannot be used.
+    """
+    if label is None:
+        return Part(None, usable(read(*given)))
+    label = label.encode("utf-8", "backslashreplace").decode()  # a lone surrogate is no text
+    try:
+        return Part(label, usable(read(*given)))
+    except Unusable as problem:
+        return Part(label, problem.with_traceback(None))  # which would keep the record alive
+
+
+def usable(found: Messages) -> Messages:
+    """The conversation up to its last assistant turn, without blank system messages.
+
+    Raises:
+        Unusable: nothing is asked or answered, an answer is blank, or a text is no Unicode.
+    """
+    last = len(found)
+    while last and found[last - 1]["role"] != "assistant":
+        last -= 1
+    if not last:
+        raise Unusable("no_response", "the conversation has no assistant turn")
+    kept = []
+    asked = False
+    for number, message in enumerate(found[:last], start=1):
+        role = message["role"]
+        content = message["content"]
+        blank = not content or content.isspace()
+        if blank and role == "assistant":
+            raise Unusable("blank_response", f"turn {number}, of the assistant, is empty or blank")
+        if not content.isascii():
+            _check_unicode(content, number)
+        asked = asked or not (blank or role == "assistant")
+        if not blank or role != "system":
+            kept.append(message)
+    if not asked:
+        raise Unusable("blank_prompt", "nothing is asked: every turn before the response is blank")
+    return kept
+
+
+def text(record: Record, field: str) -> str:
+    """The text of a field; a list of text parts is joined by line breaks."""
+    value = record.get(field)
+    if isinstance(value, str):
+        return value
+    if value is None:
+        raise missing(record, field)
+    if isinstance(value, list) and value and all(map(_is_text_part, value)):
+        return "\n".join(each["text"] for each in value)
+    raise Unusable("wrong_type", f"{field!r} must be text, this is {kind(value)}")
+
+
+def first(record: Record, names: Iterable[str]) -> str | None:
+    """The first of the names that is a field of the record and not null."""
+    for name in names:
+        if record.get(name) is not None:
+            return name
+    return None
+
+
+def lookup(record: Record, name: str) -> Any:
+    """The field of that name; without one, the value at a dotted path; None if there is neither."""
+    if name in record:
+        return record[name]
+    value: Any = record
+    for step in name.split("."):
+        if isinstance(value, Mapping):
+            value = value.get(step)
+        elif isinstance(value, list) and step.isascii() and step.isdigit():
+            value = next(iter(value[int(step) :][:1]), None)
+        else:
+            return None
+    return value
+
+
+def missing(record: Record, field: str) -> Unusable:
+    """Says that a field is absent or null, and which are there."""
+    return Unusable("missing_field", f"{field!r} is missing or null; there are {listed(record)}")
+
+
+def listed(record: Record) -> str:
+    """The names of a record's first fields."""
+    return ", ".join(map(repr, list(record)[:8])) or "no fields"
+
+
+def kind(value: Any) -> str:
+    """What a JSON value is, in words."""
+    names = {
+        dict: "an object",
+        list: "a list",
+        str: "text",
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+        type(None): "null",
+    }
+    return names.get(type(value), type(value).__name__)
+
+
+def _is_text_part(value: Any) -> bool:
+    return (
+        isinstance(value, OBJECT)
+        and value.get("type") == "text"
+        and isinstance(value.get("text"), str)
+    )
+
+
+def _check_unicode(content: str, number: int) -> None:
+    try:
+        content.encode()
+    except UnicodeEncodeError as error:
+        raise Unusable("invalid_unicode", f"turn {number}: {error.reason}") from None

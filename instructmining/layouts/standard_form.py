@@ -1,0 +1,185 @@
+"""One raw record to its rows in standard form: a conversation with its id, or a reason."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import DataFrame
+
+from instructmining.identity import bucket, example_id
+from instructmining.layouts.detection import Messages, Unusable, prompt_and_response, standardize
+from instructmining.settings.sections import Read
+from instructmining.store.schemas import MESSAGES
+
+QUARANTINE_CHARACTERS = 4096
+# Reasons that say a record could not even be read: a file with nothing else is a bad file.
+UNDECODED = (
+    "damaged_file",
+    "malformed_csv",
+    "malformed_json",
+    "nested_too_deep",
+    "not_an_object",
+    "not_utf8",
+    "too_long",
+    "unreadable_file",
+)
+_LONGEST_NUMBER = 4000  # digits; Python refuses to read longer ones as integers
+_STANDARDIZED = (
+    "source STRING, position BIGINT, content_hash STRING, raw STRING, format STRING, "
+    f"messages {MESSAGES}, prompt STRING, response STRING, example_id STRING, bucket INT, "
+    "source_key STRING, kept MAP<STRING, STRING>, reason STRING, detail STRING, records INT"
+)
+_MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
+_ARROW = pa.schema(
+    [
+        ("source", pa.string()),
+        ("position", pa.int64()),
+        ("content_hash", pa.string()),
+        ("raw", pa.string()),
+        ("format", pa.string()),
+        ("messages", pa.list_(_MESSAGE)),
+        ("prompt", pa.string()),
+        ("response", pa.string()),
+        ("example_id", pa.string()),
+        ("bucket", pa.int32()),
+        ("source_key", pa.string()),
+        ("kept", pa.map_(pa.string(), pa.string())),
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+        ("records", pa.int32()),
+    ]
+)
+
+
+def with_standard_form(records: DataFrame, read: Read) -> DataFrame:
+    """Parse records: `messages`, ids and prompt where usable, else a reason and a detail.
+
+    A record that holds several conversations gives several rows; `records` is set on the first.
+    """
+    options = read.model_dump()
+
+    def parse(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            rows = [row for record in batch.to_pylist() for row in standard_rows(record, options)]
+            if rows:
+                yield pa.RecordBatch.from_pylist(rows, schema=_ARROW)
+
+    return records.mapInArrow(parse, _STANDARDIZED)
+
+
+def standard_rows(record: Mapping[str, Any], options: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of one record as `read_records` gives it; never empty, never raises on content."""
+    raw: bytes = record["raw"]
+    row = {
+        "source": record["source"],
+        "position": record["position"],
+        "records": record["records"],
+        "content_hash": hashlib.sha256(raw).hexdigest()[:32],
+    }
+    try:
+        if record["reason"] is not None:
+            raise Unusable(record["reason"], record["detail"] or "")
+        text = _decoded(raw)
+        parsed = _parsed(text)
+        name, parts = standardize(
+            parsed, options["format"], options["columns"], options["best_path"]
+        )
+    except Unusable as problem:
+        return [row | _refused(raw, problem)]
+    kept = _kept(parsed, record["source"], options)
+    rows = []
+    for label, found in parts:
+        if label is not None:
+            digest = hashlib.sha256(raw + label.encode("utf-8", "surrogatepass"))
+            row = row | {"content_hash": digest.hexdigest()[:32]}
+        if isinstance(found, Unusable):
+            rows.append(row | _refused(raw, found))
+        else:
+            own = text if label is None else json.dumps({"messages": found}, ensure_ascii=False)
+            rows.append(row | kept | _usable(name, found, own, label, kept["kept"]))
+        row = row | {"records": 0}
+    return rows
+
+
+def _usable(
+    name: str, found: Messages, raw: str, label: str | None, kept: list[tuple[str, str | None]]
+) -> dict[str, Any]:
+    prompt, response = prompt_and_response(found)
+    identifier = example_id(found)
+    return {
+        "raw": raw,
+        "format": name,
+        "messages": found,
+        "prompt": prompt,
+        "response": response,
+        "example_id": identifier,
+        "bucket": bucket(identifier),
+        "kept": kept if label is None else [*kept, ("part", label)],
+    }
+
+
+def _refused(raw: bytes, problem: Unusable) -> dict[str, Any]:
+    shown = raw[: 4 * QUARANTINE_CHARACTERS].decode("utf-8", "backslashreplace")
+    return {
+        "raw": shown[:QUARANTINE_CHARACTERS],
+        "reason": problem.reason,
+        "detail": problem.detail[:500].encode("utf-8", "backslashreplace").decode(),
+    }
+
+
+def _kept(record: Mapping[str, Any], source: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The user's own key and columns; a folder named `language=en` is a column too."""
+    folders = dict(part.split("=", 1) for part in source.split("/")[:-1] if "=" in part)
+    fields = {**folders, **record}
+    key = _cell(fields.get(options["id"])) if options["id"] else None
+    return {
+        "source_key": key,
+        "kept": [(name, _cell(fields.get(name))) for name in options["keep"]],
+    }
+
+
+def _decoded(raw: bytes) -> str:
+    try:
+        return raw.decode("utf-8-sig").strip()
+    except UnicodeDecodeError as error:
+        raise Unusable(
+            "not_utf8",
+            f"byte {error.start} of the record is not UTF-8; what Windows "
+            "wrote `iconv -f cp1252 -t utf-8` mends",
+        ) from None
+
+
+def _parsed(text: str) -> Any:
+    """A JSON value; control characters in strings are let through, as many files have them.
+
+    Raises:
+        Unusable: it is no JSON, too deep, or a key is there twice with different values.
+    """
+    try:
+        return json.loads(text, strict=False, object_pairs_hook=_object, parse_int=_integer)
+    except RecursionError:
+        raise Unusable("nested_too_deep", "the record's nesting is too deep to read") from None
+    except ValueError as error:
+        raise Unusable("malformed_json", str(error)) from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        for key, value in pairs:
+            if found[key] != value:
+                raise Unusable("duplicate_key", f"{key!r} is there twice, with different values")
+    return found
+
+
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) < _LONGEST_NUMBER else float(digits)
+
+
+def _cell(value: Any) -> str | None:
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text.encode("utf-8", "backslashreplace").decode()  # a lone surrogate is no text

@@ -1,0 +1,240 @@
+"""Which models measure the indicators: the lists in `conf/models`, folders and fingerprints."""
+
+import hashlib
+import importlib.util
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from instructmining.errors import UserError
+from instructmining.models.weight_files import AGAIN, check_weights
+from instructmining.packaged import conf_folder
+from instructmining.settings.sections import Tracking
+from instructmining.settings.yaml_files import explained, read_yaml
+
+# kind -> "module:class" that measures with it, and the version of its formula. The class is named,
+# not imported: kinds without a neural model need no torch. The version is raised when the
+# arithmetic changes: the same weights then mean another number.
+KINDS: dict[str, tuple[str, int]] = {
+    "causal_lm": ("udfs.indicators.perplexity:PerplexityScorer", 1),
+    "gpt_neox_reward": ("udfs.indicators.reward:GPTNeoXRewardScorer", 2),
+    "mtld": ("udfs.indicators.mtld:MtldScorer", 1),
+    "python": ("udfs.indicators.function:FunctionScorer", 1),
+    "quality_heads": ("udfs.indicators.quality:QualityScorer", 1),
+    "sentence_encoder": ("udfs.indicators.embedding:EmbeddingScorer", 1),
+    "sequence_classifier": ("udfs.indicators.classifier:SequenceClassifierScorer", 2),
+    "unieval": ("udfs.indicators.unieval:UniEvalScorer", 1),
+}
+if TYPE_CHECKING:
+    Kind = str
+else:
+    Kind = Literal[tuple(KINDS)]
+
+# Keys of a config.json that say how a file was written, not what the model computes.
+_PROVENANCE_KEYS = {"_name_or_path", "dtype", "torch_dtype", "transformers_version"}
+_DEFINING_FILES = (
+    "*.safetensors",
+    "tokenizer.json",
+    "vocab.*",
+    "merges.txt",
+    "*.model",
+    "*.py",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "modules.json",
+    "sentence_bert_config.json",
+)
+# The few keys of a tokenizer_config.json that change what is read.
+_TOKENIZER_KEYS = {
+    "add_bos_token",
+    "add_eos_token",
+    "add_prefix_space",
+    "bos_token",
+    "chat_template",
+    "do_lower_case",
+    "eos_token",
+    "legacy",
+    "model_max_length",
+}
+
+
+class ModelSpec(BaseModel):
+    """One entry of a model list: what is loaded, and how its numbers are defined."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Kind
+    source: str = ""  # embedded:NAME, package:NAME, a folder, a hub id, or an MLflow URI
+    base: str | None = None  # quality_heads: the encoder whose lower part it shares
+    revision: str | None = None
+    template: str = "plain"  # a name of udfs/texts/templates.py, or `chat`: the tokenizer's own
+    max_length: int = Field(default=512, ge=8)
+    pooling: Literal["cls", "last", "mean"] = "mean"
+    indicators: tuple[str, ...]
+    label: str | None = None  # sequence_classifier: probability of this label; None: the raw logit
+    function: str | None = None  # python: "module:function", conversations -> list of numbers
+    version: str = "1"  # python: raise it when the function changes
+    trust_remote_code: bool = False
+    about: str = ""
+
+
+class ModelList(BaseModel):
+    """The models of a run, by stage."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    reward: ModelSpec | None = None
+    perplexity: ModelSpec | None = None
+    embed: ModelSpec | None = None
+    mtld: ModelSpec | None = None
+    unieval: ModelSpec | None = None
+    classifiers: dict[str, ModelSpec] = Field(default_factory=dict)
+    notes: tuple[str, ...] = ()  # sentences for the summary: what these models cannot tell
+
+    @cached_property
+    def stages(self) -> dict[str, ModelSpec]:
+        """Stage name to model, in the order in which stages run; absent models left out."""
+        named = {s: getattr(self, s) for s in ("reward", "perplexity", "embed", "mtld", "unieval")}
+        return {s: spec for s, spec in (named | dict(self.classifiers)).items() if spec is not None}
+
+
+class ResolvedModel(BaseModel):
+    """A spec whose files are at hand on the driver."""
+
+    model_config = ConfigDict(frozen=True)
+
+    spec: ModelSpec
+    folder: str  # empty for kinds without weights
+    base_folder: str | None = None
+    fingerprint: str  # 32 hex digits; equal fingerprints give equal numbers
+    definition: dict[str, Any]  # what the fingerprint hashes
+
+
+def load_model_list(name: str) -> ModelList:
+    """Read `conf/models/NAME.yml`, or the YAML file at the path NAME."""
+    lists = conf_folder() / "models"
+    path = Path(name) if name.endswith((".yml", ".yaml")) else lists / f"{name}.yml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in lists.glob("*.yml")))
+        raise UserError(f"no model list {name!r}: name one of {known}, or a YAML file")
+    try:
+        return ModelList(**read_yaml(path, "model list"))
+    except ValidationError as error:
+        raise UserError(f"{path}: {explained(error, ModelList, 'entry')}") from None
+
+
+def resolve(spec: ModelSpec, tracking: Tracking | None = None) -> ResolvedModel:
+    """Find the model's files on the driver (downloading a hub id) and fingerprint them.
+
+    Args:
+        spec: an entry of a model list.
+        tracking: where MLflow sources are looked up; None: the default store.
+
+    Raises:
+        UserError: there is no such model, or a file of it is damaged.
+    """
+    folder = locate(spec.source, spec.revision, tracking) if spec.source else None
+    base = locate(spec.base, tracking=tracking) if spec.base else None
+    for each in filter(None, (folder, base)):
+        check_weights(each)
+    definition = _definition(spec, folder, base)
+    text = json.dumps(definition, sort_keys=True, ensure_ascii=False)
+    return ResolvedModel(
+        spec=spec,
+        folder=str(folder or ""),
+        base_folder=str(base) if base else None,
+        fingerprint=hashlib.sha256(text.encode()).hexdigest()[:32],
+        definition=definition,
+    )
+
+
+def locate(source: str, revision: str | None = None, tracking: Tracking | None = None) -> Path:
+    """The folder that holds a model: `embedded:lm`, `package:NAME`, a path, a hub id, `models:/…`.
+
+    Raises:
+        UserError: the folder does not exist, or the download failed; names the remedy.
+    """
+    scheme, _, name = source.partition(":")
+    if scheme == "embedded":
+        return _existing(conf_folder() / "models" / "embedded" / name, source)
+    if scheme == "package":
+        found = importlib.util.find_spec(name)
+        if found is None or found.origin is None:
+            raise UserError(f"model {source}: the Python package {name} is not installed here")
+        return _existing(Path(found.origin).parent / "model", source)
+    if scheme in ("models", "runs", "mlflow-artifacts"):
+        from instructmining.rules.registry import (
+            download,  # MLflow costs seconds, and few lists name it
+        )
+
+        return download(source, tracking or Tracking())
+    if Path(source).exists() or source.startswith((".", "/", "~")):
+        return _existing(Path(source).expanduser(), source)
+    return _from_hub(source, revision)
+
+
+def _from_hub(source: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(
+            snapshot_download(source, revision=revision, ignore_patterns=["*.bin", "*.pt", "*.h5"])
+        )
+    except Exception as error:  # every kind of network and lookup failure has the same remedy
+        raise UserError(
+            f"model {source}: not a folder here, and the model hub did not give it "
+            f"({type(error).__name__}); run `instructmining models fetch` where there is a "
+            "network, or name a local folder"
+        ) from error
+
+
+def _existing(path: Path, source: str) -> Path:
+    if not path.is_dir():
+        raise UserError(f"model {source}: there is no folder {path}")
+    return path
+
+
+def _definition(spec: ModelSpec, folder: Path | None, base: Path | None) -> dict[str, Any]:
+    about = spec.model_dump(exclude={"source", "base", "revision", "trust_remote_code", "about"})
+    files = {
+        f"{role}/{name}": digest
+        for role, path in (("model", folder), ("base", base))
+        if path
+        for name, digest in _digests(path).items()
+    }
+    return {**about, "formula": KINDS[spec.kind][1], "files": files}
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """Digests of the files that define what a model computes, by their name in the folder."""
+    found = {p for pattern in _DEFINING_FILES for p in folder.glob(pattern)}
+    for layer in _read_json(folder / "modules.json", []):  # of sentence-transformers: 1_Pooling …
+        if layer["path"]:
+            found.update(p for p in (folder / layer["path"]).glob("*") if p.is_file())
+    digests = {str(p.relative_to(folder)): _sha256(p) for p in found}
+    config = _read_json(folder / "config.json", {})
+    tokenizer = _read_json(folder / "tokenizer_config.json", {})
+    kept = {k: v for k, v in config.items() if k not in _PROVENANCE_KEYS}
+    kept_of_tokenizer = {k: v for k, v in tokenizer.items() if k in _TOKENIZER_KEYS}
+    for name, settings in (("config", kept), ("tokenizer_config", kept_of_tokenizer)):
+        if settings:
+            text = json.dumps(settings, sort_keys=True)
+            digests[f"{name}.json"] = hashlib.sha256(text.encode()).hexdigest()
+    return digests
+
+
+def _read_json(path: Path, otherwise: Any) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else otherwise
+    except ValueError:
+        raise UserError(f"{path} is damaged: it is no JSON; {AGAIN}") from None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

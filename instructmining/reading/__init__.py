@@ -1,0 +1,1 @@
+"""From names of files, folders and tables to raw records. Not what the records mean."""

@@ -1,0 +1,210 @@
+"""Records to examples, occurrences and quarantine: every record read is accounted for."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from urllib.parse import unquote
+
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import functions as F
+
+from instructmining.errors import UserError
+from instructmining.layouts.standard_form import UNDECODED, with_standard_form
+from instructmining.reading.files import ROW_GROUPS
+from instructmining.reading.inputs import Input, read_records
+from instructmining.reading.table_rows import SPARK_ERRORS
+from instructmining.settings.sections import Read, Settings
+from instructmining.spark.paths import shown
+from instructmining.store.tables import Store
+
+# What Spark says of a file: its path is percent-encoded, so that a blank ends it.
+_FAILED = re.compile(r"FAILED_READ_FILE\S* .*?\bfile (\S+)\.(?=\s|$)")
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What one run read: `rows = examples + copies + sum(quarantined)`."""
+
+    rows: int
+    records: int  # of the files: a tree gives several rows, a question and its answer give one
+    examples: int  # distinct
+    copies: int  # further rows with the id of one already counted
+    quarantined: dict[str, int]  # reason to rows
+    new_examples: int
+    new_occurrences: int
+    inputs: tuple[str, ...]
+    left_out: tuple[str, ...] = ()  # files of folders that are of no known kind
+
+
+def ingest(
+    store: Store, settings: Settings, inputs: list[Input], left_out: Sequence[str], run_id: str
+) -> Ingested:
+    """Read the input and add what the store does not have yet.
+
+    Args:
+        store: gets the new rows.
+        settings: how to read, and into which pool.
+        inputs: what `find_inputs` found to read.
+        left_out: and what it left out, for the summary.
+        run_id: marks the rows.
+
+    Raises:
+        UserError: the input is empty, or holds no usable record; or a file holds no record that
+            can be decoded and `read.skip_bad_files` is off.
+    """
+    read, bad = persisted(store.spark, inputs, settings.read)
+    try:
+        if bad and not settings.read.skip_bad_files:
+            raise UserError(_bad_files(bad))
+        rows = _with_one_row_each(read, bad) if bad else read
+        counts = _counts(rows)
+        if not counts["rows"]:
+            raise UserError(f"no record in {', '.join(settings.input)}: the input is empty")
+        if not counts["examples"]:
+            raise UserError(_nothing_usable(rows, settings))
+        if settings.replace_pool:
+            store.delete("occurrences", {"pool": settings.pool})
+        new = _write(store, rows, settings.pool, run_id)
+    finally:
+        read.unpersist()
+    reasons = {key: count for key, count in counts.items() if key.startswith("reason ")}
+    quarantined = {key.removeprefix("reason "): count for key, count in reasons.items()}
+    return Ingested(
+        rows=counts["rows"],
+        records=counts["records"],
+        examples=counts["examples"],
+        copies=counts["rows"] - counts["examples"] - sum(quarantined.values()),
+        quarantined=quarantined,
+        new_examples=new["examples"],
+        new_occurrences=new["occurrences"],
+        inputs=tuple(each.path for each in inputs),
+        left_out=tuple(left_out),
+    )
+
+
+def persisted(spark: SparkSession, inputs: list[Input], read: Read) -> tuple[DataFrame, list[Row]]:
+    """All rows, kept on disk, and the bad files among them (see `_undecoded`).
+
+    Of a file that Spark cannot read to its end what can be read is kept.
+    """
+    while True:
+        rows = with_standard_form(read_records(spark, inputs), read)
+        rows = rows.persist(StorageLevel.DISK_ONLY)
+        try:
+            return rows, _undecoded(rows)
+        except SPARK_ERRORS as error:
+            rows.unpersist()
+            inputs = _without_broken(inputs, error)
+
+
+def _undecoded(rows: DataFrame) -> list[Row]:
+    """Files of which no record can be decoded: `source, rows, first`."""
+    decoded = F.col("reason").isNull() | ~F.col("reason").isin(*UNDECODED)
+    first = F.min(F.struct("position", "reason", "detail", "raw")).alias("first")
+    counted = rows.groupBy("source").agg(
+        F.count_if(decoded).alias("decoded"), F.count("*").alias("rows"), first
+    )
+    return counted.where("decoded = 0").orderBy("source").collect()
+
+
+def _without_broken(inputs: list[Input], error: Exception) -> list[Input]:
+    """The inputs, with the file that Spark could not read to its end marked as broken.
+
+    A Parquet file is read by row groups then, and what can be read of it is kept.
+
+    Raises:
+        Exception: `error` again, where it names none of them.
+    """
+    named = {shown(unquote(path)) for path in _FAILED.findall(str(error))}
+    for place, each in enumerate(inputs):
+        if each.broken is None and shown(each.path) in named:
+            broken = (
+                replace(each, kind=ROW_GROUPS)
+                if each.container == "parquet"
+                else replace(each, broken="Spark cannot read the file to its end")
+            )
+            return [*inputs[:place], broken, *inputs[place + 1 :]]
+    raise error
+
+
+def _bad_files(bad: Sequence[Row]) -> str:
+    lines = [f"{row.source}: {row.first['detail']} ({row.first['reason']})" for row in bad[:3]]
+    more = f" and {len(bad) - 3:,} more files" if len(bad) > 3 else ""
+    return (
+        f"no record can be decoded of {'; '.join(lines)}{more}; "
+        "mend or leave out such files, or quarantine them with --skip-bad-files"
+    )
+
+
+def _with_one_row_each(rows: DataFrame, bad: Sequence[Row]) -> DataFrame:
+    """Each bad file as one quarantine row instead of its records."""
+    lines = [
+        (
+            row.source,
+            0,
+            hashlib.sha256(str(row.first["raw"]).encode()).hexdigest()[:32],
+            row.first["raw"],
+            "unreadable_file",
+            f"none of its {row['rows']:,} records can be decoded; the first: {row.first['detail']}",
+            1,
+        )
+        for row in bad
+    ]
+    columns = ("source", "position", "content_hash", "raw", "reason", "detail", "records")
+    types = rows.select(*columns).schema
+    replaced = rows.sparkSession.createDataFrame(lines, types)
+    kept = rows.where(~F.col("source").isin([row.source for row in bad]))
+    return kept.unionByName(replaced, allowMissingColumns=True)
+
+
+def _counts(rows: DataFrame) -> dict[str, int]:
+    grouped = rows.groupBy("reason").agg(
+        F.count("*").alias("rows"),
+        F.countDistinct("example_id").alias("examples"),
+        F.sum("records").alias("records"),
+    )
+    found = grouped.collect()
+    counts = {f"reason {row.reason}": row.rows for row in found if row.reason is not None}
+    counts["rows"] = sum(row.rows for row in found)
+    counts["records"] = sum(row.records for row in found)
+    counts["examples"] = sum(row.examples for row in found if row.reason is None)
+    return counts
+
+
+def _write(store: Store, rows: DataFrame, pool: str, run_id: str) -> dict[str, int]:
+    rows = rows.withColumn("run_id", F.lit(run_id)).withColumn("pool", F.lit(pool))
+    usable = rows.where(F.col("reason").isNull())
+    keyed = {
+        "examples": (usable.dropDuplicates(["example_id"]), ["example_id"]),
+        "occurrences": (usable, ["pool", "source", "position", "example_id"]),
+        "quarantine": (
+            rows.where(F.col("reason").isNotNull()),
+            ["source", "position", "content_hash"],
+        ),
+    }
+    return {
+        table: store.insert(
+            partial(_lacking, store, table, given, keys),
+            table,
+            f"{run_id}/ingest/{table}",
+            {"run_id": run_id},
+        )
+        for table, (given, keys) in keyed.items()
+    }
+
+
+def _lacking(store: Store, table: str, rows: DataFrame, keys: list[str]) -> DataFrame:
+    return rows.join(store.read(table).select(*keys), keys, "left_anti")
+
+
+def _nothing_usable(rows: DataFrame, settings: Settings) -> str:
+    first = rows.select("source", "position", "reason", "detail").first()
+    assert first is not None  # noqa: S101 - the caller counted at least one row
+    return (
+        f"no usable record in {', '.join(settings.input)}; the first: {first.source} record "
+        f"{first.position}: {first.detail} ({first.reason}); name the fields with "
+        "--columns prompt=…,response=… (or turns=…, transcript=…), or the layout with --format"
+    )

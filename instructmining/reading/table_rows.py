@@ -1,0 +1,79 @@
+"""Tables as records: a row of Parquet or Delta becomes ordered-column JSON."""
+
+from collections.abc import Sequence
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+
+from instructmining.errors import cause
+from instructmining.spark.paths import LOCAL_AS_IT_IS, escaped, plain, shown
+
+SPARK_ERRORS: tuple[type[Exception], ...] = (PySparkException, Py4JJavaError)
+RECORDS = "source STRING, position BIGINT, raw BINARY, reason STRING, detail STRING"
+
+
+def read_parquet(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
+    """Rows of Parquet files; one that cannot be read is a row with a reason.
+
+    Files whose columns contradict each other are read apart.
+    """
+    try:
+        return _parquet(spark, paths)
+    except SPARK_ERRORS:
+        pass  # a damaged file or types that drifted: look at each
+    groups: dict[str, list[str]] = {}
+    damaged = []
+    for path in paths:
+        try:
+            columns = spark.read.options(**LOCAL_AS_IT_IS).parquet(escaped(path)).schema
+            groups.setdefault(columns.json(), []).append(path)
+        except SPARK_ERRORS as error:
+            damaged.append((shown(path), 0, b"", "unreadable_file", cause(error)))
+    frames = [_parquet(spark, group) for group in groups.values()]
+    if damaged:
+        frames.append(spark.createDataFrame(damaged, RECORDS))
+    return union(frames)
+
+
+def _parquet(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
+    reader = spark.read.options(**LOCAL_AS_IT_IS, mergeSchema="true")
+    rows = reader.parquet(*map(escaped, paths))
+    return rows.select(
+        plain(F.col("_metadata.file_path")).alias("source"),
+        (F.col("_metadata.row_index") + 1).alias("position"),
+        as_json(rows).cast("binary").alias("raw"),
+    )
+
+
+def read_delta(spark: SparkSession, name: str) -> DataFrame:
+    """Rows of a Delta table, by path or by name.
+
+    A table's rows have no order and its files are rewritten: a row's position is its content.
+    """
+    by_path = "/" in name
+    rows = spark.read.format("delta").load(name) if by_path else spark.read.table(name)
+    copies = Window.partitionBy("raw").orderBy(F.lit(0))
+    return rows.select(as_json(rows).alias("raw")).select(
+        F.lit(shown(name)).alias("source"),
+        F.xxhash64("raw", F.row_number().over(copies)).alias("position"),
+        F.col("raw").cast("binary").alias("raw"),
+    )
+
+
+def union(frames: Sequence[DataFrame]) -> DataFrame:
+    """One below the other, by column name; null where one lacks a column."""
+    united = frames[0]
+    for frame in frames[1:]:
+        united = united.unionByName(frame, allowMissingColumns=True)
+    return united
+
+
+def as_json(rows: DataFrame) -> Column:
+    """A row as JSON, its columns in their order, nulls written out.
+
+    Times are in UTC whatever the session's zone is: a row of a Delta table is known by this text.
+    """
+    columns = [F.col("`" + name.replace("`", "``") + "`") for name in rows.columns]
+    return F.to_json(F.struct(*columns), {"ignoreNullFields": "false", "timeZone": "UTC"})

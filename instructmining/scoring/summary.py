@@ -1,0 +1,183 @@
+"""The one page that a job ends with: counts, times, extremes, tables, and what to ask next."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from instructmining.progress import duration
+from instructmining.reading.ingest import Ingested
+from instructmining.rules.rule import LinearRule
+from instructmining.store.tables import Store, sql_text
+
+_SNIPPET = 76  # characters of a text that fit a line
+_EXTREMES = 3
+
+
+@dataclass
+class Summary:
+    """What is told; each part is left out where it does not apply."""
+
+    store: Store
+    pool: str
+    run_id: str
+    ingested: Ingested | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    stages: dict[str, str] = field(default_factory=dict)  # stage to what it did, in words
+    measured_rows: int = 0
+    rule: LinearRule | None = None
+    rule_why: str = ""
+    scores: DataFrame | None = None
+    warnings: list[str] = field(default_factory=list)
+    tracking: str = ""
+
+    def text(self) -> str:
+        """The page."""
+        parts = [
+            self._counts(),
+            self._stages(),
+            self._rule(),
+            self._extremes(),
+            self._warnings(),
+            self._tables(),
+            self._sql(),
+        ]
+        return "\n\n".join(part for part in parts if part) + "\n"
+
+    def _counts(self) -> str:
+        lines = [f"InstructMining · pool {self.pool} · run {self.run_id}", ""]
+        if self.ingested:
+            read = self.ingested
+            bad = sum(read.quarantined.values())
+            lines.append(
+                f"rows read {read.rows:,} = scored {read.examples:,} + copies {read.copies:,} "
+                f"+ quarantined {bad:,}"
+            )
+            if read.records != read.rows:
+                lines.append(f"  from {read.records:,} records of the files")
+            lines += [
+                f"  quarantined: {count:,} {reason}"
+                for reason, count in sorted(read.quarantined.items())
+            ]
+            lines += [f"  left out, not a data file: {path}" for path in read.left_out[:5]]
+            lines.append(f"  new in the store: {read.new_examples:,} examples")
+        if self.scores is not None:
+            row = self.scores.agg(
+                F.count("*").alias("n"), F.count("predicted_log_loss").alias("p")
+            ).first()
+            assert row is not None  # noqa: S101 - an aggregate without grouping has one row
+            lines.append(
+                f"  in the pool: {row.n:,} examples, {row.n - row.p:,} without a prediction"
+            )
+            lines += self._missing()
+        lines.append(f"  measured by models in this run: {self.measured_rows:,} rows")
+        return "\n".join(lines)
+
+    def _missing(self) -> list[str]:
+        assert self.scores is not None  # noqa: S101 - only called with scores
+        missing = self.scores.where(F.col("missing_reason").isNotNull())
+        found = (
+            missing.groupBy("missing_reason").count().orderBy(F.desc("count")).limit(5).collect()
+        )
+        return [f"    {row['count']:,} {row.missing_reason[:100]}" for row in found]
+
+    def _stages(self) -> str:
+        if not self.seconds:
+            return ""
+        width = max(map(len, self.seconds))
+        lines = [
+            f"  {name:<{width}}  {duration(taken):>12}   {self.stages.get(name, '')}".rstrip()
+            for name, taken in self.seconds.items()
+        ]
+        return "\n".join(
+            ["stages", *lines, f"  {'total':<{width}}  {duration(sum(self.seconds.values())):>12}"]
+        )
+
+    def _rule(self) -> str:
+        if self.rule is None:
+            return ""
+        terms = " ".join(f"{value:+.4g}·{name}" for name, value in self.rule.coefficients.items())
+        return (
+            f"rule {self.rule.name} version {self.rule.version} ({self.rule_why})\n"
+            f"  predicted log loss = {self.rule.intercept:.4g} {terms}   (lower is better)"
+        )
+
+    def _extremes(self) -> str:
+        if self.scores is None or self.rule is None:
+            return ""
+        rule = self.rule
+        means = _means(self.scores, [f"contribution_{name}" for name in rule.coefficients])
+        if not means:
+            return ""
+        texts = self.store.read("examples").select("example_id", "prompt", "response")
+        lines = []
+        known = self.scores.where(F.col("predicted_log_loss").isNotNull())
+        for title, order in (("best", F.asc), ("worst", F.desc)):
+            keys = [order("predicted_log_loss"), F.asc("example_id")]
+            rows = known.orderBy(*keys).limit(_EXTREMES).join(texts, "example_id").collect()
+            rows.sort(key=lambda row: row.predicted_log_loss, reverse=title == "worst")
+            lines.append(f"{title} {len(rows)} by predicted log loss")
+            for row in rows:
+                lines += [
+                    f"  {row.predicted_log_loss:+.4f}  {_why(row.asDict(), rule, means)}",
+                    f"           prompt:   {_snippet(row.prompt)}",
+                    f"           response: {_snippet(row.response)}",
+                ]
+        return "\n".join(lines)
+
+    def _warnings(self) -> str:
+        return "\n".join(f"note: {warning}" for warning in self.warnings)
+
+    def _tables(self) -> str:
+        names = (
+            "scores",
+            "examples",
+            "occurrences",
+            "quarantine",
+            "stage_values",
+            "embeddings",
+            "pool_knn",
+            "fingerprints",
+        )
+        lines = [
+            f"  {name:<13} {self.store.location(name)}" for name in names if self.store.exists(name)
+        ]
+        where = [f"  {'MLflow':<13} {self.tracking}"] if self.tracking else []
+        return "\n".join(["tables", *lines, *where])
+
+    def _sql(self) -> str:
+        if self.rule is None or self.scores is None:
+            return ""
+        scores, examples = (self.store.sql_name(name) for name in ("scores", "examples"))
+        pool = sql_text(self.pool)
+        rule = sql_text(self.rule.name)
+        # Nothing is executed here: the text is for the user to paste.
+        return f"""SQL to try next
+  SELECT e.prompt, e.response, s.predicted_log_loss, s.percentile
+  FROM {scores} s JOIN {examples} e USING (example_id)
+  WHERE s.pool = {pool} AND s.rule_name = {rule} AND s.percentile < 10
+  ORDER BY s.predicted_log_loss LIMIT 20;
+
+  SELECT reason, count(*) FROM {self.store.sql_name("quarantine")} GROUP BY reason;"""  # noqa: S608
+
+
+def _means(scores: DataFrame, columns: Sequence[str]) -> dict[str, float]:
+    row = scores.agg(*(F.avg(name).alias(name) for name in columns)).first()
+    return {name: row[name] for name in columns if row is not None and row[name] is not None}
+
+
+def _why(row: Mapping[str, Any], rule: LinearRule, means: Mapping[str, float]) -> str:
+    """What moved the prediction away from the pool's mean, the largest first."""
+    moved = {
+        name: row[f"contribution_{name}"] - means[f"contribution_{name}"]
+        for name in rule.coefficients
+    }
+    ordered = sorted(moved, key=lambda name: -abs(moved[name]))
+    return ", ".join(f"{name} {row[name]:.4g} ({moved[name]:+.3f})" for name in ordered)
+
+
+def _snippet(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _SNIPPET else line[: _SNIPPET - 1] + "…"

@@ -1,0 +1,1 @@
+"""Choosing examples of a scored pool and writing them out."""

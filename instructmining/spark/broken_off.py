@@ -1,0 +1,115 @@
+"""What ends a run from outside — a full disk, a killed process — told in one sentence."""
+
+import errno
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from instructmining.errors import BrokenOffError
+from instructmining.settings.sections import Settings
+
+_REMEDY = "what was committed stays: run the same command again to go on"
+_FULL = ("No space left on device", "database or disk is full", "Disk quota exceeded")
+_FULL_CODES = (errno.ENOSPC, errno.EDQUOT)
+_EXECUTORS = (
+    "ExecutorLostFailure",
+    "Executor heartbeat timed out",
+    "SparkContext was shut down",
+    "SparkContext has been shutdown",
+)
+_WORKER = ("Python worker exited unexpectedly", "Python worker failed to connect back")
+_CAUSES = 10  # of an error, at most
+
+
+def broken_off(
+    error: BaseException, settings: Settings, jvm_answers: bool
+) -> BrokenOffError | None:
+    """The sentence for an error that neither the settings nor the data are to blame for.
+
+    Args:
+        error: what a program raised.
+        settings: name the places that it writes to.
+        jvm_answers: whether the driver's JVM is there.
+
+    Returns:
+        None where the error is of another kind.
+    """
+    told = _told(error, settings, jvm_answers)
+    return BrokenOffError(f"{told}; {_REMEDY}") if told else None
+
+
+def _told(error: BaseException, settings: Settings, jvm_answers: bool) -> str | None:
+    causes = list(_causes(error))
+    text = "\n".join(map(_words, causes))
+    if any(getattr(each, "errno", None) in _FULL_CODES for each in causes) or _has(text, _FULL):
+        return _full(settings)
+    if not jvm_answers:
+        return (
+            "the JVM of Spark's driver ended under this run (killed, or out of memory: raise "
+            "spark.driver.memory)"
+        )
+    if _has(text, _EXECUTORS):
+        return (
+            "executors of this run ended again and again, or its application was ended "
+            "(killed, or out of memory: see the cluster's log)"
+        )
+    if _has(text, _WORKER):
+        return (
+            "a Python worker ended while it measured (killed, or out of memory: give it fewer "
+            "tasks at a time, or a lower measure.token_budget)"
+        )
+    return None
+
+
+def _full(settings: Settings) -> str:
+    """Which disk it is, as far as can be seen from here: the one with the least left."""
+    left = {}
+    for option, path in _places(settings):
+        with suppress(OSError):  # a place that cannot be asked is not named
+            left[option] = shutil.disk_usage(_existing(path)).free
+    name = min(left, key=lambda each: left[each])
+    return (
+        f"no space is left on a disk: {name} has {left[name] / 2**20:,.1f} MiB (on a cluster "
+        "it may be an executor's, see spark.local.dir); make room there"
+    )
+
+
+def _places(settings: Settings) -> Iterator[tuple[str, Path]]:
+    """The local folders that a run writes to, by the words a user knows them by."""
+    database = settings.tracking.uri.partition("sqlite:///")[2]
+    named = {
+        "--store": settings.store,
+        "--files": settings.files,
+        "--to": settings.export.to,
+        "--tracking-uri": database,
+    }
+    for option, place in named.items():
+        if place and ":" not in place and ("/" in place or "." not in place):  # no URI, no schema
+            yield f"{option} {place}", Path(place).expanduser().absolute()
+    yield f"the folder of temporary files {tempfile.gettempdir()}", Path(tempfile.gettempdir())
+
+
+def _existing(path: Path) -> Path:
+    return next(each for each in (path, *path.parents) if each.exists())
+
+
+def _words(error: BaseException) -> str:
+    """What it says, with the JVM's own report; py4j asks a JVM for it that may have ended."""
+    try:
+        return f"{error}\n{getattr(error, '_stackTrace', '')}"
+    except Exception:
+        return type(error).__name__
+
+
+def _has(text: str, signs: tuple[str, ...]) -> bool:
+    return any(sign in text for sign in signs)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    for _ in range(_CAUSES):
+        if error is None:
+            return
+        yield error
+        error = error.__cause__ or error.__context__

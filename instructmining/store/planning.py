@@ -1,0 +1,92 @@
+"""What is still to measure: pool members without a value, cut into chunks by bucket."""
+
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from instructmining.identity import BUCKETS
+from instructmining.store.tables import Store
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Buckets low … high − 1, measured and committed together."""
+
+    low: int
+    high: int
+    rows: int  # pending
+
+    @property
+    def name(self) -> str:
+        """Stable across runs of the same pool: part of the commit's transaction name."""
+        return f"{self.low}-{self.high}"
+
+
+def members(store: Store, pool: str, version: int | None = None) -> DataFrame:
+    """The distinct examples of a pool: `example_id`, `copies` (records beyond the first).
+
+    `version` is that of the table `occurrences`, for the pool as it was.
+    """
+    occurrences = store.read("occurrences", version).where(F.col("pool") == pool)
+    return occurrences.groupBy("example_id").agg((F.count("*") - 1).alias("copies"))
+
+
+def pool_examples(store: Store, pool_members: DataFrame) -> DataFrame:
+    """The rows of `examples` that are in a pool."""
+    return store.read("examples").join(pool_members, "example_id", "left_semi")
+
+
+def pending(
+    store: Store, examples: DataFrame, table: str, fingerprint: str, retry: bool
+) -> DataFrame:
+    """Those of `examples` that `table` has nothing of yet.
+
+    Args:
+        store: where the tables are.
+        examples: `example_id`, `bucket` and whatever the stage reads.
+        table: `stage_values` or `embeddings`.
+        fingerprint: what is to be measured with.
+        retry: measure failed rows again.
+    """
+    measured = store.read(table).where(F.col("fingerprint") == fingerprint)
+    if retry:
+        measured = measured.where(F.col("status") == "ok")
+    return examples.join(measured.select("example_id"), "example_id", "left_anti")
+
+
+def plan(examples: DataFrame, todo: DataFrame, chunk_rows: int) -> list[Chunk]:
+    """Chunks of about `chunk_rows` rows, only those that hold pending rows.
+
+    The cuts follow the whole pool, not what is pending, so that a resumed run measures in the same
+    groups as an undisturbed one and yields the same tables.
+    """
+    left = _by_bucket(todo)
+    if not left:
+        return []
+    sizes = _by_bucket(examples)
+    cuts = [0]
+    filled = 0
+    for bucket in range(BUCKETS):
+        size = sizes.get(bucket, 0)
+        if filled and filled + size > chunk_rows:
+            cuts.append(bucket)
+            filled = 0
+        filled += size
+    chunks = [
+        Chunk(low, high, sum(left.get(bucket, 0) for bucket in range(low, high)))
+        for low, high in zip(cuts, [*cuts[1:], BUCKETS], strict=True)
+    ]
+    return [chunk for chunk in chunks if chunk.rows]
+
+
+def pool_version(pool_members: DataFrame, with_copies: bool = False) -> str:
+    """A hash of a pool's members (and their copies), whatever their order."""
+    keys = ["example_id", "copies"] if with_copies else ["example_id"]
+    row = pool_members.agg(F.count("*").alias("n"), F.bit_xor(F.xxhash64(*keys)).alias("x")).first()
+    assert row is not None  # noqa: S101 - an aggregate without grouping has one row
+    return f"{row.n}-{(row.x or 0) & 0xFFFFFFFFFFFFFFFF:016x}"
+
+
+def _by_bucket(rows: DataFrame) -> dict[int, int]:
+    return {row.bucket: row["count"] for row in rows.groupBy("bucket").count().collect()}

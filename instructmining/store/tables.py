@@ -1,0 +1,312 @@
+"""The store: Delta tables in a folder or a schema, created on first use, appended exactly once."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pyspark.errors import ParseException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.utils import is_remote
+
+from instructmining.errors import UserError
+from instructmining.store.conflicts import ATTEMPTS, NoTableError, with_retries
+from instructmining.store.schemas import TABLES, Column
+
+_ABSENT = (
+    "PATH_NOT_FOUND",
+    "DELTA_MISSING_DELTA_TABLE",
+    "DELTA_PATH_DOES_NOT_EXIST",
+    "DELTA_TABLE_NOT_FOUND",
+)
+
+
+@dataclass(frozen=True)
+class Store:
+    """Where the tables are.
+
+    Attributes:
+        target: a folder or URI (it has a slash, or is one word that is no known schema), or
+            `catalog.schema` / `schema`.
+        is_folder: path-based tables; nothing but Delta is needed to read them.
+    """
+
+    spark: SparkSession
+    target: str
+    is_folder: bool
+    _whole: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
+
+    @classmethod
+    def open(cls, spark: SparkSession, target: str) -> "Store":
+        """Decide what `target` names, and fail early where it cannot be."""
+        if "/" in target or "\\" in target or target.startswith("."):
+            return cls(spark, target.rstrip("/"), True)
+        known = _is_schema(spark, target)
+        if "." not in target and not known:
+            return cls(spark, target, True)
+        if not known:
+            raise UserError(
+                f"--store {target}: there is no such schema; create it with "
+                f"CREATE SCHEMA {target}, or name a folder (with a slash)"
+            )
+        return cls(spark, target, False)
+
+    def sql_name(self, table: str) -> str:
+        """The table as it is written in SQL, quoted."""
+        if self.is_folder:
+            return f"delta.`{self.location(table).replace('`', '``')}`"
+        parts = [*self.target.split("."), table]
+        return ".".join(f"`{part.replace('`', '``')}`" for part in parts)
+
+    def location(self, table: str) -> str:
+        """The table's folder, absolute for local paths, or its name in the catalog."""
+        if not self.is_folder:
+            return f"{self.target}.{table}"
+        return f"{absolute(self.target)}/{table}"
+
+    def exists(self, table: str) -> bool:
+        """Whether the table has been created."""
+        if self.is_folder:
+            return _is_delta(self.spark, self.location(table))
+        return bool(self.spark.catalog.tableExists(f"{self.target}.{table}"))
+
+    def read(self, table: str, version: int | None = None) -> DataFrame:
+        """The table, as it is or was; an empty frame of its schema where it does not exist yet."""
+        if version == -1 or not self.exists(table):
+            return self.spark.createDataFrame([], TABLES[table].ddl)
+        reader = self.spark.read.format("delta")
+        if version is not None:
+            reader = reader.option("versionAsOf", version)
+        if self.is_folder:
+            return reader.load(self.location(table))
+        return reader.table(f"{self.target}.{table}")
+
+    def create(self, table: str) -> None:
+        """Create the table with its comments, constraints and clustering, if it is not there."""
+        if not self.exists(table):
+            self._create(table)
+        elif table not in self._whole:  # a run that was killed may have left out the constraints
+            self._constrain(table, self._properties(table))
+        self._whole.add(table)
+
+    def _create(self, table: str) -> None:
+        definition = TABLES[table]
+        clustering = f"CLUSTER BY ({', '.join(definition.cluster_by)})"
+        create = (
+            f"CREATE TABLE IF NOT EXISTS {self.sql_name(table)} ("
+            + ", ".join(_column_sql(column) for column in definition.columns)
+            + f") USING delta {clustering if definition.cluster_by else ''} "
+            f"COMMENT '{definition.comment}' TBLPROPERTIES ("
+            # Other readers (DuckDB, delta-rs) must be able to open what we write.
+            "'delta.enableDeletionVectors' = 'false', 'instructmining.contract' = '1')"
+        )
+        with_retries(lambda: self._made(table, create))
+        self._constrain(table, {})
+
+    def _made(self, table: str, create: str) -> None:
+        """Create; a run that began at the same time may have made the folder, not yet the table."""
+        try:
+            self.spark.sql(create)
+            made = not self.is_folder or _can_load(self.spark, self.location(table))
+        except Exception as error:
+            if "DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION" not in str(error):
+                raise
+            made = False
+        if not made:
+            raise NoTableError(
+                f"{self.location(table)} holds something, but no table: look what it is, move it "
+                "away, then run the same command again"
+            )
+
+    def _constrain(self, table: str, properties: Mapping[str, str]) -> None:
+        for name, condition in TABLES[table].constraints:
+            if f"delta.constraints.{name}" in properties:
+                continue
+            add = f"ALTER TABLE {self.sql_name(table)} ADD CONSTRAINT {name} CHECK ({condition})"
+            try:
+                with_retries(lambda add=add: self.spark.sql(add))  # type: ignore[misc]
+            except Exception as error:
+                if "ALREADY_EXISTS" not in str(error):  # a run that began at the same time
+                    raise
+
+    def _properties(self, table: str) -> dict[str, str]:
+        detail: Any = self.spark.sql(f"DESCRIBE DETAIL {self.sql_name(table)}").first()
+        return dict(detail.properties)
+
+    def append(
+        self,
+        rows: DataFrame,
+        table: str,
+        transaction: str,
+        about: Mapping[str, Any],
+        version: int = 0,
+    ) -> None:
+        """Append once: a replay of the same transaction name and version writes nothing.
+
+        Args:
+            rows: columns are taken by name.
+            table: a name of the data contract.
+            transaction: unique per commit; its Delta transaction version is always 0, so commits
+                of different chunks may land in any order.
+            about: goes into the commit's metadata as JSON.
+            version: of the transaction; only `insert` counts them.
+        """
+        self.create(table)
+        writer = (
+            rows.select(*TABLES[table].names)
+            .write.format("delta")
+            .mode("append")
+            .option("txnAppId", transaction)
+            .option("txnVersion", version)
+            .option("userMetadata", json.dumps(dict(about), sort_keys=True))
+        )
+        with_retries(lambda: self._save(writer, table))
+
+    def insert(
+        self,
+        missing: Callable[[], DataFrame],
+        table: str,
+        transaction: str,
+        about: Mapping[str, Any],
+    ) -> int:
+        """Append what the table lacks; where another writer comes first, look again what that is.
+
+        Appends never conflict in Delta, so that two writers would both add the same rows. Here all
+        of a table's inserts are versions of one transaction: of two that began at the same state
+        of the table Delta takes one.
+
+        Args:
+            missing: reads the table and gives the rows that it lacks.
+            table: a name of the data contract.
+            transaction: unique per call.
+            about: goes into the commit's metadata as JSON.
+
+        Returns:
+            How many rows were added.
+
+        Raises:
+            UserError: other writers were first, time and again.
+        """
+        for _ in range(ATTEMPTS):
+            before = self.version(table)
+            fresh = missing()
+            count = fresh.count()
+            if not count:
+                return 0
+            note = {**about, "insert": transaction}
+            self.append(fresh, table, f"insert/{table}", note, before + 1)
+            if self._landed(table, before, transaction):
+                return count
+        raise UserError(
+            f"other runs write to {self.location(table)} all the time: wait for them, "
+            "then run the same command again"
+        )
+
+    def _landed(self, table: str, before: int, transaction: str) -> bool:
+        history = self.spark.sql(f"DESCRIBE HISTORY {self.sql_name(table)} LIMIT 100")
+        notes = history.where(F.col("version") > before).select("userMetadata").collect()
+        return any(f'"insert": {json.dumps(transaction)}' in (row[0] or "") for row in notes)
+
+    def replace(
+        self,
+        rows: DataFrame,
+        table: str,
+        where: Mapping[str, str],
+        about: Mapping[str, Any],
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Replace, atomically, the rows whose columns equal `where`; new columns are added.
+
+        `check` is called before each try and may raise: a try that met another writer is repeated,
+        and what `rows` were computed from may be out of date by then.
+        """
+        self.create(table)
+        condition = " AND ".join(f"`{key}` = {sql_text(value)}" for key, value in where.items())
+        writer = (
+            rows.write.format("delta")
+            .mode("overwrite")
+            .option("replaceWhere", condition)
+            .option("mergeSchema", "true")
+            .option("userMetadata", json.dumps(dict(about), sort_keys=True))
+        )
+
+        def save() -> None:
+            check()
+            self._save(writer, table)
+
+        with_retries(save)
+
+    def delete(self, table: str, where: Mapping[str, str]) -> None:
+        """Delete the rows whose columns equal `where`."""
+        condition = " AND ".join(f"`{key}` = {sql_text(value)}" for key, value in where.items())
+        self.delete_where(table, condition)
+
+    def delete_where(self, table: str, condition: str) -> None:
+        """Delete the rows of a condition in SQL, whose values the caller has quoted."""
+        if self.exists(table):
+            delete = f"DELETE FROM {self.sql_name(table)} WHERE {condition}"  # noqa: S608 - quoted
+            with_retries(lambda: self.spark.sql(delete))
+
+    def create_view(self, name: str, query: str) -> None:
+        """A view in the schema; folders have no place for one, the summary prints the join."""
+        if not self.is_folder:
+            self.spark.sql(f"CREATE OR REPLACE VIEW {self.sql_name(name)} AS {query}")
+
+    def version(self, table: str) -> int:
+        """The latest version of the table, −1 where it does not exist."""
+        if not self.exists(table):
+            return -1
+        history = self.spark.sql(f"DESCRIBE HISTORY {self.sql_name(table)} LIMIT 1")
+        return int(history.select(F.max("version")).first()[0])
+
+    def _save(self, writer: Any, table: str) -> None:
+        if self.is_folder:
+            writer.save(self.location(table))
+        else:
+            writer.saveAsTable(f"{self.target}.{table}")
+
+
+def sql_text(value: str) -> str:
+    """A string as an SQL literal."""
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def absolute(path: str) -> str:
+    """A local path made absolute; a URI as it is."""
+    is_uri = "://" in path or path.startswith(("dbfs:", "file:"))
+    return path if is_uri else str(Path(path).expanduser().absolute())
+
+
+def _is_schema(spark: SparkSession, name: str) -> bool:
+    try:
+        return bool(spark.catalog.databaseExists(name))
+    except ParseException:  # `my-out` is no name in SQL, so that no schema is called so
+        return False
+
+
+def _is_delta(spark: SparkSession, path: str) -> bool:
+    if is_remote():  # Delta's own question needs a server with its Connect plugin
+        return _can_load(spark, path)
+    from delta.tables import DeltaTable
+
+    return bool(DeltaTable.isDeltaTable(spark, path))
+
+
+def _can_load(spark: SparkSession, path: str) -> bool:
+    """Looks anew, where Delta remembers what it last saw."""
+    try:
+        _ = spark.read.format("delta").load(path).schema
+    except Exception as error:
+        if any(name in str(error) for name in _ABSENT):
+            return False
+        raise
+    return True
+
+
+def _column_sql(column: Column) -> str:
+    required = " NOT NULL" if column.required else ""
+    comment = column.comment.replace("'", "\\'")
+    return f"`{column.name}` {column.type}{required} COMMENT '{comment}'"

@@ -1,0 +1,1 @@
+"""Runs in MLflow: parameters, metrics, pictures. Rules are in `rules`."""

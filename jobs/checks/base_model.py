@@ -1,0 +1,92 @@
+"""The model that is finetuned, in which precision, and whether it fits where it will run."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from instructmining.errors import UserError
+from instructmining.models.lists import ResolvedModel, resolve
+from instructmining.settings.sections import Settings
+from jobs.checks.resources import Place, is_local, parameters_of, place_of
+from udfs.finetuning.finetuner import Shape, activation_bytes, adapter_of, training_bytes
+from udfs.on_spark.placement import model_slots
+from udfs.running.device import choose_device, default_token_budget, resolve_dtype
+
+
+def base_model(settings: Settings, resolved: Mapping[str, ResolvedModel]) -> ResolvedModel:
+    """The causal language model that is finetuned."""
+    given = resolved.get("perplexity")
+    if given is None or given.spec.kind != "causal_lm":
+        raise UserError(
+            f"model list {settings.models} has no causal language model to finetune: "
+            "give it a perplexity model, whose template --base shares"
+        )
+    if settings.fit.base is None:
+        return given
+    return resolve(given.spec.model_copy(update={"source": settings.fit.base}), settings.tracking)
+
+
+def training_dtype(spark: SparkSession, settings: Settings) -> str:
+    """Of the weights while training: decided once for all nodes, since it is in every run's key."""
+    wanted = settings.finetune.dtype
+    device = settings.measure.device
+    if wanted != "auto":
+        return wanted
+    if is_local(dict(spark.conf.getAll)):
+        return resolve_dtype("auto", choose_device(device))
+    owns_gpus = device != "cpu" and spark.conf.get("spark.executor.resource.gpu.amount", None)
+    return "bfloat16" if owns_gpus else resolve_dtype("auto", "cpu")
+
+
+def refuse_what_cannot_fit(spark: SparkSession, settings: Settings, base: ResolvedModel) -> None:
+    """Compare what the finetunes at a time hold with the memory there is.
+
+    Raises:
+        UserError: they certainly do not fit.
+    """
+    measure = settings.measure.model_copy(update={"dtype": training_dtype(spark, settings)})
+    conf = dict(spark.conf.getAll)
+    processes = settings.finetune.gpus_per_run
+    place = place_of(conf, measure, model_slots(spark, measure))
+    if place is None or place.most is None:
+        return
+    copies = min(place.copies, processes) if processes > 1 and is_local(conf) else place.copies
+    adapter = adapter_of(settings.finetune, parameters_of(base))
+    if (needed := copies * _bytes_of(base, place, settings)) > place.most:
+        held = f"{copies} processes of finetunes" if processes > 1 else f"{copies} finetunes"
+        remedy = "" if adapter == "lora" else "finetune.adapter=lora, "
+        remedy += "finetune.gpus_per_run over more GPUs, " if place.device == "cuda" else ""
+        raise UserError(
+            f"{held} of {base.spec.source} at a time ({adapter}) need at least "
+            f"{needed / 2**30:.1f} GiB, but {place.words} is {place.most / 2**30:.1f} GiB: set "
+            f"{remedy}a smaller --base or measure.token_budget, or fewer tasks at a time"
+        )
+
+
+def _bytes_of(base: ResolvedModel, place: Place, settings: Settings) -> int:
+    """What one process holds at least."""
+    recipe = settings.finetune
+    shape = shape_of(base)
+    count = parameters_of(base)
+    adapter = adapter_of(recipe, count)
+    processes = recipe.gpus_per_run
+    tokens = settings.measure.token_budget or default_token_budget(place.device)
+    tokens = max(tokens, recipe.max_length)
+    each = training_bytes(count, adapter, place.width, processes)
+    each += activation_bytes(shape, tokens, adapter, place.width)
+    if processes == 1:
+        return each
+    each += count * place.width // shape.layers  # a layer is gathered whole while it is at work
+    return max(each, count * place.width) if place.device == "cpu" else each  # loaded whole
+
+
+def shape_of(model: ResolvedModel) -> Shape:
+    """Layers and width from the model's config.json."""
+    text = (Path(model.folder) / "config.json").read_text(encoding="utf-8")
+    config = json.loads(text)
+    config = config.get("text_config") or config
+    layers = config.get("num_hidden_layers") or config.get("n_layer") or 1
+    hidden = config.get("hidden_size") or config.get("n_embd") or 1
+    return Shape(int(layers), int(hidden))

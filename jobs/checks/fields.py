@@ -1,0 +1,159 @@
+"""Whether the fields that a user names occur in the data: judged on a few records, in seconds."""
+
+import difflib
+import json
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from instructmining.errors import UserError
+from instructmining.layouts.columns import check_columns
+from instructmining.layouts.records import kind
+from instructmining.reading.inputs import Input, read_records
+from instructmining.reading.splitting import split
+from instructmining.reading.table_rows import SPARK_ERRORS, as_json
+from instructmining.settings.sections import Read
+from instructmining.spark.paths import LOCAL_AS_IT_IS, escaped, shown
+
+Record = dict[str, Any]
+
+_FILES, _ROWS = 5, 50
+_UNREADABLE: tuple[type[Exception], ...] = (OSError, *SPARK_ERRORS)
+# What names a field of a record; the other names of --columns are those of speakers.
+_IN_RECORD = {
+    "turns": ("turns",),
+    "transcript": ("transcript",),
+    "prompt": ("prompt", "response", "input", "system"),
+}
+_IN_TURNS = ("role", "content")
+_WANTED: dict[str, Any] = {"--id": object, "--columns role": object, "--columns turns": list}
+
+
+def check_fields(spark: SparkSession, inputs: Sequence[Input], read: Read) -> list[str]:
+    """The fields that `--columns`, `--id` and `--keep` name occur in the first records.
+
+    They are sought in some records of some files: an absent `--keep` is a note, since another file
+    may have it.
+
+    Raises:
+        UserError: `--columns` or `--id` names a field that none of them has, or one without text.
+    """
+    if read.columns:
+        check_columns(read.columns)
+    elif not (read.id or read.keep):
+        return []
+    records = [record for row in first_records(spark, inputs) if (record := _parsed(row))]
+    if not records:
+        return []  # reading says it better
+    for option, name, objects in _named(read, records):
+        found = [v for each in objects for v in _values(each, name, paths=option != "--id")]
+        if objects and not found:
+            raise UserError(
+                f"{option}={name}: none of the first {len(records)} records has such "
+                f"a field; {_nearest(name, objects)}"
+            )
+        wanted = _WANTED.get(option, (str, list))
+        given = [value for value in found if value is not None]
+        if given and not any(isinstance(value, wanted) for value in given):
+            needed = "a list" if wanted is list else "text"
+            raise UserError(
+                f"{option}={name}: it has to be {needed}, and is {kind(given[0])}; "
+                f"{_nearest(name, objects)}"
+            )
+    absent = [name for name in read.keep if not any(name in record for record in records)]
+    if not absent:
+        return []
+    return [f"--keep: none of the first {len(records)} records has {', '.join(absent)}"]
+
+
+def _named(read: Read, records: list[Record]) -> Iterator[tuple[str, str, list[Record]]]:
+    """Each option that needs its field, the field's name, and the objects to find it in."""
+    if read.id:
+        yield "--id", read.id, records
+    layout = next((name for name in _IN_RECORD if name in read.columns), "prompt")
+    for key in _IN_RECORD[layout]:
+        if key in read.columns:
+            yield f"--columns {key}", read.columns[key], records
+    if layout == "turns":
+        found = [value for each in records for value in _values(each, read.columns["turns"])]
+        turns = [turn for each in found if isinstance(each, list) for turn in each]
+        turns = [turn for turn in turns if isinstance(turn, dict)]
+        for key in _IN_TURNS:
+            yield f"--columns {key}", read.columns[key], turns
+
+
+def first_records(spark: SparkSession, inputs: Sequence[Input]) -> list[tuple[str, bytes]]:
+    """Source and text of the first records of a few inputs, spread over all of them."""
+    whole = [each for each in inputs if each.kind.half is None]
+    chosen = whole[:: -(-len(whole) // _FILES) or 1]
+    return [(each.path, raw) for each in chosen for raw in _first_of(spark, each)]
+
+
+def _first_of(spark: SparkSession, each: Input) -> list[bytes]:
+    local = Path(shown(each.path))
+    try:
+        if local.is_file() and each.container != "parquet":
+            with local.open("rb") as file:
+                return [record.raw for record in islice(split(file, each.kind), _ROWS)]
+        rows = _cheaply(spark, each).select("raw").limit(_ROWS).collect()
+        return [bytes(row.raw) for row in rows]
+    except _UNREADABLE:
+        return []  # reading says what is wrong with this one
+
+
+def _cheaply(spark: SparkSession, each: Input) -> DataFrame:
+    """Records without their positions, which would cost a pass over a large file or table."""
+    if each.container == "delta":
+        table = spark.read.format("delta").load if "/" in each.path else spark.read.table
+        rows = table(each.path)
+        return rows.select(as_json(rows).cast("binary").alias("raw"))
+    if each.container == "lines":
+        lines = spark.read.options(**LOCAL_AS_IT_IS).text(escaped(each.path))
+        return lines.select(F.col("value").cast("binary").alias("raw"))
+    return read_records(spark, [each]).where(F.col("reason").isNull())
+
+
+def _parsed(row: tuple[str, bytes]) -> Record:
+    """A record with the folders named `key=value` above it; empty where it is no object."""
+    source, raw = row
+    try:
+        record = json.loads(raw.decode("utf-8-sig"), strict=False)
+    except (ValueError, RecursionError):
+        return {}
+    folders = dict(part.split("=", 1) for part in source.split("/")[:-1] if "=" in part)
+    return {**folders, **record} if isinstance(record, dict) else {}
+
+
+def _values(record: Record, name: str, paths: bool = True) -> list[Any]:
+    """The field of that name, else what is at the dotted path, in a list; empty if neither is."""
+    if name in record:
+        return [record[name]]
+    value: Any = record
+    for step in name.split(".") if paths else [name]:
+        if isinstance(value, dict) and step in value:
+            value = value[step]
+        elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
+            value = value[int(step)]
+        else:
+            return []
+    return [value]
+
+
+def _nearest(name: str, objects: Sequence[Record]) -> str:
+    known = list(dict.fromkeys(path for each in objects for path in _paths(each)))
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]}?" if near else f"there are {', '.join(known[:12])}"
+
+
+def _paths(value: Any, above: str = "") -> Iterator[str]:
+    """The names of all fields, those inside others as dotted paths; of lists the first element."""
+    inside = value.items() if isinstance(value, dict) else []
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        inside = [("0", value[0])]
+    for name, inner in inside:
+        yield f"{above}{name}"
+        yield from _paths(inner, f"{above}{name}.")

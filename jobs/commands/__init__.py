@@ -1,0 +1,1 @@
+"""The commands of the console: options to settings, nothing else."""

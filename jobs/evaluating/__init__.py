@@ -1,0 +1,1 @@
+"""The job `evaluate`: arms, seeds, intervals, judges, a verdict."""

@@ -1,0 +1,122 @@
+"""Finetuned models answer the prompts of the evaluation sets; an answer is stored and kept.
+
+The weights of a finetune are not kept, so the run whose answers are wanted is made once more: the
+same examples, seed and recipe from the same base weights.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+
+import pandas as pd
+import pyarrow as pa
+from pyspark.sql import functions as F
+
+from instructmining.finetunes.evaluation_sets import EvaluationSet
+from instructmining.finetunes.runs import PlannedRun, ids_hash
+from instructmining.settings.sections import Judge
+from jobs.evaluating.arm_runs import Experiment
+from jobs.finetuning.candidates import texts_of
+from udfs.finetuning.task import loaded_finetuner
+from udfs.indicator import task_place
+from udfs.on_spark.placement import gpu_profile, in_model_workers, model_slots, ship
+from udfs.running.measurement import Conversation
+
+_SCHEMA = "run_key STRING, evaluation STRING, example_id STRING, answer STRING, finished BOOLEAN"
+Prompts = Mapping[str, Sequence[tuple[str, Conversation]]]  # by evaluation set: id, conversation
+
+
+def prompts_of(sets: Sequence[EvaluationSet], most: int) -> Prompts:
+    """At most so many conversations of each set; ids are hashes, so the first are a fair draw."""
+    return {each.name: list(zip(each.ids, each.conversations, strict=True))[:most] for each in sets}
+
+
+def answered(
+    experiment: Experiment, runs: Sequence[PlannedRun], prompts: Prompts, judge: Judge
+) -> pd.DataFrame:
+    """The answers of these finetunes: what is stored, and what is made now.
+
+    Returns:
+        `run_key`, `evaluation`, `example_id`, `answer`, `finished`.
+    """
+    decoding = decoding_of(judge)
+    wanted = {each.key: each for each in runs}
+    known = _stored(experiment, list(wanted), prompts, decoding)
+    needed = sum(len(each) for each in prompts.values())
+    counts = known["run_key"].value_counts()
+    todo = [run for key, run in wanted.items() if counts.get(key, 0) < needed]
+    if todo:
+        print(f"answers: {len(todo)} models, {needed:,} prompts each", flush=True)
+        _answer(experiment, todo, prompts, judge)
+        known = _stored(experiment, list(wanted), prompts, decoding)
+    return known
+
+
+def decoding_of(judge: Judge) -> str:
+    """How answers are made, as it is stored with them."""
+    return json.dumps({"tokens": judge.answer_tokens, "temperature": judge.temperature})
+
+
+def _stored(
+    experiment: Experiment, keys: Sequence[str], prompts: Prompts, decoding: str
+) -> pd.DataFrame:
+    asked = {(name, i) for name, each in prompts.items() for i, _ in each}
+    rows = experiment.store.read("answers").where(
+        F.col("run_key").isin(list(keys)) & (F.col("decoding") == decoding)
+    )
+    columns = ["run_key", "evaluation", "example_id"]
+    found = rows.select(*columns, "answer", "finished").dropDuplicates(columns).toPandas()
+    known = pd.MultiIndex.from_frame(found[columns[1:]]).isin(asked)
+    return found[known].sort_values(columns, ignore_index=True)
+
+
+def _answer(
+    experiment: Experiment, runs: Sequence[PlannedRun], prompts: Prompts, judge: Judge
+) -> None:
+    """As many models at a time as there are slots; all answers are one commit."""
+    store = experiment.store
+    settings = experiment.settings
+    spark = store.spark
+    texts = texts_of(store, sorted({i for run in runs for i in run.ids}))
+    given = spark.sparkContext.broadcast(
+        [(run.key, run.seed, [texts[i] for i in run.ids]) for run in runs]
+    )
+    asked = [
+        (name, i, list(conversation)) for name, each in prompts.items() for i, conversation in each
+    ]
+    measure = settings.measure.model_copy(update={"dtype": experiment.task.dtype})
+    model = ship(spark, experiment.base)
+    recipe = experiment.task.recipe
+
+    def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        from udfs.finetuning.answers import answer
+
+        for batch in batches:
+            for number in batch["id"].to_pylist():
+                key, seed, rows = given.value[number]
+                device, dtype = task_place(measure)
+                finetuner = loaded_finetuner(model, device, dtype, measure.token_budget, recipe)
+                finetuner.run(rows, {}, seed)
+                found = answer(
+                    finetuner,
+                    [each for _, _, each in asked],
+                    judge.answer_tokens,
+                    judge.temperature,
+                    seed,
+                )
+                yield pa.RecordBatch.from_pydict(
+                    {
+                        "run_key": [key] * len(asked),
+                        "evaluation": [name for name, _, _ in asked],
+                        "example_id": [i for _, i, _ in asked],
+                        "answer": [each.text for each in found],
+                        "finished": [each.finished for each in found],
+                    }
+                )
+
+    tasks = spark.range(0, len(runs), 1, min(len(runs), model_slots(spark, measure)))
+    found = in_model_workers(tasks, work, _SCHEMA, gpu_profile(spark, measure))
+    rows = found.withColumns(
+        {"decoding": F.lit(decoding_of(judge)), "run_id": F.lit(experiment.run_id)}
+    )
+    transaction = f"{experiment.run_id}/answers/{ids_hash([run.key for run in runs])}"
+    store.append(rows, "answers", transaction, {"run_id": experiment.run_id})

@@ -1,0 +1,271 @@
+"""Finetune every arm at every seed, and read back the losses."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import ceil
+
+import pandas as pd
+from pyspark.sql import DataFrame
+
+from instructmining.errors import FailedRowsError
+from instructmining.evaluating.arms import Arm
+from instructmining.finetunes.evaluation_sets import EvaluationSet
+from instructmining.finetunes.runs import PlannedRun, Task, finished, ids_hash
+from instructmining.models.lists import ResolvedModel
+from instructmining.selecting.subset_table import Members, store_subsets
+from instructmining.settings.sections import Settings
+from instructmining.store.schemas import INDICATORS
+from instructmining.store.tables import Store
+from jobs.finetuning.candidates import texts_of
+from jobs.finetuning.waves import Spent, run_finetunes
+
+PURPOSE = "evaluate"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What all finetunes of an evaluation share.
+
+    Attributes:
+        store: gets the runs.
+        settings: of the command.
+        base: the model that is finetuned.
+        task: base, recipe and evaluation sets; part of every key.
+        sets: what every model is measured on.
+        run_id: marks the rows.
+    """
+
+    store: Store
+    settings: Settings
+    base: ResolvedModel
+    task: Task
+    sets: Sequence[EvaluationSet]
+    run_id: str
+
+    def with_epochs(self, epochs: int) -> "Experiment":
+        """The same with so many passes over the examples."""
+        recipe = self.task.recipe.model_copy(update={"epochs": epochs})
+        settings = self.settings.model_copy(update={"finetune": recipe})
+        return replace(self, settings=settings, task=replace(self.task, recipe=recipe))
+
+    def planned(self, arm: Arm, rows: pd.DataFrame) -> PlannedRun:
+        """The finetune of an arm; equal ones of two arms have one key and run once.
+
+        Args:
+            arm: its examples and seed.
+            rows: indexed by example id: `source` and the indicators.
+        """
+        subset, ids = ids_hash(arm.ids), tuple(sorted(arm.ids))  # the key knows no order
+        own = rows.loc[list(ids)]
+        means = own.drop(columns="source").mean().dropna()
+        mix = own["source"].value_counts(normalize=True)
+        return PlannedRun(
+            self.task.key(subset, arm.seed),
+            subset,
+            ids,
+            arm.seed,
+            {str(k): float(v) for k, v in means.items()},
+            {str(k): float(v) for k, v in mix.items()},
+        )
+
+    def base_run(self) -> PlannedRun:
+        """The base model as it is: what finetuning starts from, and what a run costs at least."""
+        seed = self.settings.evaluate.seed
+        return PlannedRun(self.task.key("base", seed), "base", (), seed, {}, {})
+
+    def run(self, plan: Sequence[PlannedRun], name: str) -> Spent:
+        """Finetune what the table does not have yet; equal runs once."""
+        once = list({each.key: each for each in plan}.values())
+        texts = texts_of(self.store, sorted({i for each in once for i in each.ids}))
+        print(f"{name}: {len(once)} finetunes", flush=True)
+        return run_finetunes(
+            self.store,
+            self.task,
+            once,
+            texts,
+            self.sets,
+            self.base,
+            self.settings,
+            self.run_id,
+            PURPOSE,
+        )
+
+
+@dataclass(frozen=True)
+class ArmRun:
+    """An arm at one seed and the finetune that stands for it."""
+
+    arm: Arm
+    run: PlannedRun
+    experiment: Experiment
+
+
+def facts_of(rows: DataFrame, arms: Sequence[Arm]) -> pd.DataFrame:
+    """`source` and indicators of every chosen example, indexed by its id."""
+    ids = sorted({i for arm in arms for i in arm.ids})
+    wanted = rows.sparkSession.createDataFrame([(i,) for i in ids], "example_id STRING")
+    known = [name for name in rows.columns if name in INDICATORS or name.startswith("knn_")]
+    found = rows.join(wanted, "example_id", "left_semi")
+    facts = found.select("example_id", "source", *known, "predicted_log_loss").toPandas()
+    return facts.set_index("example_id")
+
+
+def finetune_arms(
+    experiment: Experiment, arms: Sequence[Arm], facts: pd.DataFrame
+) -> tuple[list[ArmRun], Spent]:
+    """Run all arms; the full pool as its own kind of task, since it has its own epochs.
+
+    Args:
+        experiment: what the arms share.
+        arms: all of them, at every seed.
+        facts: of `facts_of`.
+    """
+    whole = experiment.with_epochs(full_epochs(arms, experiment, facts))
+    kinds = [(arm, whole if arm.name == "full" else experiment) for arm in arms]
+    runs = [ArmRun(arm, kind.planned(arm, facts), kind) for arm, kind in kinds]
+    spent = [
+        each.run(
+            [*extra, *(found.run for found in runs if (found.arm.name == "full") == full)], name
+        )
+        for each, extra, full, name in (
+            (experiment, [experiment.base_run()], False, "arms of equal size"),
+            (whole, [], True, "full pool, as many steps"),
+        )
+    ]
+    return runs, _together(spent)
+
+
+def full_epochs(arms: Sequence[Arm], experiment: Experiment, facts: pd.DataFrame) -> int:
+    """Passes over what the full pool was drawn to, in whole ones.
+
+    One, unless the pool is smaller than what the others read: then the number that comes closest
+    to their steps, or with `evaluate.tokens` to their tokens.
+    """
+    recipe = experiment.task.recipe
+    budget = experiment.settings.evaluate.tokens
+
+    def dearest(full: bool) -> float:
+        """Of the full pool's arms or of the others, steps or tokens of one pass."""
+        return max(
+            _tokens(facts, arm.ids) if budget else ceil(len(arm.ids) / recipe.batch_rows)
+            for arm in arms
+            if (arm.name == "full") == full
+        )
+
+    return max(1, round(recipe.epochs * dearest(full=False) / dearest(full=True)))
+
+
+def _tokens(facts: pd.DataFrame, ids: Sequence[str]) -> float:
+    """Of prompts and responses, as the budget of an arm counts them."""
+    return float(facts.loc[list(ids), ["input_length", "output_length"]].sum().sum())
+
+
+def refuse_without_result(found: pd.DataFrame, spent: Spent, what: str) -> None:
+    """Fail where there is nothing to compare.
+
+    Args:
+        found: of `outcomes`.
+        spent: of the same runs.
+        what: was finetuned.
+
+    Raises:
+        FailedRowsError: no run has a result; with the first reason.
+    """
+    if found.empty:
+        why = next(iter(spent.failed.values()), "none was begun")
+        raise FailedRowsError(f"no finetune of {what} has a result: {why}")
+
+
+def outcomes(store: Store, runs: Sequence[ArmRun]) -> pd.DataFrame:
+    """The finished runs, one row per arm and seed.
+
+    Returns:
+        `arm`, `seed`, `run_key`, `examples`, `steps`, `tokens` (response tokens, all epochs),
+        `train_loss`, `losses`; runs that failed are not there.
+    """
+    done = finished(store, list({each.run.key for each in runs})).set_index("run_key")
+    rows = [
+        {
+            "arm": each.arm.name,
+            "seed": each.arm.seed,
+            "run_key": each.run.key,
+            **done.loc[each.run.key, ["examples", "steps", "tokens", "train_loss", "losses"]],
+        }
+        for each in runs
+        if each.run.key in done.index
+    ]
+    columns = ["arm", "seed", "run_key", "examples", "steps", "tokens", "train_loss", "losses"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def losses_of(found: pd.DataFrame, sets: Sequence[EvaluationSet]) -> pd.DataFrame:
+    """`evaluation`, `arm`, `seed`, `loss` of every finished run."""
+    rows = [
+        (each.name, row["arm"], row["seed"], dict(row["losses"])[each.name])
+        for each in sets
+        for row in found.to_dict("records")
+    ]
+    return pd.DataFrame(rows, columns=["evaluation", "arm", "seed", "loss"])
+
+
+def base_losses(experiment: Experiment) -> dict[str, float]:
+    """Loss of the base model by evaluation set; empty where its run failed."""
+    found = finished(experiment.store, [experiment.base_run().key])
+    return dict(found["losses"][0]) if len(found) else {}
+
+
+def store_arms(experiment: Experiment, runs: Sequence[ArmRun]) -> None:
+    """Say in the table `arms` which finetune stands for which arm."""
+    rows = [
+        (
+            experiment.settings.pool,
+            each.arm.name,
+            each.arm.seed,
+            each.run.key,
+            each.run.subset,
+            each.arm.recipe.model_dump_json(exclude_defaults=True),
+            experiment.run_id,
+        )
+        for each in runs
+    ]
+    columns = (
+        "pool STRING, arm STRING, seed BIGINT, run_key STRING, subset STRING, "
+        "recipe STRING, run_id STRING"
+    )
+    store = experiment.store
+    store.append(
+        store.spark.createDataFrame(rows, columns),
+        "arms",
+        f"{experiment.run_id}/arms",
+        {"run_id": experiment.run_id},
+    )
+
+
+def store_members(experiment: Experiment, runs: Sequence[ArmRun]) -> None:
+    """Write which examples the subsets of the runs have."""
+    store_subsets(
+        experiment.store,
+        [
+            Members(
+                each.run.subset,
+                each.arm.recipe.model_dump_json(exclude_defaults=True),
+                each.arm.ids,
+            )
+            for each in runs
+        ],
+        experiment.run_id,
+    )
+
+
+def _together(spent: Sequence[Spent]) -> Spent:
+    known = [each.estimated for each in spent if each.estimated]
+    estimated = (sum(e for e, _ in known), sum(t for _, t in known)) if known else None
+    failed = {key: why for each in spent for key, why in each.failed.items()}
+    return Spent(
+        sum(e.runs for e in spent),
+        sum(e.found for e in spent),
+        failed,
+        sum(e.seconds for e in spent),
+        estimated,
+        sum(e.left for e in spent),
+    )

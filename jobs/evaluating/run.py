@@ -1,0 +1,204 @@
+"""Prove a selection: arms × seeds → finetunes → intervals → a verdict in words."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from pyspark.sql import SparkSession
+
+from instructmining.errors import UserError
+from instructmining.evaluating.arms import PAIRS, recipes, seeds_of, subsets_of
+from instructmining.evaluating.comparison import differences, means, verdicts
+from instructmining.evaluating.page import EvaluationPage
+from instructmining.evaluating.plots import arms_figure
+from instructmining.finetunes.runs import refuse_failed
+from instructmining.progress import duration
+from instructmining.settings.sections import Settings
+from instructmining.spark.session import with_session
+from instructmining.store.schemas import TABLES
+from instructmining.store.tables import Store
+from instructmining.tracking.mlflow_runs import Run, log_run
+from jobs.evaluating.arm_runs import (
+    ArmRun,
+    Experiment,
+    base_losses,
+    facts_of,
+    finetune_arms,
+    losses_of,
+    outcomes,
+    refuse_without_result,
+    store_arms,
+    store_members,
+)
+from jobs.evaluating.judge_answers import Judged, judge_answers
+from jobs.evaluating.setup import Setup, cautions, experiment_of, picker, prepare, title_of
+from jobs.evaluating.size_curve import SizeCurve
+from jobs.finetuning.waves import Spent
+from jobs.selecting.size_choice import measure_sizes
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What an evaluation left behind.
+
+    Attributes:
+        page: Markdown.
+        outcomes: one row per arm and seed.
+        means: of `comparison.means`.
+        differences: of `comparison.differences`.
+        judged: what the judge said, by evaluation set; none where nobody judged.
+        spent: what the finetunes took.
+        refused: why the judge could not judge, None where it did or nobody was to.
+    """
+
+    page: str
+    outcomes: pd.DataFrame
+    means: pd.DataFrame
+    differences: pd.DataFrame
+    judged: Sequence[Judged]
+    spent: Spent
+    refused: UserError | None = None
+
+
+def run(spark: SparkSession, settings: Settings) -> Evaluated | SizeCurve:
+    """Evaluate, or with `evaluate.sizes` measure the curve; print the page and return it.
+
+    Raises:
+        UserError: a mistake in the settings or the data. Of the judge's, the page is printed and
+            kept first: the finetunes were paid for.
+        FailedRowsError: more finetunes failed than `evaluate.max_failed_fraction`; the page is
+            printed first, and says which arms miss them.
+    """
+    if settings.evaluate.sizes:
+        return measure_sizes(spark, settings)
+    with ExitStack() as stack:
+        setup = prepare(spark, settings, stack)
+        tracked = stack.enter_context(log_run(settings.tracking, f"evaluate {settings.pool}"))
+        tracked.log_params(settings.model_dump())
+        experiment = experiment_of(setup, settings, tracked.id)
+        done = evaluate(setup, experiment, tracked)
+        print(done.page)
+        print(closing(setup.store, done.spent, tracked.id))
+        spent = done.spent
+        limit = settings.evaluate.max_failed_fraction
+        everything = len(spent.failed) + spent.runs + spent.found
+        refuse_failed(spent.failed, everything, limit, "evaluate")
+        if done.refused is not None:
+            raise done.refused
+    return done
+
+
+def evaluate(setup: Setup, experiment: Experiment, tracked: Run) -> Evaluated:
+    """Choose the arms, finetune them, compare them, write it down."""
+    settings = experiment.settings
+    rows = setup.pool.rows
+    chosen = recipes(settings.evaluate, settings.select, settings.finetune)
+    arms = subsets_of(rows, picker(setup), chosen, seeds_of(settings.evaluate))
+    runs, spent = finetune_arms(experiment, arms, facts_of(rows, arms))
+    store_members(experiment, runs)
+    store_arms(experiment, runs)
+    found = outcomes(setup.store, runs)
+    refuse_without_result(found, spent, "an arm")
+    losses = losses_of(found, setup.sets)
+    average = means(losses)
+    compared = differences(losses, PAIRS)
+    store_comparisons(experiment, compared)
+    print("\n".join(verdicts(compared)), flush=True)  # whatever becomes of the judge
+    judged, refused = judge(setup, experiment, runs, found)
+    page = EvaluationPage(
+        title_of(setup, settings),
+        [*setup.pool.sentences, *cautions(setup, settings, found)],
+        base_losses(experiment),
+        settings.evaluate.seeds,
+        found,
+        average,
+        compared,
+        spent.failed,
+        [each.sentence for each in judged] + [f"answers are not judged: {refused}"] * bool(refused),
+    )
+    done = Evaluated(page.text(), found, average, compared, judged, spent, refused)
+    record(done, losses, tracked)
+    return done
+
+
+def judge(
+    setup: Setup, experiment: Experiment, runs: Sequence[ArmRun], found: pd.DataFrame
+) -> tuple[list[Judged], UserError | None]:
+    """Judge the answers of two arms, unless nobody is to judge or one of them has no model.
+
+    Returns:
+        What the judge said, and the mistake that kept it from judging: the losses stand without it.
+    """
+    settings = experiment.settings.judge
+    if settings.kind == "none" or not set(settings.arms) <= set(found["arm"]):
+        return [], None
+    try:
+        return judge_answers(experiment, runs, setup.resolved.get("reward")), None
+    except UserError as error:
+        return [], error
+
+
+def store_comparisons(experiment: Experiment, compared: pd.DataFrame) -> None:
+    """Append the differences and their verdicts; what is not known is null."""
+    store = experiment.store
+    run_id = experiment.run_id
+    told = compared.assign(pool=experiment.settings.pool, run_id=run_id, verdict=verdicts(compared))
+    table = TABLES["comparisons"]
+    rows = [
+        tuple(None if pd.isna(value) else value for value in row.values())
+        for row in told[table.names].astype({"n": int}).to_dict("records")
+    ]
+    frame = store.spark.createDataFrame(rows, table.ddl)
+    store.append(frame, "comparisons", f"{run_id}/comparisons", {"run_id": run_id})
+
+
+def record(done: Evaluated, losses: pd.DataFrame, tracked: Run) -> None:
+    """Log metrics, page, table and picture."""
+    if not tracked.records:
+        return
+    tracked.log_metrics(
+        {
+            f"loss_{row['arm']}_{row['evaluation']}": row["loss"]
+            for row in done.means.to_dict("records")
+        }
+    )
+    tracked.log_metrics(
+        {
+            f"{name}_{row['arm']}_vs_{row['rival']}_{row['evaluation']}": row[name]
+            for row in done.differences.to_dict("records")
+            if row["n"] > 1
+            for name in ("difference", "low", "high", "p")
+        }
+    )
+    tracked.log_metrics(
+        {f"win_share_{j.evaluation}": j.tally.win / j.tally.n for j in done.judged if j.tally.n}
+    )
+    tracked.log_text(done.page, "evaluation.md")
+    tracked.log_text(losses.to_csv(index=False), "losses.csv")
+    tracked.log_figures({"arms": arms_figure(done.means, losses)})
+
+
+def closing(store: Store, spent: Spent, run_id: str) -> str:
+    """Below the page: what it took, where it is, and what to ask next."""
+    lines = [
+        f"finetunes {spent.runs} run, {spent.found} found finished, {len(spent.failed)} "
+        f"failed, in {duration(spent.seconds)}"
+    ]
+    if spent.estimated:
+        thought, took = spent.estimated
+        lines.append(f"estimated {duration(thought)} after calibration, took {duration(took)}")
+    names = ("finetuning_runs", "arms", "comparisons", "subsets")
+    lines.append("tables: " + ", ".join(store.location(name) for name in names))
+    lines.append(
+        "SQL to try next: SELECT a.arm, a.seed, r.losses, r.tokens, r.indicators FROM "  # noqa: S608
+        f"{store.sql_name('arms')} a JOIN {store.sql_name('finetuning_runs')} r USING (run_key) "
+        f"WHERE a.run_id = '{run_id}' AND r.status = 'ok' ORDER BY a.arm, a.seed"
+    )
+    return "\n".join(lines)
+
+
+def run_with_session(settings: Settings) -> Any:
+    """Run on the active session or a local one, which is stopped again."""
+    return with_session(run, settings)

@@ -1,0 +1,263 @@
+"""Loss against the size of a subset, selected and random beside each other, with intervals."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from instructmining.errors import UserError
+from instructmining.evaluating.arms import Arm, Pick, sized
+from instructmining.evaluating.comparison import means
+from instructmining.evaluating.page import exact
+from instructmining.evaluating.plots import sizes_figure
+from instructmining.evaluating.size_search import search_size
+from instructmining.fitting.page import markdown
+from instructmining.settings.sections import Select
+from instructmining.tracking.mlflow_runs import Run
+from jobs.evaluating.arm_runs import (
+    ArmRun,
+    Experiment,
+    facts_of,
+    losses_of,
+    outcomes,
+    refuse_without_result,
+    store_members,
+)
+from jobs.evaluating.pool import EvaluationPool
+
+_LOWEST = 32  # examples; below, a run is hardly longer than its evaluation
+
+
+@dataclass(frozen=True)
+class SizeCurve:
+    """Mean loss by arm and size.
+
+    Attributes:
+        curve: `evaluation`, `arm`, `size`, `n`, `loss`, `low`, `high`, `sd`.
+        best: size at which the selected examples have the lowest mean loss on the first
+            evaluation set.
+        sentences: what can be said of the curve on that set.
+        page: Markdown.
+    """
+
+    curve: pd.DataFrame
+    best: int
+    sentences: list[str]
+    page: str
+
+
+class _Sizes:
+    """Orders of the pool, whose beginnings are the subsets of every size.
+
+    Args:
+        experiment: what the finetunes share.
+        pool: rows to choose from.
+        pick: chooses.
+        top: examples of the largest size that is asked for.
+    """
+
+    def __init__(self, experiment: Experiment, pool: EvaluationPool, pick: Pick, top: int):
+        evaluate = experiment.settings.evaluate
+        select = experiment.settings.select
+        self.experiment, self.rows, self.pick = experiment, pool.rows, pick
+        self.seeds = range(evaluate.seed, evaluate.seed + evaluate.size_seeds)
+        self.recipes = {
+            "selected": sized(select, top=top),
+            "random": Select(strategy="random", top=top),
+        }
+        self.orders: dict[tuple[str, int], tuple[str, ...]] = {}
+
+    @property
+    def most(self) -> int:
+        """Examples of the largest subset there is: a row without a score is never selected."""
+        return len(self._order("selected", self.recipes["selected"]))
+
+    def arms(self, name: str, sizes: Sequence[int]) -> list[Arm]:
+        """Every size at every seed."""
+        recipe = self.recipes[name]
+        found = []
+        for seed in self.seeds:
+            drawn = recipe.model_copy(update={"seed": seed}) if name == "random" else recipe
+            order = self._order(name, drawn)
+            found += [
+                Arm(name, seed, order[:size], drawn.model_copy(update={"top": size}))
+                for size in sizes
+            ]
+        return found
+
+    def _order(self, name: str, recipe: Select) -> tuple[str, ...]:
+        key = (name, recipe.seed)
+        if key not in self.orders:
+            rows = self.pick(self.rows, recipe).orderBy("rank").select("example_id").collect()
+            self.orders[key] = tuple(row.example_id for row in rows)
+        return self.orders[key]
+
+    def measured(self, name: str, sizes: Sequence[int]) -> pd.DataFrame:
+        """Finetune an arm at these sizes: `evaluation`, `arm`, `seed`, `loss`, `size`, `tokens`."""
+        arms = self.arms(name, sizes)
+        facts = facts_of(self.rows, arms)
+        runs = [ArmRun(arm, self.experiment.planned(arm, facts), self.experiment) for arm in arms]
+        store_members(self.experiment, runs)
+        spent = self.experiment.run([each.run for each in runs], f"{name}, {_listed(sizes)}")
+        found = outcomes(self.experiment.store, runs)
+        refuse_without_result(found, spent, f"{name} at {_listed(sizes)} examples")
+        return pd.concat(
+            [
+                losses_of(group, self.experiment.sets).assign(
+                    size=size, tokens=group["tokens"].mean()
+                )
+                for size, group in found.groupby("examples")
+            ],
+            ignore_index=True,
+        )
+
+
+def size_curve(
+    experiment: Experiment, pool: EvaluationPool, pick: Pick, tracked: Run, title: str
+) -> SizeCurve:
+    """Measure the curve of the selected examples and the random one beside it.
+
+    Raises:
+        UserError: sizes that are no numbers or larger than what can be selected.
+        FailedRowsError: no finetune of an arm has a result.
+    """
+    target = experiment.sets[0].name
+    evaluate = experiment.settings.evaluate
+    sizes = _Sizes(experiment, pool, pick, max(_asked(evaluate.sizes, pool.count)))
+    given = _asked(evaluate.sizes, sizes.most)
+    if ends := ends_of(evaluate.sizes, sizes.most):
+        selected = _searched(sizes, target, ends, evaluate.size_trials)
+        given = sorted(int(size) for size in selected["size"].unique())
+    else:
+        selected = sizes.measured("selected", given)
+    losses = pd.concat([selected, sizes.measured("random", given)], ignore_index=True)
+    curve = pd.concat(
+        [means(group).assign(size=size) for size, group in losses.groupby("size")],
+        ignore_index=True,
+    )
+    page = page_of(curve, experiment, title)
+    tracked.log_text(page, "sizes.md")
+    tracked.log_text(losses.to_csv(index=False), "sizes.csv")
+    shown = curve[curve["evaluation"] == target]
+    if tracked.records:
+        tracked.log_figures({"sizes": sizes_figure(shown, target)})
+    own = shown[shown["arm"] == "selected"]
+    best = int(own["size"].to_numpy()[own["loss"].to_numpy().argmin()])
+    return SizeCurve(curve, best, reading(shown, target), page)
+
+
+def ends_of(given: Sequence[str], most: int) -> tuple[int, int] | None:
+    """Between which sizes to search: `auto` or `auto:LOW-HIGH`; None where sizes are named.
+
+    Args:
+        given: of `--sizes`.
+        most: examples that can be selected.
+
+    Raises:
+        UserError: ends that are no numbers, in no order, or beyond what can be selected.
+    """
+    if not given[0].startswith("auto"):
+        return None
+    found = re.fullmatch(r"auto(?::(\d+)-(\d+))?", given[0])
+    if not found or len(given) > 1:
+        raise UserError(f"--sizes {','.join(given)}: write auto, or auto:LOW-HIGH")
+    low, high = (int(end) if end else None for end in found.groups())
+    ends = (min(_LOWEST, most // 2) if low is None else low, most if high is None else high)
+    if not 0 < ends[0] < ends[1] <= most:
+        raise UserError(
+            f"--sizes {given[0]}: the pool has {most:,} examples that can be selected; "
+            "name two sizes up to that, the smaller first"
+        )
+    return ends
+
+
+def sizes_of(given: Sequence[str], most: int) -> list[int]:
+    """The sizes that were named, ascending.
+
+    Args:
+        given: of `--sizes`.
+        most: examples that can be selected.
+
+    Raises:
+        UserError: one is no positive number, or larger than what can be selected.
+    """
+    try:
+        sizes = sorted({int(each) for each in given})
+    except ValueError:
+        raise UserError(
+            f"--sizes {','.join(given)}: write auto, or numbers with commas between them"
+        ) from None
+    if sizes[0] < 1 or sizes[-1] > most:
+        raise UserError(
+            f"--sizes {','.join(given)}: the pool has {most:,} examples that can be "
+            "selected; name sizes from 1 to that"
+        )
+    return sizes
+
+
+def page_of(curve: pd.DataFrame, experiment: Experiment, title: str) -> str:
+    """The curve as a table per evaluation set, and what can be said of it."""
+    lines = [f"# Sizes: {title}\n"]
+    for each in experiment.sets:
+        rows = curve[curve["evaluation"] == each.name].sort_values(["size", "arm"])
+        lines += [f"- {sentence}" for sentence in reading(rows, each.name)]
+    for each in experiment.sets:
+        rows = curve[curve["evaluation"] == each.name].sort_values(["size", "arm"])
+        table = rows.set_index("size")[["arm", "n", "loss", "low", "high", "sd"]]
+        lines += [f"\n## {each.name}\n", *markdown(exact(table), "examples")]
+    return "\n".join(lines) + "\n"
+
+
+def reading(rows: pd.DataFrame, name: str) -> list[str]:
+    """The best size, and whether its loss can be told from that of its neighbours."""
+    said = []
+    for arm, group in rows.groupby("arm", sort=False):
+        best = group.sort_values("loss").iloc[0]
+        as_good = group[group["low"] <= best["loss"]]["size"]
+        rivals = ", ".join(f"{size:,}" for size in as_good if size != best["size"])
+        unsure = f"; within their intervals as good: {rivals}" if rivals else ""
+        said.append(
+            f"{name}: {arm} has its lowest mean loss, {best['loss']:.4f}, at "
+            f"{best['size']:,} examples (n = {best['n']} seeds a size)" + unsure
+        )
+        if risen := second_descent(group):
+            said.append(
+                f"{name}: the loss of {arm} rises at {risen:,} examples and falls again "
+                "beyond, further apart than their intervals: a second descent"
+            )
+    return said
+
+
+def second_descent(group: pd.DataFrame) -> int | None:
+    """A size whose interval lies above those of a smaller and of a larger one; None without one."""
+    ordered = group.sort_values("size")
+    low = ordered["low"].to_numpy(float)
+    high = ordered["high"].to_numpy(float)
+    for place in range(1, len(ordered) - 1):
+        if np.nanmin(high[:place]) < low[place] > np.nanmin(high[place + 1 :]):
+            return int(ordered["size"].iloc[place])
+    return None
+
+
+def _searched(sizes: _Sizes, target: str, ends: tuple[int, int], trials: int) -> pd.DataFrame:
+    """Finetunes of the selected examples at the sizes that BlendSearch asks for."""
+    found: dict[int, pd.DataFrame] = {}
+
+    def loss_of(size: int) -> tuple[float, float]:
+        found[size] = sizes.measured("selected", [size])
+        own = found[size][found[size]["evaluation"] == target]
+        return float(own["loss"].mean()), float(own["tokens"].mean())
+
+    search_size(loss_of, *ends, trials)
+    return pd.concat(found.values(), ignore_index=True)
+
+
+def _asked(given: Sequence[str], most: int) -> list[int]:
+    """The sizes that were named, or the ends of the search."""
+    return [*(ends_of(given, most) or sizes_of(given, most))]
+
+
+def _listed(sizes: Sequence[int]) -> str:
+    return ", ".join(f"{size:,}" for size in sizes)

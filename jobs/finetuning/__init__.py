@@ -1,0 +1,1 @@
+"""Finetuning runs on Spark, for `fit`, `evaluate` and `select --size auto`."""

@@ -1,0 +1,287 @@
+"""Run finetunes on Spark: wave by wave, each its own job and its own commit, none done twice."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+
+from instructmining.errors import UserError
+from instructmining.finetunes.evaluation_sets import EvaluationSet
+from instructmining.finetunes.runs import PlannedRun, Task, finished
+from instructmining.models.lists import ResolvedModel
+from instructmining.progress import StageProgress, duration
+from instructmining.settings.sections import Settings
+from instructmining.store.tables import Store
+from jobs.checks.resources import tasks_at_once
+from jobs.finetuning.sharded import Given, runs_at_once, sharded_rows
+from udfs.finetuning.task import SCHEMA, as_arrow, finetuned
+from udfs.on_spark.placement import gpu_profile, in_model_workers, model_slots, ship
+from udfs.running.measurement import Conversation
+
+_WAVE_SECONDS = 60.0  # a wave of short runs lasts about this long: what a kill costs at most
+_ATTEMPTS = 2
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What the finetunes of one call took.
+
+    Attributes:
+        runs: finished in this call.
+        found: finished before.
+        failed: reason of each that failed in every attempt, by key.
+        seconds: wall-clock.
+        estimated: what the calibration said the runs behind it would take, and what they took.
+        left: runs not begun for want of budget.
+        saved: runs not begun since the intervals were narrow enough.
+    """
+
+    runs: int
+    found: int
+    failed: dict[str, str]
+    seconds: float
+    estimated: tuple[float, float] | None
+    left: int
+    saved: int = 0
+
+    def words(self) -> Iterator[str]:
+        """What was done and what it took, in lines."""
+        yield (
+            f"finetunes {self.runs} run, {self.found} found finished, {len(self.failed)} "
+            f"failed, {self.left} left for want of budget, in "
+            f"{duration(self.seconds)}"
+        )
+        if self.saved:
+            yield f"{self.saved} finetunes saved: the intervals are as narrow as fit.stop_at asks"
+        if self.estimated:
+            thought, took = self.estimated
+            yield (
+                f"estimated {duration(thought)} after calibration, took {duration(took)} "
+                f"({took / thought:.2f} of it)"
+            )
+
+
+def refuse_speculation(spark: SparkSession) -> None:
+    """A second copy of a finetune on another node is wasted and writes nothing.
+
+    Raises:
+        UserError: `spark.speculation` is on.
+    """
+    if (spark.conf.get("spark.speculation", "false") or "").lower() == "true":
+        raise UserError("spark.speculation starts slow finetunes a second time: set it to false")
+
+
+def run_finetunes(
+    store: Store,
+    task: Task,
+    plan: Sequence[PlannedRun],
+    texts: Mapping[str, Conversation],
+    sets: Sequence[EvaluationSet],
+    model: ResolvedModel,
+    settings: Settings,
+    run_id: str,
+    purpose: str,
+    enough: Callable[[], bool] = lambda: False,
+    budget: float | None = None,
+) -> Spent:
+    """Finetune what the table does not have yet.
+
+    Args:
+        store: gets `finetuning_runs`.
+        task: what the runs share.
+        plan: the runs wanted, those first that calibrate the cost.
+        texts: conversations by example id.
+        sets: measured after every run.
+        model: the base model.
+        settings: recipe, device.
+        run_id: marks the rows.
+        purpose: `fit` or `evaluate`.
+        enough: asked before every wave once the pace is known; true saves the runs behind it.
+        budget: minutes; no wave is begun that would end later. None: all runs are wanted.
+    """
+    started = time.monotonic()
+    done = set(finished(store, [run.key for run in plan])["run_key"])
+    todo = [run for run in plan if run.key not in done]
+    waves = _Waves(store, task, texts, sets, model, settings, run_id, purpose)
+    failed: dict[str, str] = {}
+    estimate, left, saved = None, 0, 0
+    with StageProgress("finetune", len(todo), "runs") as progress:
+        for _ in range(_ATTEMPTS):
+            waiting = list(todo)
+            failed = {}
+            while waiting:
+                wave = waiting[: waves.width()]
+                if waves.too_late(wave, time.monotonic() - started, budget):
+                    left = len(waiting)
+                    break
+                if waves.calibrated and enough():
+                    saved = len(waiting)
+                    break
+                failed |= waves.run(wave)
+                waiting = waiting[len(wave) :]
+                progress.advance(len(wave))
+                if estimate is None and waves.calibrated and waiting:
+                    estimate = waves.estimate(waiting)
+                    cost = duration(estimate) + waves.gpu_hours(waiting)
+                    print(f"finetune: {len(waiting)} more runs, about {cost}", flush=True)
+                    begun = time.monotonic()
+            todo = [run for run in todo if run.key in failed]
+            if left or saved:
+                break
+    seconds = time.monotonic() - started
+    compared = (estimate, time.monotonic() - begun) if estimate and not left + saved else None
+    finished_now = len(plan) - len(done) - len(failed) - left - saved
+    return Spent(finished_now, len(done), failed, seconds, compared, left, saved)
+
+
+class _Waves:
+    """Runs in groups, and what the groups before tell of their cost."""
+
+    def __init__(
+        self,
+        store: Store,
+        task: Task,
+        texts: Mapping[str, Conversation],
+        sets: Sequence[EvaluationSet],
+        model: ResolvedModel,
+        settings: Settings,
+        run_id: str,
+        purpose: str,
+    ):
+        spark = store.spark
+        self.store, self.task, self.texts = store, task, texts
+        self.measure = settings.measure.model_copy(update={"dtype": task.dtype})
+        self.recipe, self.run_id, self.purpose = settings.finetune, run_id, purpose
+        self.processes = settings.finetune.gpus_per_run
+        conf = dict(spark.conf.getAll)
+        tasks = tasks_at_once(conf, self.measure, model_slots(spark, self.measure))
+        self.slots = runs_at_once(conf, self.processes, tasks)
+        self.profile = gpu_profile(spark, self.measure)
+        self.model = ship(spark, model)
+        self.sets = spark.sparkContext.broadcast({s.name: s.conversations for s in sets})
+        self.asked = sum(_characters(c) for each in sets for c in each.conversations)
+        self.waves = 0
+        self.pace = self.each = 0.0  # slot-seconds per unit of work and per run, of the last wave
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether a wave has told the pace; the first loads the model, so a short one has not."""
+        return self.pace > 0
+
+    def width(self) -> int:
+        """Runs of the next wave: as many as at a time, several times that where they are short."""
+        if not self.calibrated:
+            return self.slots
+        return self.slots * max(1, int(_WAVE_SECONDS / self.each))
+
+    def estimate(self, runs: Sequence[PlannedRun]) -> float:
+        """Wall-clock seconds of runs that are spread over the slots."""
+        return self.pace * sum(self._work(run) for run in runs) / self.slots
+
+    def gpu_hours(self, runs: Sequence[PlannedRun]) -> str:
+        """`, 1.5 GPU hours` where the tasks own GPUs."""
+        hours = self.estimate(runs) * self.slots * self.processes / 3600
+        return f", {hours:.2g} GPU hours" if self.profile is not None else ""
+
+    def too_late(self, wave: Sequence[PlannedRun], spent: float, minutes: float | None) -> bool:
+        """Whether the wave would end after the budget."""
+        if minutes is None:
+            return False
+        return spent + self.estimate(wave) > 60 * minutes
+
+    def run(self, wave: Sequence[PlannedRun]) -> dict[str, str]:
+        """Run and commit one wave; the reasons of the runs that failed, by key."""
+        started = time.monotonic()
+        (self._spread if self.processes > 1 else self._packed)(wave)
+        self._learn(wave, time.monotonic() - started)
+        stored = self.store.read("finetuning_runs").where(f"run_id = '{self.run_id}'")
+        keys = {run.key for run in wave}
+        results = [
+            row
+            for row in stored.select("run_key", "status", "reason").collect()
+            if row.run_key in keys
+        ]
+        good = {row.run_key for row in results if row.status == "ok"}
+        return {row.run_key: row.reason for row in results if row.run_key not in good}
+
+    def _learn(self, wave: Sequence[PlannedRun], seconds: float) -> None:
+        self.waves += 1
+        if self.waves > 1 or seconds > _WAVE_SECONDS:
+            paid = seconds * min(self.slots, len(wave))
+            self.pace = paid / sum(self._work(run) for run in wave)
+            self.each = paid / len(wave)
+
+    def _work(self, run: PlannedRun) -> int:
+        """Characters read: a step back costs about two more readings."""
+        trained = sum(_characters(self.texts[i]) for i in run.ids)
+        return self.asked + 3 * self.recipe.epochs * trained
+
+    def _described(self, run: PlannedRun) -> dict[str, Any]:
+        task = self.task
+        return {
+            "run_key": run.key,
+            "purpose": self.purpose,
+            "subset": run.subset,
+            "seed": run.seed,
+            "base": task.base,
+            "base_fingerprint": task.fingerprint,
+            "run_id": self.run_id,
+            "recipe": task.recipe_json(),
+            "evaluation": json.dumps(dict(task.evaluation)),
+            "examples": len(run.ids),
+            "indicators": list(run.indicators.items()),
+            "mix": list(run.mix.items()),
+        }
+
+    def _packed(self, wave: Sequence[PlannedRun]) -> None:
+        """Runs one after the other in each slot; the wave is one commit."""
+        spark = self.store.spark
+        given = spark.sparkContext.broadcast(self._given(wave))
+        model = self.model
+        measure = self.measure
+        recipe = self.recipe
+        sets = self.sets
+
+        def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            for batch in batches:
+                for number in batch["id"].to_pylist():
+                    about, rows = given.value[number]
+                    row = finetuned(model, measure, recipe, rows, sets.value, about["seed"])
+                    yield as_arrow(about | row)
+
+        # No more tasks than may run at a time: where Spark schedules no GPU, nothing else says so.
+        tasks = spark.range(0, len(wave), 1, min(len(wave), self.slots))
+        rows = in_model_workers(tasks, work, SCHEMA, self.profile)
+        self._append(rows, "".join(run.key for run in wave))
+
+    def _spread(self, wave: Sequence[PlannedRun]) -> None:
+        """Several tasks per run; every run is a commit."""
+        rows = sharded_rows(
+            self.store.spark,
+            self._given(wave),
+            self.model,
+            self.measure,
+            self.recipe,
+            self.sets,
+            self.slots,
+            self.profile,
+        )
+        for row in rows:
+            self._append(self.store.spark.createDataFrame(row), row["run_key"][0].as_py())
+
+    def _given(self, wave: Sequence[PlannedRun]) -> list[Given]:
+        return [(self._described(run), [self.texts[i] for i in run.ids]) for run in wave]
+
+    def _append(self, rows: DataFrame, what: str) -> None:
+        name = hashlib.sha256(what.encode()).hexdigest()[:16]
+        transaction = f"{self.run_id}/finetune/{name}/{time.monotonic_ns()}"
+        self.store.append(rows, "finetuning_runs", transaction, {"run_id": self.run_id})
+
+
+def _characters(conversation: Conversation) -> int:
+    return sum(len(message["content"]) for message in conversation)

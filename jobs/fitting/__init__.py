@@ -1,0 +1,1 @@
+"""The job `fit`: subsets, finetunes, regression, a registered candidate."""

@@ -1,0 +1,184 @@
+"""What a fit leaves behind: its rule in the registry, its runs and pages in MLflow, its summary."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from instructmining.errors import UserError
+from instructmining.fitting.page import reading
+from instructmining.fitting.plots import fit_plots
+from instructmining.fitting.rule_fit import Learned
+from instructmining.models.lists import ResolvedModel
+from instructmining.rules.registry import CHAMPION, list_rules, load_rule, publish_rule, unproven
+from instructmining.rules.rule import FittedModel, LinearRule, built_in_rules
+from instructmining.scoring.scores import Measured
+from instructmining.settings.sections import Settings
+from instructmining.tracking.mlflow_runs import Input, Run
+from jobs.finetuning.candidates import Candidates
+from jobs.finetuning.waves import Spent
+from jobs.fitting.setup import Setup
+
+CANDIDATE = "candidate"
+
+
+def rivals(settings: Settings) -> dict[str, list[str]]:
+    """Terms of the published rules, and of the champion if there is one."""
+    terms = {
+        name: list(rule.coefficients)
+        for name, rule in built_in_rules().items()
+        if name.startswith("paper-")
+    }
+    tracking = settings.tracking
+    if tracking.uri != "none":
+        for found in list_rules(tracking):
+            if CHAMPION in found.aliases:
+                terms[found.uri] = list(load_rule(found.uri, tracking).coefficients)
+    return terms
+
+
+def fitted_name(pools: Sequence[str]) -> str:
+    """`fitted-POOL+POOL`."""
+    return f"fitted-{'+'.join(pools)}"
+
+
+def fitted_models(
+    measured: Measured, resolved: Mapping[str, ResolvedModel]
+) -> dict[str, FittedModel]:
+    """By indicator, the model that measured it: the rule holds for these alone."""
+    stages = dict(measured.stage_of)
+    if "embed" in resolved:
+        stages[f"knn_{measured.knn.neighbors}"] = "embed"
+    return {
+        name: FittedModel(
+            sources=(resolved[stage].spec.source or stage,), fingerprint=resolved[stage].fingerprint
+        )
+        for name, stage in stages.items()
+    }
+
+
+def ranges(candidates: Candidates) -> dict[str, tuple[float, float]]:
+    """By indicator, the lowest and highest value among the candidates."""
+    rows = candidates.rows
+    return {
+        name: (float(rows[name].min()), float(rows[name].max())) for name in candidates.indicators
+    }
+
+
+def provenance(setup: Setup, settings: Settings, run_id: str) -> dict[str, Any]:
+    """What a rule's numbers depend on beside the indicators' models, and where they came from."""
+    return {
+        "base_model": setup.base.spec.source,
+        "base_fingerprint": setup.base.fingerprint,
+        "evaluation": dict(setup.task.evaluation),
+        "target": setup.target,
+        "subsets": len(setup.design.subsets),
+        "examples_per_subset": settings.fit.size,
+        "pools": list(setup.pools),
+        "seed": settings.fit.seed,
+        "design": settings.fit.design,
+        "finetune": settings.finetune.model_dump() | {"dtype": setup.task.dtype},
+        "table": setup.store.location("finetuning_runs"),
+        "run_id": run_id,
+    }
+
+
+def record(tracked: Run, setup: Setup, runs: pd.DataFrame, learned: Learned, page: str) -> None:
+    """One child run per finetune, what was read, the page, the fit table and the plots."""
+    if not tracked.records:
+        return
+    for each in runs.to_dict("records"):
+        losses = {f"loss_{name}": value for name, value in dict(each["losses"]).items()}
+        tracked.log_child(
+            f"{each['subset'][:8]} seed {each['seed']}",
+            {key: each[key] for key in ("run_key", "subset", "seed")},
+            losses | {key: each[key] for key in ("seconds", "tokens")},
+        )
+    store = setup.store
+    tracked.log_inputs(
+        Input(store.location(table), store.version(table), table=not store.is_folder)
+        for table in ("examples", "stage_values", "embeddings", "finetuning_runs")
+        if store.exists(table)
+    )
+    tracked.log_text(page, "fit.md")
+    tracked.log_text(learned.runs.to_csv(index=False), "fit_table.csv")
+    tracked.log_figures(
+        fit_plots(
+            learned.runs,
+            learned.fit,
+            learned.cross_validated.predictions,
+            setup.candidates.indicators,
+        )
+    )
+    tracked.log_metrics(
+        {
+            "cv_rmse": learned.cross_validated.rmse,
+            "cv_r_squared": learned.cross_validated.r_squared,
+            "cv_rmse_mean_only": learned.mean_only.rmse,
+        }
+    )
+
+
+def summary(setup: Setup, runs: pd.DataFrame, spent: Spent, learned: Learned) -> Iterator[str]:
+    """The lines for the terminal."""
+    candidates = setup.candidates
+    store = setup.store
+    yield (
+        f"candidates {len(candidates.rows):,}, indicators {len(candidates.indicators)}: "
+        f"{', '.join(candidates.indicators)}"
+    )
+    yield from candidates.sentences
+    for each in setup.sets:
+        bad = f", {each.unusable} unusable records" if each.unusable else ""
+        losses = [dict(row)[each.name] for row in runs.loc[runs["subset"] == "base", "losses"]]
+        base = f"; loss of the base model {losses[0]:.4f}" if losses else ""
+        yield f"evaluation {each.name}: {len(each.ids)} conversations{bad}{base}"
+    yield from spent.words()
+    yield from (f"- {sentence}" for sentence in reading(learned, setup.target))
+    yield f"tables: {store.location('finetuning_runs')}, {store.location('subsets')}"
+    yield (
+        "SQL to try next: SELECT subset, seed, losses, indicators FROM "  # noqa: S608
+        f"{store.sql_name('finetuning_runs')} WHERE purpose = 'fit'"
+    )
+
+
+def write_files(
+    folder: str | None, rule: LinearRule | None, learned: Learned, page: str
+) -> Iterator[str]:
+    """The rule, the page and the fit table as files.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    if folder is None:
+        return
+    texts = {"fit.md": page, "fit_table.csv": learned.runs.to_csv(index=False)}
+    texts |= {"rule.json": rule.to_json()} if rule else {}
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            (Path(folder) / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"--to {folder}: {error.strerror}") from None
+    yield f"written to {folder}: {', '.join(texts)}"
+
+
+def registered(rule: LinearRule | None, settings: Settings) -> list[str]:
+    """Register the rule as the candidate, and say what to do with it."""
+    if rule is None:
+        return ["no rule is registered: keep the one there is, or measure more"]
+    if settings.tracking.uri == "none" or not settings.fit.register_rule:
+        return [rule.to_sql()]
+    found, made = publish_rule(rule, settings.tracking, CANDIDATE)
+    why = unproven(str(found.version), settings.tracking)
+    gate = (
+        f"it does not pass the gate of `rules promote`: {why}"
+        if why
+        else f"it passes the gate: instructmining rules promote {found.version}"
+    )
+    return [
+        f"rule {found.uri} {'registered' if made else 'was registered before'} as "
+        f"@{CANDIDATE}; {gate}",
+        f"  {rule.to_sql()}",
+    ]

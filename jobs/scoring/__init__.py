@@ -1,0 +1,1 @@
+"""The job `score`: read, measure what is missing, neighbours, rule."""

@@ -1,0 +1,132 @@
+"""What new rows do to the distances of old ones: a refresh moves them, a frozen reference does not.
+
+`pool_knn.pool_version` says which it was: the version of the pool whose members are each other's
+neighbours, or `frozen:` and that version for a row that was measured against those members later.
+"""
+
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from instructmining.errors import UserError
+from instructmining.settings.sections import Knn
+from instructmining.store.tables import Store
+from udfs.neighbors.frozen_reference import neighbors_in_reference
+
+FROZEN = "frozen:"
+_MOVED = 1e-6  # a distance that changes by less is the same
+
+
+def stored_versions(store: Store, pool: str) -> set[str]:
+    """The versions that the pool's distances were measured at; empty: there are none."""
+    rows = store.read("pool_knn").where(F.col("pool") == pool).select("pool_version").distinct()
+    return {row.pool_version for row in rows.collect()}
+
+
+def reference_of(versions: set[str], version: str) -> str | None:
+    """The version that is frozen, or None where no distance is stored yet.
+
+    Args:
+        versions: of `stored_versions`.
+        version: what this run would measure at.
+
+    Raises:
+        UserError: the stored distances are those of another encoder or number of neighbours.
+    """
+    found = sorted(each for each in versions if not each.startswith(FROZEN))
+    if not found:
+        return None
+    if found[0].split("-")[2:4] != version.split("-")[2:4]:
+        raise UserError(
+            f"knn.reference is frozen, but the distances in pool_knn (version {found[0]}) were "
+            "measured with another encoder or another knn.neighbors: set these as they were, or "
+            "run once with --knn-reference refresh"
+        )
+    return found[0]
+
+
+def measure_new(
+    store: Store,
+    pool: str,
+    rows: DataFrame,
+    embedded: DataFrame,
+    reference: str,
+    knn: Knn,
+    run_id: str,
+) -> tuple[int, str]:
+    """Measure the rows without a distance against the reference, and add them to `pool_knn`.
+
+    Args:
+        store: where the tables are.
+        pool: its name.
+        rows: `example_id`, `vector` of the pool's members.
+        embedded: the same of all examples that are known, one row each.
+        reference: of `reference_of`.
+        knn: settings.
+        run_id: goes into every row.
+
+    Returns:
+        How many rows were added, and what to say of them.
+    """
+    known = store.read("pool_knn").where(F.col("pool") == pool)
+    new = rows.join(known.select("example_id"), "example_id", "left_anti")
+    if new.isEmpty():
+        return 0, "unchanged"
+    frozen = known.where(F.col("pool_version") == reference).select("example_id")
+    inside = embedded.join(frozen, "example_id", "left_semi")
+    method = f"exact, frozen reference {reference} ({inside.count():,} rows)"
+    found = (
+        neighbors_in_reference(inside, new, knn)
+        .select(
+            "example_id",
+            "distances",
+            F.lit(pool).alias("pool"),
+            F.lit(FROZEN + reference).alias("pool_version"),
+            F.lit(method).alias("method"),
+            F.lit(run_id).alias("run_id"),
+        )
+        .persist()
+    )
+
+    def missing() -> DataFrame:
+        stored = store.read("pool_knn").where(F.col("pool") == pool).select("example_id")
+        return found.join(stored, "example_id", "left_anti")
+
+    try:
+        about = {"run_id": run_id, "version": FROZEN + reference}
+        count = store.insert(missing, "pool_knn", f"{run_id}/knn", about)
+    finally:
+        found.unpersist()
+    return count, f"{method}; old rows as they were"
+
+
+def moved(store: Store, pool: str, before: int, neighbors: int) -> str:
+    """How many rows a refresh moved, and by how much; empty where there was none before.
+
+    Args:
+        store: where the tables are.
+        pool: its name.
+        before: version of the table `pool_knn` that was replaced.
+        neighbors: i of the distance that is compared.
+    """
+    last = F.get("distances", F.lit(neighbors - 1))
+    old, new = (
+        store.read("pool_knn", version).where(F.col("pool") == pool).select("example_id", last)
+        for version in (before, None)
+    )
+    pairs = old.toDF("example_id", "old").join(new.toDF("example_id", "new"), "example_id")
+    change = F.abs(F.col("new") - F.col("old"))
+    changed = F.coalesce(change > _MOVED, ~F.col("old").eqNullSafe(F.col("new")))
+    row: Any = pairs.agg(
+        F.count("*").alias("rows"),
+        F.count_if(changed).alias("moved"),
+        F.median(F.when(changed, change)).alias("median"),
+        F.max(change).alias("most"),
+    ).first()
+    if not row.rows:
+        return ""
+    said = f"{row.moved:,} of {row.rows:,} old rows moved"
+    if row.median is None:
+        return said
+    return f"{said}, |Δ knn_{neighbors}| of these median {row.median:.4f}, max {row.most:.4f}"

@@ -1,0 +1,268 @@
+"""Score instruction data: check → read → measure what is missing → neighbours → rule → tables."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pyspark.sql import DataFrame, SparkSession
+
+from instructmining.errors import FailedRowsError, UserError
+from instructmining.models.lists import ModelList, ResolvedModel, load_model_list, resolve
+from instructmining.reading.ingest import ingest
+from instructmining.reading.inputs import find_inputs
+from instructmining.rules.registry import choose_rule
+from instructmining.rules.rule import LinearRule
+from instructmining.scoring.scores import Measured, neighbors_of, score_pool, scores_of
+from instructmining.scoring.summary import Summary
+from instructmining.settings.sections import STAGES, Settings
+from instructmining.spark.session import with_session
+from instructmining.store.planning import members, pool_examples, pool_version
+from instructmining.store.tables import Store
+from instructmining.tracking.mlflow_runs import Run, log_run, without_credentials
+from jobs.checks.preflight import preflight
+from jobs.checks.resources import check_gpus
+from jobs.scoring.record import record_run
+from jobs.scoring.stages import Pool, StageResult, run_knn, run_model_stage
+
+T = TypeVar("T")
+
+
+def run(spark: SparkSession, settings: Settings) -> Summary:
+    """Score, print the summary and return it.
+
+    Raises:
+        UserError: a mistake in the settings or the data, before or while they are read.
+        FailedRowsError: more rows failed than `measure.max_failed_fraction` allows; everything
+            measured is stored and the summary is printed first.
+    """
+    store = Store.open(spark, settings.store)
+    models = load_model_list(settings.models)
+    chosen = chosen_stages(settings, models)
+    needed = needed_models(settings, models, chosen)
+    resolved = {s: resolve(models.stages[s], settings.tracking) for s in needed}
+    choice = choose(models, resolved, settings) if "rule" in settings.stages else None
+    check_gpus(dict(spark.conf.getAll), settings.measure)  # wrong ones hang the first Spark job
+    reads = "ingest" in settings.stages
+    inputs, left_out = find_inputs(spark, settings.input) if reads else ([], [])
+    notes = preflight(spark, store, settings, inputs, resolved, chosen)
+    with log_run(settings.tracking, f"score {settings.pool}") as tracked, ExitStack() as stack:
+        summary = Summary(
+            store, settings.pool, tracked.id, tracking=without_credentials(settings.tracking.uri)
+        )
+        summary.warnings += [*models.notes, *notes]
+        if reads:
+            summary.ingested = timed(
+                summary, "ingest", lambda: ingest(store, settings, inputs, left_out, tracked.id)
+            )
+        pool = open_pool(store, settings.pool, stack)
+        results = measure(store, pool, resolved, chosen, settings, tracked, summary)
+        if choice is not None:
+            apply_rule(store, pool, choice, tracked, summary)
+        print(summary.text())
+        record_run(tracked, summary, settings, resolved, results)
+        refuse_failures(results, settings)
+    return summary
+
+
+def chosen_stages(settings: Settings, models: ModelList) -> list[str]:
+    """The model stages to run, in order: those asked for that the model list has.
+
+    Raises:
+        UserError: a classifier is asked for that the list does not have.
+    """
+    asked = {stage.removeprefix("classifier:") for stage in settings.stages if ":" in stage}
+    for name in sorted(asked - set(models.classifiers)):
+        known = ", ".join(models.classifiers) or "none"
+        raise UserError(
+            f"--stages classifier:{name}: the model list {models.name!r} has no such "
+            f"classifier; it has {known}"
+        )
+    named = [stage.removeprefix("classifier:") for stage in settings.stages]
+    wanted = [*named, *models.classifiers] if settings.stages == STAGES else named
+    return [stage for stage in models.stages if stage in wanted]
+
+
+def needed_models(settings: Settings, models: ModelList, chosen: list[str]) -> list[str]:
+    """Stages whose models have to be at hand: a rule is chosen by the fingerprints of all."""
+    if "rule" in settings.stages:
+        return list(models.stages)
+    neighbors = ["embed"] if "knn" in settings.stages and "embed" in models.stages else []
+    return list(dict.fromkeys([*chosen, *neighbors]))
+
+
+def open_pool(store: Store, name: str, stack: ExitStack) -> Pool:
+    """The pool's members, kept at hand until the stack closes.
+
+    Raises:
+        UserError: the pool is empty.
+    """
+    at = store.version("occurrences")
+    found = members(store, name, at).persist()
+    stack.callback(found.unpersist)
+    if found.isEmpty():
+        raise UserError(
+            f"pool {name!r} in {store.target} is empty: give --input, or another --pool"
+        )
+    return Pool(
+        name, found, pool_examples(store, found), lambda: refuse_if_changed(store, name, found, at)
+    )
+
+
+def refuse_if_changed(store: Store, name: str, found: DataFrame, at: int) -> None:
+    """Refuse to replace what another run, which knows more of the pool, may have written.
+
+    Args:
+        store: where the tables are.
+        name: of the pool.
+        found: its members as this run knows them.
+        at: the version of the table `occurrences` that they were read at.
+
+    Raises:
+        UserError: the pool has other members now.
+    """
+    now = store.version("occurrences")
+    if now == at or pool_version(members(store, name, now), True) == pool_version(found, True):
+        return
+    raise UserError(
+        f"another run changed pool {name!r} in {store.target} meanwhile: what this one measured is "
+        "stored; run the same command again to score the whole pool"
+    )
+
+
+def measure(
+    store: Store,
+    pool: Pool,
+    resolved: dict[str, ResolvedModel],
+    chosen: list[str],
+    settings: Settings,
+    tracked: Run,
+    summary: Summary,
+) -> list[StageResult]:
+    """Run the model stages one after the other, then the neighbours."""
+    results = []
+    for stage in chosen:
+        model = resolved[stage]
+        result = timed(
+            summary,
+            stage,
+            lambda stage=stage, model=model: run_model_stage(  # type: ignore[misc]
+                store, stage, model, pool, settings, tracked.id
+            ),
+        )
+        results.append(result)
+        summary.measured_rows += result.rows
+    if "knn" in settings.stages and "embed" in resolved:
+        results.append(
+            timed(
+                summary,
+                "knn",
+                lambda: run_knn(store, resolved["embed"], pool, settings, tracked.id),
+            )
+        )
+    summary.stages |= {result.stage: result.words() for result in results}
+    return results
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The rule of a run, why it is this one, and where its models are not those that measure."""
+
+    rule: LinearRule
+    why: str
+    mismatches: list[str]
+    measured: Measured
+
+
+def choose(models: ModelList, resolved: dict[str, ResolvedModel], settings: Settings) -> Choice:
+    """Choose the rule before anything is measured: a mistake in it must not cost a run.
+
+    Raises:
+        UserError: there is no such rule, or `--strict-rule` refuses it.
+    """
+    measured = Measured(models, {s: m.fingerprint for s, m in resolved.items()}, settings.knn)
+    by_indicator = {name: resolved[stage] for name, stage in measured.stage_of.items()}
+    if "embed" in resolved:
+        by_indicator |= {f"knn_{i}": resolved["embed"] for i in range(1, 65)}
+    fingerprints = {name: model.fingerprint for name, model in by_indicator.items()}
+    sources = {name: model.spec.source for name, model in by_indicator.items()}
+    rule, why = choose_rule(settings.rule.source, fingerprints, settings.tracking)
+    mismatches = rule.mismatches(fingerprints, sources)
+    if (most := max(neighbors_of(rule), default=0)) > settings.knn.neighbors:
+        raise UserError(
+            f"rule {rule.name} needs knn_{most}, and {settings.knn.neighbors} "
+            f"neighbours are measured: --set knn.neighbors={most}"
+        )
+    if mismatches and settings.rule.strict:
+        raise UserError(
+            f"rule {rule.name} does not fit these models: {'; '.join(mismatches)}; "
+            "fit a rule for them, or drop --strict-rule"
+        )
+    return Choice(rule, why, mismatches, measured)
+
+
+def apply_rule(store: Store, pool: Pool, choice: Choice, tracked: Run, summary: Summary) -> None:
+    """Write the scores, and say where the rule's models differ."""
+    rule = choice.rule
+    mismatches = choice.mismatches
+    timed(
+        summary,
+        "rule",
+        lambda: score_pool(
+            store,
+            pool.members,
+            pool.name,
+            rule,
+            choice.measured,
+            not mismatches,
+            tracked.id,
+            pool.check,
+        ),
+    )
+    summary.rule, summary.rule_why = rule, choice.why
+    summary.scores = scores_of(store, pool.name, rule)
+    summary.warnings += [f"{each}: its coefficient does not carry over" for each in mismatches]
+    summary.warnings += extrapolated(summary.scores, rule)
+    tracked.log_rule(rule, choice.why, mismatches)
+
+
+def extrapolated(scores: DataFrame, rule: LinearRule) -> list[str]:
+    """A sentence where examples lie outside what the rule was fitted on."""
+    outside = scores.where("out_of_range").count() if rule.ranges else 0
+    if not outside:
+        return []
+    return [
+        f"{outside:,} examples have an indicator outside of what rule {rule.name} was fitted "
+        "on (out_of_range): their predictions go beyond what was measured"
+    ]
+
+
+def refuse_failures(results: Sequence[StageResult], settings: Settings) -> None:
+    """Fail the run where too many rows of a stage failed.
+
+    Raises:
+        FailedRowsError: names the stage, the share and the remedy.
+    """
+    limit = settings.measure.max_failed_fraction
+    for result in results:
+        if result.rows and result.failed > limit * result.rows:
+            raise FailedRowsError(
+                f"stage {result.stage}: {result.failed:,} of {result.rows:,} rows failed, more "
+                f"than --max-failed-fraction {limit:g}; see the reasons in stage_values, mend the "
+                "cause and run again with --retry-failed"
+            )
+
+
+def timed(summary: Summary, stage: str, work: Callable[[], T]) -> T:
+    """Do the work and note its seconds in the summary."""
+    started = time.monotonic()
+    try:
+        return work()
+    finally:
+        summary.seconds[stage] = time.monotonic() - started
+
+
+def run_with_session(settings: Settings) -> Any:
+    """Run on the active session or a local one, which is stopped again."""
+    return with_session(run, settings)

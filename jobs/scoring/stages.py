@@ -1,0 +1,212 @@
+"""Run the model stages: only what is missing, chunk by chunk, each committed as it finishes."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from instructmining.identity import BUCKETS
+from instructmining.models.lists import ResolvedModel
+from instructmining.progress import StageProgress
+from instructmining.settings.sections import Knn, Settings
+from instructmining.store.planning import pending, plan, pool_version
+from instructmining.store.tables import Store
+from jobs.scoring.knn_reference import measure_new, moved, reference_of, stored_versions
+from jobs.scoring.provenance import admit
+from udfs.indicator import with_measurements
+from udfs.neighbors.cells import neighbors_by_cells
+from udfs.neighbors.pool import neighbors_of_pool
+from udfs.on_spark.arrow import vectors
+from udfs.on_spark.audit import Window, open_audit, words
+from udfs.on_spark.placement import chunk_rows, gpu_profile, model_slots, ship
+
+_COLLECT_ROWS = 100_000  # vectors brought to the driver at a time
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """What one stage did."""
+
+    stage: str
+    rows: int  # measured in this run
+    failed: int  # of these
+    truncated: int  # of these, rows that were cut
+    seconds: float
+    note: str = ""
+    windows: tuple[Window, ...] = ()  # what the tasks said
+
+    def words(self) -> str:
+        """What it did, for the summary."""
+        if self.note:
+            return f"{self.rows:,} rows, {self.note}" if self.rows else self.note
+        if not self.rows:
+            return "0 rows measured, nothing was missing"
+        parts = [f"{self.rows:,} rows measured, {self.rows / max(self.seconds, 1e-9):,.0f} rows/s"]
+        parts += [f"{self.failed:,} failed"] if self.failed else []
+        parts += [f"{self.truncated:,} cut to the model's window"] if self.truncated else []
+        spent = words(self.windows)
+        return ", ".join([*parts, spent] if spent else parts)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The pool a run works on."""
+
+    name: str
+    members: DataFrame  # example_id, copies
+    examples: DataFrame  # the rows of `examples` in it
+    check: Callable[[], None] = lambda: None  # raises where its members have changed meanwhile
+
+
+def table_of(model: ResolvedModel) -> str:
+    """Where a model's measurements are stored."""
+    return "embeddings" if model.spec.kind == "sentence_encoder" else "stage_values"
+
+
+def run_model_stage(
+    store: Store, stage: str, model: ResolvedModel, pool: Pool, settings: Settings, run_id: str
+) -> StageResult:
+    """Measure what the pool's examples lack for this model."""
+    started = time.monotonic()
+    table = table_of(model)
+    measure = settings.measure
+    todo = pending(store, pool.examples, table, model.fingerprint, measure.retry_failed)
+    slots = model_slots(store.spark, measure)
+    chunks = plan(pool.examples, todo, chunk_rows(store.spark, measure) * slots)
+    if not chunks:
+        return StageResult(stage, 0, 0, 0, time.monotonic() - started)
+    store.create(table)
+    shipped = ship(store.spark, model)
+    profile = gpu_profile(store.spark, measure)
+    admit(store, stage, table, model, shipped, measure, profile, run_id)
+    total = sum(chunk.rows for chunk in chunks)
+    audit = open_audit(store.spark)
+    about = {"run_id": run_id, "stage": stage, "fingerprint": model.fingerprint}
+    with StageProgress(stage, total) as progress:
+        for chunk in chunks:
+            rows = todo.where(F.col("bucket").between(chunk.low, chunk.high - 1))
+            # A fixed assignment and order: a chunk that is repeated gives the same numbers.
+            rows = rows.repartition(slots, "example_id").sortWithinPartitions("example_id")
+            measured = with_measurements(rows, shipped, measure, profile, audit).select(
+                "*",
+                F.lit(stage).alias("stage"),
+                F.lit(model.fingerprint).alias("fingerprint"),
+                F.lit(run_id).alias("run_id"),
+            )
+            store.append(measured, table, f"{run_id}/{stage}/{chunk.name}", about)
+            progress.advance(chunk.rows)
+    return _result(store, stage, table, model, run_id, total, started, tuple(audit.value))
+
+
+def run_knn(
+    store: Store, model: ResolvedModel, pool: Pool, settings: Settings, run_id: str
+) -> StageResult:
+    """Distances to the neighbours within the pool, anew when its members or vectors changed."""
+    started = time.monotonic()
+    knn = settings.knn
+    embedded = store.read("embeddings").where(
+        (F.col("fingerprint") == model.fingerprint) & F.col("vector").isNotNull()
+    )
+    embedded = embedded.dropDuplicates(["example_id"])
+    rows = pool.members.join(embedded, "example_id")
+    version = knn_version(rows, model, knn)
+    stored = stored_versions(store, pool.name)
+    if stored == {version}:
+        return StageResult("knn", 0, 0, 0, time.monotonic() - started, "unchanged")
+    reference = reference_of(stored, version) if knn.reference == "frozen" else None
+    if reference:
+        count, note = measure_new(store, pool.name, rows, embedded, reference, knn, run_id)
+        return StageResult("knn", count, 0, 0, time.monotonic() - started, note)
+    count = rows.count()
+    if not count:
+        return StageResult("knn", 0, 0, 0, time.monotonic() - started, "no embeddings yet")
+    if count > knn.cells_beyond:
+        distances, method = neighbors_by_cells(rows, knn)
+    else:
+        ids, matrix, copies = _collect_vectors(rows, count)
+        distances, method = neighbors_of_pool(
+            store.spark,
+            ids,
+            matrix,
+            copies if knn.count_copies else None,
+            knn,
+            version,
+            settings.files,
+        )
+    table = distances.select(
+        "example_id",
+        "distances",
+        F.lit(pool.name).alias("pool"),
+        F.lit(version).alias("pool_version"),
+        F.lit(method).alias("method"),
+        F.lit(run_id).alias("run_id"),
+    )
+    about = {"run_id": run_id, "version": version}
+    before = store.version("pool_knn")
+    store.replace(table, "pool_knn", {"pool": pool.name}, about, pool.check)
+    change = moved(store, pool.name, before, knn.neighbors) if stored else ""
+    note = "; ".join(part for part in (method, change) if part)
+    return StageResult("knn", count, 0, 0, time.monotonic() - started, note)
+
+
+def knn_version(rows: DataFrame, model: ResolvedModel, knn: Knn) -> str:
+    """What decides the distances: members (with copies if they count), encoder and search."""
+    exact = {
+        "neighbors": knn.neighbors,
+        "exact_up_to": knn.exact_up_to,
+        "probes": knn.probes,
+        "candidates": knn.candidates,
+        "copies": knn.count_copies,
+        "cells_beyond": knn.cells_beyond,
+        "cell_rows": knn.cell_rows,
+        "visits": knn.visits,
+    }
+    search = "-".join(str(int(value)) for value in exact.values())
+    return f"{pool_version(rows, knn.count_copies)}-{model.fingerprint[:12]}-{search}"
+
+
+def _result(
+    store: Store,
+    stage: str,
+    table: str,
+    model: ResolvedModel,
+    run_id: str,
+    rows: int,
+    started: float,
+    windows: tuple[Window, ...],
+) -> StageResult:
+    mine = store.read(table).where(
+        (F.col("fingerprint") == model.fingerprint) & (F.col("run_id") == run_id)
+    )
+    counts = mine.agg(
+        F.count_if(F.col("status") == "failed").alias("failed"),
+        F.count_if(F.col("truncated_tokens") > 0).alias("truncated"),
+    ).first()
+    assert counts is not None  # noqa: S101 - an aggregate without grouping has one row
+    seconds = time.monotonic() - started
+    return StageResult(stage, rows, counts.failed, counts.truncated, seconds, windows=windows)
+
+
+def _collect_vectors(rows: DataFrame, count: int) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Ids in order, float32[n, d] and copies int64[n], fetched in parts to bound each result.
+
+    A part is a range of buckets, which begin as the ids do: parts put behind each other are in
+    order. Each goes into its rows of one matrix, for Arrow counts a list's numbers in 32 bits.
+    """
+    parts = min(BUCKETS, max(1, -(-count // _COLLECT_ROWS)))
+    ids: list[str] = []
+    copies = np.empty(count, np.int64)
+    matrix = np.empty((0, 0), np.float32)
+    for part in range(parts):
+        chosen = rows.where(F.floor(F.col("bucket") * parts / BUCKETS) == part)
+        table = chosen.select("example_id", "vector", "copies").toArrow().sort_by("example_id")
+        if table.num_rows:
+            found = vectors(table["vector"])
+            place = slice(len(ids), len(ids) + table.num_rows)
+            matrix = matrix if matrix.size else np.empty((count, found.shape[1]), np.float32)
+            matrix[place], copies[place] = found, table["copies"].to_numpy()
+            ids += table["example_id"].to_pylist()
+    return ids, matrix, copies

@@ -1,0 +1,1 @@
+"""The job `select`: strategy, quotas, diversity, size, export."""

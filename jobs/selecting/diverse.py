@@ -1,0 +1,189 @@
+"""Choose examples that are good and unlike each other, by their stored embeddings.
+
+Spark cuts the pool down to the candidates and fetches their vectors alone; the choice among them is
+sequential and is made on the driver in blocked matrix products (`instructmining.selecting.diversity`). The
+driver holds the vectors once, 1.5 KB of each candidate at 384 dimensions, and twice more while they
+arrive and are put in order.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from instructmining.errors import UserError
+from instructmining.scoring.scores import Measured
+from instructmining.selecting.diversity import Room, apart, facility_location
+from instructmining.selecting.quotas import group_of, limits_of, matches
+from instructmining.selecting.selection import check, chosen, pick, wanted
+from instructmining.settings.sections import Select
+from instructmining.store.tables import Store
+from udfs.on_spark.arrow import vectors
+
+CANDIDATES = 200_000  # at most, unless `select.candidates` says otherwise
+_PER_CHOSEN = 20  # candidates of each example that is wanted
+_FEWEST = 10_000  # candidates, where the pool has them
+_FETCHED = 200_000  # vectors of one query: Spark bounds the bytes of a result
+
+
+@dataclass(frozen=True)
+class Diverse:
+    """A choice among candidates.
+
+    Attributes:
+        picked: `example_id, rank, score`, in the order in which they were taken.
+        notes: sentences for the summary.
+    """
+
+    picked: DataFrame
+    notes: list[str]
+
+
+def pick_diverse(store: Store, rows: DataFrame, select: Select, measured: Measured) -> DataFrame:
+    """`example_id, rank, score` as `instructmining.selecting.selection.pick`, whatever `select.diversity`."""
+    return choose(store, rows, select, measured).picked
+
+
+def choose(store: Store, rows: DataFrame, select: Select, measured: Measured | None) -> Diverse:
+    """The choice, and what is to be said about it.
+
+    Args:
+        store: holds the embeddings.
+        rows: as `instructmining.selecting.selection.candidates` gives them.
+        select: strategy, size, quotas, diversity.
+        measured: which encoder's embeddings; None only without diversity.
+
+    Raises:
+        UserError: as `pick`; or no candidate is embedded.
+    """
+    if select.diversity == "none":
+        return Diverse(pick(rows, select), [])
+    if measured is None:
+        raise ValueError("diversity needs to know which embeddings it goes by")
+    check(rows, select)
+    size = wanted(rows, select)
+    if (
+        select.diversity == "facility"
+        and size is None
+        and not (select.tokens or select.quota or select.per_source)
+    ):
+        raise UserError(
+            "--diversity facility needs a number to choose: --top, --fraction, --tokens or quotas"
+        )
+    found, lost = _candidates(store, rows, select, size, measured)
+    matrix = vectors(found["vector"])
+    taken = _taken(matrix, found, select, size)
+    notes = [f"{lost:,} candidates have no embedding and were left out"] if lost else []
+    notes.append(
+        f"{select.diversity}: chosen among {len(matrix):,} candidates"
+        + (f", cosine at most {select.similarity:g}" if select.diversity != "facility" else "")
+    )
+    if size is not None and len(taken) < size:
+        notes.append(_too_few(select, len(taken), size))
+    picked = found.take(pa.array(taken, pa.int64())).select(["example_id", "score"])
+    ranks = pa.array(np.arange(1, len(taken) + 1))
+    table = picked.add_column(1, "rank", ranks)
+    return Diverse(store.spark.createDataFrame(table), notes)
+
+
+def _too_few(select: Select, taken: int, size: int) -> str:
+    """What to do where fewer than `size` were taken; `facility` passes over none for likeness."""
+    if select.diversity == "facility":
+        return (
+            f"only {taken:,} of {size:,} are among the candidates and within the quotas: raise "
+            "select.candidates or the quotas"
+        )
+    return (
+        f"only {taken:,} of {size:,} are far enough apart: raise select.candidates or "
+        "select.similarity"
+    )
+
+
+def _candidates(
+    store: Store, rows: DataFrame, select: Select, size: int | None, measured: Measured
+) -> tuple[pa.Table, int]:
+    """`example_id, source, tokens, score, cost, vector`, best first; and how many lack a vector."""
+    wider, most = _wider(select, size)
+    cut = chosen(rows, wider).orderBy("cost", "example_id").limit(most).toArrow()
+    ids = store.spark.createDataFrame(cut.select(["example_id"]))
+    embedded = store.read("embeddings").where(
+        (F.col("fingerprint") == measured.fingerprints.get("embed", ""))
+        & F.col("vector").isNotNull()
+    )
+    both = ids.join(embedded, "example_id").dropDuplicates(["example_id"])
+    parts = max(1, -(-cut.num_rows // _FETCHED))
+    found = pa.concat_tables(
+        both.where(F.col("bucket") % parts == part).select("example_id", "vector").toArrow()
+        for part in range(parts)
+    )
+    if not found.num_rows:
+        raise UserError(
+            "diversity needs embeddings, and no candidate has one: run instructmining "
+            f"score --store {store.target} --stages embed"
+        )
+    places = pa.compute.index_in(cut["example_id"], found["example_id"].combine_chunks())
+    vector = found["vector"].combine_chunks().take(places.combine_chunks().drop_null())
+    table = cut.filter(places.is_valid()).append_column("vector", vector)
+    return table, cut.num_rows - table.num_rows
+
+
+def _wider(select: Select, size: int | None) -> tuple[Select, int]:
+    """A selection of the same kind that gives the candidates, and their number at most."""
+    most = select.candidates or CANDIDATES
+    if size is None:
+        top = None
+        factor = float(_PER_CHOSEN)
+    else:
+        top = max(size, min(most, select.candidates or max(_FEWEST, _PER_CHOSEN * size)))
+        factor = top / size
+        most = max(most, top)
+    return select.model_copy(
+        update={
+            "top": top,
+            "fraction": None,
+            "tokens": select.tokens and round(select.tokens * factor),
+            "per_source": select.per_source and round(select.per_source * factor),
+            "quota": {
+                pattern: value if value < 1 else float(round(value * factor))
+                for pattern, value in select.quota.items()
+            },
+        }
+    ), most
+
+
+def _taken(matrix: np.ndarray, found: pa.Table, select: Select, size: int | None) -> list[int]:
+    room = _room(found, select, size)
+    if select.diversity == "facility":
+        from udfs.neighbors.facility_location import (
+            near_rows,  # imports torch, which the other choices do without
+        )
+
+        near = near_rows(matrix)
+        weights = 1 - np.arange(len(matrix)) / len(matrix)
+        return facility_location(near.starts, near.rows, near.cosines, weights, room)
+    return apart(matrix, select.similarity, room, select.diversity == "near_duplicates")
+
+
+def _room(found: pa.Table, select: Select, size: int | None) -> Room:
+    """Size, tokens and quotas as limits on the candidates."""
+    costs = found["tokens"].to_numpy() if select.tokens else None
+    coded = found["source"].combine_chunks().dictionary_encode()
+    codes = coded.indices.to_numpy().astype(np.int64)
+    sources = coded.dictionary.to_pylist()
+    groups = []
+    if select.per_source:
+        groups.append((codes, np.full(len(sources), select.per_source)))
+    present = {
+        pattern: value
+        for pattern, value in select.quota.items()
+        if any(matches(source, pattern) for source in sources)
+    }
+    if present:
+        limits = limits_of(present, sources, size)
+        places = {pattern: place for place, pattern in enumerate(limits)}
+        of_source = [places.get(group_of(select.quota, source) or "", -1) for source in sources]
+        groups.append((np.array(of_source)[codes], np.array(list(limits.values()))))
+    return Room(size, select.tokens, costs, groups)

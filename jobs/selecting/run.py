@@ -1,0 +1,240 @@
+"""Select a subset: scored pool → strategy, quotas, diversity → store, export, dataset card."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+
+from instructmining.errors import UserError
+from instructmining.models.lists import load_model_list, resolve
+from instructmining.rules.registry import load_rule
+from instructmining.rules.rule import LinearRule, built_in_rules
+from instructmining.scoring.scores import Measured, scores_of
+from instructmining.selecting.card import Card
+from instructmining.selecting.export_files import Target, refuse_existing, target_of, write
+from instructmining.selecting.facts import Changes, Facts, changes, facts_of
+from instructmining.selecting.selection import candidates
+from instructmining.selecting.subset_table import Members, store_subsets
+from instructmining.settings.sections import Settings
+from instructmining.spark.session import with_session
+from instructmining.store.tables import Store
+from instructmining.tracking.mlflow_runs import Run, log_run
+from jobs.scoring.run import choose as choose_rule
+from jobs.selecting.diverse import choose
+from jobs.selecting.size_choice import with_size
+
+
+@dataclass(frozen=True)
+class Selected:
+    """What a selection left behind.
+
+    Attributes:
+        picked: `example_id, rank, score`, on the driver's side of Spark.
+        facts: counts, sources, means.
+        card: the dataset card, as Markdown.
+        text: the summary, as printed.
+        new: whether the store did not have the subset yet.
+    """
+
+    picked: DataFrame
+    facts: Facts
+    card: str
+    text: str
+    new: bool
+
+
+def run(spark: SparkSession, settings: Settings) -> Selected:
+    """Choose, store, export, print the summary and return it.
+
+    Raises:
+        UserError: a mistake in the settings, a pool that was not scored, an existing export.
+    """
+    store = Store.open(spark, settings.store)
+    target = target_of(settings.export)
+    if target is not None:
+        refuse_existing(spark, target, settings.export.overwrite)
+    settings, of_size = with_size(spark, settings)
+    select = settings.select
+    source = source_of(store, settings)
+    rows = candidates(store, settings.pool, source.rule, source.measured)
+    with log_run(settings.tracking, f"select {settings.pool}") as tracked:
+        found = choose(store, rows, select, source.measured)
+        table = found.picked.orderBy("rank").toArrow()
+        if not table.num_rows:
+            raise UserError(nothing(settings))
+        ids = table["example_id"].to_pylist()
+        picked = spark.createDataFrame(table)
+        facts = facts_of(store, rows, picked, ids, select)
+        recipe = recipe_of(settings, source.rule)
+        members = Members(facts.subset, json.dumps(recipe, sort_keys=True), ids)
+        new = store_subsets(store, [members], tracked.id) > 0
+        notes = [*of_size, *source.notes, *found.notes, *shortfall(settings, facts)]
+        if target is not None:
+            notes += export(store, rows, picked, target, settings.export.overwrite)
+        card = Card(
+            settings,
+            source.rule,
+            source.name,
+            facts,
+            notes,
+            against(store, rows, picked, source, settings),
+            tracked.id,
+        )
+        text = summary(store, card, target, new)
+        record(tracked, card, recipe, source.rule)
+        if target is not None and target.card is not None:
+            target.card.write_text(card.markdown(), encoding="utf-8")
+        print(text)
+    return Selected(picked, facts, card.markdown(), text, new)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Whose predictions and embeddings are read.
+
+    Attributes:
+        rule: None where the strategy needs none and the pool has no scores under it.
+        name: of the rule, as `--rule` takes it.
+        measured: by which models; None where nothing depends on it.
+        notes: why this rule, and where it does not fit.
+    """
+
+    rule: LinearRule | None
+    name: str | None
+    measured: Measured | None
+    notes: list[str]
+
+
+def source_of(store: Store, settings: Settings) -> Source:
+    """Choose the rule as `score` does; models are named but never loaded."""
+    given = settings.rule.source
+    select = settings.select
+    if given != "auto" and select.diversity == "none":
+        rule = load_rule(given, settings.tracking)
+        return Source(rule, rule_name(rule, given), None, [])
+    models = load_model_list(settings.models)
+    resolved = {stage: resolve(spec, settings.tracking) for stage, spec in models.stages.items()}
+    choice = choose_rule(models, resolved, settings)
+    rule = choice.rule
+    notes = [f"the rule is {choice.why}"] * (given == "auto")
+    if select.strategy != "rule" and scores_of(store, settings.pool, rule).isEmpty():
+        return Source(None, None, choice.measured, [])
+    notes += [f"{each}: its coefficient does not carry over" for each in choice.mismatches]
+    return Source(rule, rule_name(rule, given), choice.measured, notes)
+
+
+def rule_name(rule: LinearRule, given: str) -> str:
+    """As `--rule` takes it, with the version instead of an alias, which may move."""
+    if rule.name in built_in_rules():
+        return rule.name
+    return f"models:/{rule.name}/{rule.version}" if "published_as" in rule.provenance else given
+
+
+def recipe_of(settings: Settings, rule: LinearRule | None) -> dict[str, Any]:
+    """What decides the subset, beside the tables."""
+    about = rule and {"name": rule.name, "version": rule.version, "fingerprint": rule.fingerprint}
+    chosen = settings.select.model_dump(exclude={"against"}, exclude_none=True)
+    return {"pool": settings.pool, "rule": about, **chosen}
+
+
+def nothing(settings: Settings) -> str:
+    """Why the choice is empty."""
+    select = settings.select
+    if select.threshold is not None or select.percentile is not None:
+        return (
+            f"no example of pool {settings.pool!r} is within the threshold or percentile: "
+            "give a wider one, or --top"
+        )
+    if select.tokens is not None:
+        return f"--tokens {select.tokens}: the best example alone is longer"
+    return (
+        f"no example of pool {settings.pool!r} has a score for strategy {select.strategy}: "
+        "see missing_reason in the table scores, or score it with more stages"
+    )
+
+
+def shortfall(settings: Settings, facts: Facts) -> list[str]:
+    """A sentence where fewer were chosen than asked for; with diversity its own says why."""
+    select = settings.select
+    asked = select.top or (select.fraction and round(select.fraction * facts.pool)) or 0
+    if facts.size >= asked or select.diversity != "none":
+        return []
+    return [
+        f"{facts.size:,} of the {asked:,} that were asked for: the pool has no more that have "
+        "a score and are within the quotas"
+    ]
+
+
+def export(
+    store: Store, rows: DataFrame, picked: DataFrame, target: Target, overwrite: bool
+) -> list[str]:
+    """Write the examples; sentences about what was not written as it came."""
+    texts = store.read("examples").select("example_id", "prompt", "response", "messages", "raw")
+    sources = rows.select("example_id", "source")
+    joined = write(picked.join(sources, "example_id").join(texts, "example_id"), target, overwrite)
+    return [f"{joined:,} records of several lines were put on one line each"] * (joined > 0)
+
+
+def against(
+    store: Store, rows: DataFrame, picked: DataFrame, source: Source, settings: Settings
+) -> Changes | None:
+    """The same choice with the other rule, and what is different."""
+    if settings.select.against is None:
+        return None
+    rival = load_rule(settings.select.against, settings.tracking)
+    others = candidates(store, settings.pool, rival)
+    table = choose(store, others, settings.select, source.measured).picked.toArrow()
+    return changes(rows, picked, others, store.spark.createDataFrame(table))
+
+
+def summary(store: Store, card: Card, target: Target | None, new: bool) -> str:
+    """The page on the terminal."""
+    subset = card.facts.subset
+    pool = card.settings.pool
+    subsets, examples = (store.sql_name(name) for name in ("subsets", "examples"))
+    where = [f"  {'subsets':<10} {store.location('subsets')}"]
+    if target is not None:
+        where.append(f"  {'export':<10} {target.place}")
+        where.append(f"  {'card':<10} {target.card or 'in MLflow only'}")
+    return "\n".join(
+        [
+            f"InstructMining · select from pool {pool} · run {card.run_id}",
+            "",
+            *card.lines(),
+            "",
+            f"subset {subset}" + ("" if new else ": the store has it already, nothing was added"),
+            *where,
+            f"  {'MLflow':<10} {card.settings.tracking.uri}",
+            "",
+            "SQL to try next",
+            f"  SELECT s.rank, e.prompt, e.response FROM {subsets} s JOIN {examples} e "  # noqa: S608
+            f"USING (example_id)\n  WHERE s.subset = '{subset}' ORDER BY s.rank LIMIT 20;",
+            "",
+            "the same choice again",
+            f"  {card.command()}",
+        ]
+    )
+
+
+def record(tracked: Run, card: Card, recipe: dict[str, Any], rule: LinearRule | None) -> None:
+    """Settings, recipe, card and counts in MLflow."""
+    tracked.log_params(card.settings.model_dump())
+    if rule is not None:
+        tracked.log_rule(rule)
+    tracked.log_text(card.markdown(), "card.md")
+    tracked.log_text(json.dumps(recipe, indent=2, sort_keys=True), "recipe.json")
+    facts = card.facts
+    tracked.log_metrics(
+        {
+            "selected": facts.size,
+            "pool": facts.pool,
+            "unscored": facts.unscored,
+            "tokens": facts.tokens,
+        }
+    )
+
+
+def run_with_session(settings: Settings) -> Any:
+    """Run on the active session or a local one, which is stopped again."""
+    return with_session(run, settings)

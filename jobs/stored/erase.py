@@ -1,0 +1,194 @@
+"""Erase examples: from every table, index files, exports and logged artifacts, in one command.
+
+What a version of a table held stays readable by time travel until VACUUM takes its files: the
+command says when that is, or does it at once for a store in a folder.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from instructmining.erasing.traces import Trace, held
+from instructmining.errors import UserError
+from instructmining.settings.sections import Settings
+from instructmining.spark.session import with_session
+from instructmining.store.schemas import TABLES
+from instructmining.store.tables import Store, sql_text
+from jobs.stored.erase_elsewhere import erase_elsewhere, look_elsewhere
+from jobs.stored.maintain import unchecked_retention, vacuum, vacuum_sql
+
+_ID = re.compile(r"[0-9a-f]{32}")
+_IDS_AT_ONCE = 2000  # in one statement
+_RETENTION = "delta.deletedFileRetentionDuration"
+_HOURS = 168  # of Delta, where the table says nothing else
+_LOG_DAYS = 30
+
+
+def run(spark: SparkSession, settings: Settings) -> dict[str, int]:
+    """Erase, print what was found where, and return the rows by table.
+
+    Raises:
+        UserError: an id is none, or no table has any of them; `--vacuum-now` on a schema;
+            `--export` names nothing that exists.
+    """
+    store = Store.open(spark, settings.store)
+    wanted = _wanted(settings)
+    if settings.erase.vacuum_now and not store.is_folder:
+        raise UserError(
+            "--vacuum-now is for a store in a folder: in a schema others may read older"
+            " versions; run the printed VACUUM after the retention"
+        )
+    traces = _traces(store, wanted)
+    sources = _sources(store, wanted)
+    erased = _counts(store, wanted)
+    if not erased:
+        raise UserError(
+            f"no table of {settings.store} has {', '.join(wanted[:3])}"
+            f"{' …' if len(wanted) > 3 else ''}: see examples.example_id"
+        )
+    elsewhere = erase_elsewhere(settings, look_elsewhere(settings), wanted, traces)
+    quarantined, doubtful = _erase_quarantined(store, traces)
+    # Without its row in `examples` nothing could be found by its texts: a run that was broken off
+    # can be run again for as long as that is there.
+    for table in sorted(erased, key="examples".__eq__):
+        for condition in _conditions(wanted):
+            store.delete_where(table, condition)
+    erased |= {"quarantine": quarantined} if quarantined else {}
+    lines = [f"  {table:<16} {count:,} rows" for table, count in erased.items()]
+    lines += [*doubtful, *elsewhere]
+    lines += [
+        f"  still in your data: {source}; the next `score` of it brings it back"
+        for source in sources
+    ]
+    lines += _vacuumed(store, list(erased)) if settings.erase.vacuum_now else _reach(store, erased)
+    print("\n".join([f"erased {len(wanted):,} example{'s' * (len(wanted) > 1)}", *lines]))
+    return erased
+
+
+def _wanted(settings: Settings) -> list[str]:
+    given = list(settings.erase.ids)
+    file = settings.erase.ids_file
+    if file:
+        try:
+            given += Path(file).read_text(encoding="utf-8").split()
+        except OSError as error:
+            raise UserError(f"--ids {file}: {error.strerror}") from None
+    wrong = [each for each in given if not _ID.fullmatch(each)]
+    if wrong or not given:
+        what = f"{wrong[0]!r} is no example_id" if wrong else "no example_id is given"
+        raise UserError(f"{what}: name 32 hexadecimal digits, see the table examples")
+    return list(dict.fromkeys(given))
+
+
+def _traces(store: Store, ids: Sequence[str]) -> list[Trace]:
+    rows = store.read("examples").where(F.col("example_id").isin(list(ids)))
+    return [
+        Trace.of(row.example_id, row.prompt or "", row.response or "")
+        for row in rows.select("example_id", "prompt", "response").collect()
+    ]
+
+
+def _sources(store: Store, ids: Sequence[str]) -> list[str]:
+    rows = store.read("occurrences").where(F.col("example_id").isin(list(ids)))
+    found = rows.select("source", "position").distinct().orderBy("source", "position").collect()
+    return [f"{row.source} record {row.position}" for row in found]
+
+
+def _counts(store: Store, ids: Sequence[str]) -> dict[str, int]:
+    """Rows of these examples by table, of the tables that have any."""
+    tables = [table for table in TABLES if "example_id" in TABLES[table].names]
+    return {
+        table: count
+        for table in tables
+        if (
+            count := sum(
+                store.read(table).where(condition).count() for condition in _conditions(ids)
+            )
+        )
+    }
+
+
+def _conditions(ids: Sequence[str]) -> Iterator[str]:
+    for start in range(0, len(ids), _IDS_AT_ONCE):
+        part = ", ".join(sql_text(each) for each in ids[start : start + _IDS_AT_ONCE])
+        yield f"`example_id` IN ({part})"
+
+
+def _erase_quarantined(store: Store, traces: Sequence[Trace]) -> tuple[int, list[str]]:
+    """Records that could not be used but hold the texts of an erased example.
+
+    Returns:
+        How many were erased, and a line about those that have its texts perhaps by chance.
+    """
+    found = _held_in_quarantine(store, [trace for trace in traces if trace.is_sure])
+    condition = f"`content_hash` IN ({', '.join(map(sql_text, found))})"
+    count = store.read("quarantine").where(condition).count() if found else 0
+    if count:
+        store.delete_where("quarantine", condition)
+    left = _held_in_quarantine(store, [trace for trace in traces if not trace.is_sure])
+    return count, [f"  NOT erased: {len(left):,} records of quarantine may hold it"] if left else []
+
+
+def _held_in_quarantine(store: Store, traces: Sequence[Trace]) -> list[str]:
+    """Content hashes of the records that hold one of the examples."""
+    if not traces:
+        return []
+
+    def look(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            found = [
+                key
+                for key, raw in zip(
+                    *(batch[name].to_pylist() for name in ("content_hash", "raw")), strict=True
+                )
+                if held(raw or "", traces)
+            ]
+            yield pa.RecordBatch.from_pydict({"content_hash": pa.array(found, pa.string())})
+
+    records: DataFrame = store.read("quarantine").select("content_hash", "raw")
+    hashes = records.mapInArrow(look, "content_hash STRING").distinct()
+    return [row.content_hash for row in hashes.collect()]
+
+
+def _reach(store: Store, erased: Any) -> list[str]:
+    """When time travel stops reaching what was erased, and how."""
+    now = datetime.now(UTC)
+    lines = []
+    for table in erased:
+        detail = store.spark.sql(f"DESCRIBE DETAIL {store.sql_name(table)}").first()
+        own = (detail.properties or {}).get(_RETENTION) if detail else None
+        when = own or f"{now + timedelta(hours=_HOURS):%Y-%m-%d %H:%M} UTC"
+        statement = f"VACUUM {store.sql_name(table)}" if own else vacuum_sql(store, table, _HOURS)
+        lines.append(f"  {statement};  -- after {when}")
+    return ["time travel reaches it until these have run:", *lines, _log_note(now)]
+
+
+def _vacuumed(store: Store, tables: Sequence[str]) -> list[str]:
+    with ExitStack() as stack:
+        unchecked_retention(store.spark, stack)
+        for table in tables:
+            vacuum(store, table, 0)
+    return [
+        "vacuumed: time travel does not reach it, nor any older version of these tables",
+        _log_note(datetime.now(UTC)),
+    ]
+
+
+def _log_note(now: datetime) -> str:
+    return (
+        "the tables' logs hold statistics with the first 32 characters of some texts until "
+        f"Delta drops their files, after {now + timedelta(days=_LOG_DAYS):%Y-%m-%d} by default "
+        "(delta.logRetentionDuration)"
+    )
+
+
+def run_with_session(settings: Settings) -> None:
+    """Run on the active session or a local one, which is stopped again."""
+    with_session(run, settings)

@@ -1,0 +1,109 @@
+"""Keep the tables quick and small: OPTIMIZE what is clustered, VACUUM what time travel gives up."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from pyspark.sql import SparkSession
+
+from instructmining.errors import UserError
+from instructmining.settings.sections import Settings
+from instructmining.spark.session import with_session
+from instructmining.store.schemas import TABLES
+from instructmining.store.tables import Store
+
+_MIB = 2**20
+_SHOWN = 1000  # files that a dry run of VACUUM lists at most
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One table before and after; a dry run says what would be removed."""
+
+    table: str
+    files: tuple[int, int]  # of the current version
+    bytes: tuple[int, int]
+    removed: int | None  # files of older versions; None: VACUUM does not say
+
+
+def run(spark: SparkSession, settings: Settings) -> list[Kept]:
+    """Optimize and vacuum every table of the store, print files and bytes, and return them.
+
+    Raises:
+        UserError: there is no table in the store.
+    """
+    store = Store.open(spark, settings.store)
+    options = settings.maintain
+    tables = [table for table in TABLES if store.exists(table)]
+    if not tables:
+        raise UserError(
+            f"--store {settings.store} holds no table of ours: name the one that "
+            "`instructmining score` wrote"
+        )
+    kept = [maintain(store, table, options.retention_hours, settings.dry_run) for table in tables]
+    print(text(kept, options.retention_hours, settings.dry_run))
+    return kept
+
+
+def maintain(store: Store, table: str, retention_hours: int, dry_run: bool) -> Kept:
+    """Optimize and vacuum one table, or say what that would do."""
+    files, size = _size(store, table)
+    if not dry_run and TABLES[table].cluster_by:
+        store.spark.sql(f"OPTIMIZE {store.sql_name(table)}")
+    removed = vacuum(store, table, retention_hours, dry_run)
+    after = _size(store, table)
+    return Kept(table, (files, after[0]), (size, after[1]), removed)
+
+
+def vacuum(store: Store, table: str, hours: int, dry_run: bool = False) -> int | None:
+    """Remove the files that only versions older than `hours` need; how many, where Delta says so.
+
+    Delta refuses less than the table's retention (168 hours unless set otherwise), because a run
+    or a reader of now may still need such files: see `unchecked_retention`.
+    """
+    statement = f"{vacuum_sql(store, table, hours)}{' DRY RUN' if dry_run else ''}"
+    if dry_run:
+        return store.spark.sql(statement).count()
+    store.spark.sql(statement)
+    history = store.spark.sql(f"DESCRIBE HISTORY {store.sql_name(table)} LIMIT 2")
+    ended = history.where("operation = 'VACUUM END'").select("operationMetrics").first()
+    return int(ended.operationMetrics["numDeletedFiles"]) if ended else None
+
+
+def vacuum_sql(store: Store, table: str, hours: int) -> str:
+    """The statement, for a person to paste."""
+    return f"VACUUM {store.sql_name(table)} RETAIN {hours} HOURS"
+
+
+def unchecked_retention(spark: SparkSession, stack: ExitStack) -> None:
+    """Let VACUUM remove what is younger than the table's retention, until the stack closes."""
+    key = "spark.databricks.delta.retentionDurationCheck.enabled"
+    before = spark.conf.get(key, "true") or "true"
+    spark.conf.set(key, "false")
+    stack.callback(spark.conf.set, key, before)
+
+
+def text(kept: Sequence[Kept], hours: int, dry_run: bool) -> str:
+    """What is printed."""
+    would = "would be removed" if dry_run else "removed"
+    lines = [f"{'table':<16} {'files':>15} {'MiB':>19}   files older than {hours} h {would}"]
+    for each in kept:
+        files = f"{each.files[0]:,} → {each.files[1]:,}"
+        size = f"{each.bytes[0] / _MIB:,.2f} → {each.bytes[1] / _MIB:,.2f}"
+        count = "not told" if each.removed is None else f"{each.removed:,}"
+        more = " or more" if dry_run and (each.removed or 0) >= _SHOWN else ""
+        lines.append(f"{each.table:<16} {files:>15} {size:>19}   {count}{more}")
+    if dry_run:
+        lines.append("dry run: nothing was changed")
+    return "\n".join(lines)
+
+
+def _size(store: Store, table: str) -> tuple[int, int]:
+    row = store.spark.sql(f"DESCRIBE DETAIL {store.sql_name(table)}").first()
+    assert row is not None  # noqa: S101 - the table exists
+    return int(row.numFiles), int(row.sizeInBytes)
+
+
+def run_with_session(settings: Settings) -> None:
+    """Run on the active session or a local one, which is stopped again."""
+    with_session(run, settings)

@@ -1,0 +1,70 @@
+"""One HTML page about a scored pool: reads tables, writes none."""
+
+import time
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from instructmining.errors import UserError
+from instructmining.report.page import gather, render
+from instructmining.report.scored import open_scores
+from instructmining.settings.sections import Settings
+from instructmining.spark.session import with_session
+from instructmining.store.tables import Store
+from instructmining.tracking.mlflow_runs import log_run
+
+_NAME = "report.html"
+
+
+def run(spark: SparkSession, settings: Settings) -> Path:
+    """Write the page, log it to MLflow, and return where it is.
+
+    Raises:
+        UserError: the pool has no scores, or the page cannot be written there.
+    """
+    started = time.monotonic()
+    store = Store.open(spark, settings.store)
+    target = _target(settings)
+    scored = open_scores(store, settings.pool, settings.rule.source, settings.tracking)
+    with log_run(settings.tracking, f"report {settings.pool}") as tracked:
+        page = render(gather(scored, settings.report, settings.models), tracked.id)
+        try:
+            target.write_text(page, encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"--to {target}: {error.strerror}") from None
+        tracked.log_text(page, _NAME)
+        tracked.log_params(
+            {
+                "store": settings.store,
+                "pool": settings.pool,
+                "rule": {"name": scored.rule_name, "version": scored.rule_version},
+                "report": {"to": str(target.absolute())},  # where `erase` looks for it
+            }
+        )
+    print(
+        f"report of pool {settings.pool}, rule {scored.rule_name} {scored.rule_version}: "
+        f"{target}, {len(page.encode()) / 1e6:.2f} MB in {time.monotonic() - started:.0f} s"
+    )
+    return target
+
+
+def run_with_session(settings: Settings) -> Path:
+    """Run on the active session or a local one, which is stopped again."""
+    return with_session(run, settings)
+
+
+def _target(settings: Settings) -> Path:
+    """Where the page goes; a mistake in it must not cost a gathering.
+
+    Raises:
+        UserError: not a place that a file can be written to.
+    """
+    given = settings.report.to or str(Path(settings.files or ".") / _NAME)
+    if "://" in given:
+        raise UserError(f"--to {given}: name a local file, or one in a mounted volume")
+    target = Path(given).expanduser()
+    if target.is_dir():
+        target = target / _NAME
+    if not target.parent.is_dir():
+        raise UserError(f"--to {given}: there is no folder {target.parent}")
+    return target

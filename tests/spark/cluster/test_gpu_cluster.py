@@ -1,0 +1,164 @@
+"""GPU scheduling on a real standalone cluster: a master and two workers of the installed Spark.
+
+The GPUs are pretended (each worker's discovery script names one address), the scheduling is not:
+Spark hands each task its address, and on a machine without CUDA the task says so and uses the CPU.
+"""
+
+import json
+import os
+import re
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pytest
+from deltalake import DeltaTable
+from installed import ROOT, run
+from mlflow import MlflowClient
+from standalone import master, submit, worker
+
+pytestmark = pytest.mark.slow
+
+ADDRESSES = ("4", "7")
+OPTIONS = ["--rule=paper-v1", "--dtype=float32", "--set=measure.chunk_rows=32"]
+MODEL_STAGES = ("reward", "perplexity", "embed")
+
+
+def worker_settings(folder, address):
+    """A properties file of a worker that finds one GPU."""
+    script = folder / "discover.sh"
+    script.write_text(f"""#!/bin/sh\necho '{{"name": "gpu", "addresses": ["{address}"]}}'\n""")
+    script.chmod(0o755)
+    properties = folder / "worker.conf"
+    properties.write_text(
+        f"spark.worker.resource.gpu.amount 1\nspark.worker.resource.gpu.discoveryScript {script}\n"
+    )
+    return properties
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory, bare_python):
+    """The master's URL and the workers' folders by GPU address."""
+    folder = tmp_path_factory.mktemp("cluster")
+    workers = {address: folder / f"worker-{address}" for address in ADDRESSES}
+    with ExitStack() as daemons:
+        url = daemons.enter_context(master(folder))
+        for address, place in workers.items():
+            place.mkdir()
+            settings = worker_settings(place, address)
+            daemons.enter_context(worker(url, place, "--properties-file", str(settings)))
+        yield url, workers
+
+
+def submit_score(python, zip_file, script, store, *settings, tracking="none"):
+    """`score` of the sample's conversations by spark-submit."""
+    return submit(
+        script,
+        zip_file,
+        *settings,
+        python=python,
+        cwd=store.parent,
+        arguments=[
+            "--input",
+            ROOT / "conf" / "sample" / "chat.jsonl",
+            "--store",
+            store,
+            f"--tracking-uri={tracking}",
+            *OPTIONS,
+        ],
+        PYSPARK_PYTHON=str(python),
+    )
+
+
+def scores(store):
+    table = DeltaTable(str(store / "scores")).to_pandas()
+    return table.sort_values("example_id", ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def local_scores(tmp_path_factory):
+    """What `instructmining score` gives on this machine."""
+    store = tmp_path_factory.mktemp("local") / "store"
+    run(
+        sys.executable,
+        "-c",
+        "from jobs.cli import console; console()",
+        "score",
+        "--input",
+        ROOT / "conf" / "sample" / "chat.jsonl",
+        "--store",
+        store,
+        *OPTIONS,
+        "--tracking-uri=none",
+        env={**os.environ, "SPARK_MASTER": "local[*]"},
+        cwd=store.parent,
+    )
+    return scores(store)
+
+
+def assert_same_scores(found, expected):
+    assert list(found["example_id"]) == list(expected["example_id"])
+    numbers = expected.select_dtypes("number").columns
+    assert {"reward", "perplexity", "knn_6", "predicted_log_loss"} <= set(numbers)
+    assert expected["predicted_log_loss"].notna().any()
+    for name in numbers:
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+def audit_of(tracking):
+    """What the tasks of the only run said, by stage."""
+    client = MlflowClient(tracking)
+    [run_made] = client.search_runs([each.experiment_id for each in client.search_experiments()])
+    file = client.download_artifacts(run_made.info.run_id, "audit.json")
+    return json.loads(Path(file).read_text(encoding="utf-8"))
+
+
+def test_two_tasks_get_different_gpus_and_the_scores_equal_the_local_ones(
+    cluster, dist, bare_python, local_scores, tmp_path
+):
+    url, workers = cluster
+    script = tmp_path / "score.py"
+    script.write_bytes((ROOT / "jobs" / "score.py").read_bytes())
+    tracking = f"sqlite:///{tmp_path}/mlflow.db"
+    submit_score(
+        bare_python,
+        dist[1],
+        script,
+        tmp_path / "store",
+        "--master",
+        url,
+        "--properties-file",
+        ROOT / "conf" / "spark" / "gpu.conf",
+        "--conf=spark.executor.memory=1500m",
+        "--conf=spark.executor.cores=1",
+        "--conf=spark.scheduler.minRegisteredResourcesRatio=1",
+        tracking=tracking,
+    )
+    given = {
+        address: set(re.findall(r"Spark gave this task GPU (\S+) but", log.read_text()))
+        for address, place in workers.items()
+        for log in place.glob("work/*/*/stderr")
+    }
+    assert given == {address: {address} for address in ADDRESSES}
+    found = scores(tmp_path / "store")
+    audit = audit_of(tracking)
+    for stage in MODEL_STAGES:
+        assert {window["addresses"] for window in audit[stage]} == set(ADDRESSES)
+        assert sum(window["rows"] for window in audit[stage]) == len(found)
+        assert all(window["computed"] >= window["wanted"] > 0 for window in audit[stage])
+        # One worker process per GPU, with its address throughout: Python workers of reading the
+        # files, where a task takes two, must not come in turn.
+        places = {(window["process"], window["addresses"]) for window in audit[stage]}
+        assert len(places) == len(ADDRESSES)
+    assert_same_scores(found, local_scores)
+
+
+def test_spark_submit_and_the_console_script_give_the_same(
+    dist, bare_python, local_scores, tmp_path
+):
+    script = tmp_path / "score.py"
+    script.write_bytes((ROOT / "jobs" / "score.py").read_bytes())
+    printed = submit_score(bare_python, dist[1], script, tmp_path / "store", "--master", "local[1]")
+    assert "rows read" in printed
+    assert_same_scores(scores(tmp_path / "store"), local_scores)

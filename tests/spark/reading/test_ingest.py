@@ -1,0 +1,90 @@
+"""Files that turn out to be damaged while they are read, and what is left in memory afterwards."""
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import SparkSession
+
+from instructmining.reading.files import ROW_GROUPS
+from instructmining.reading.ingest import _without_broken, ingest
+from instructmining.reading.inputs import Input, find_inputs
+from instructmining.reading.sniffing import Kind
+from instructmining.settings.sections import load_settings
+from instructmining.store.tables import Store
+from jobs.scoring import dry_run
+
+ROWS = [{"prompt": f"Frage {i}: warum?", "response": f"因为 {i}."} for i in range(200)]
+SAYS = "[FAILED_READ_FILE.NO_HINT] Encountered error while reading file {}.  SQLSTATE: KD001\n at"
+
+
+def damaged_parquet(folder: Path) -> Path:
+    """A file of four row groups, of which the first cannot be read."""
+    folder.mkdir()
+    path = folder / "a b.parquet"
+    pq.write_table(pa.Table.from_pylist(ROWS), path, row_group_size=50, compression="none")
+    content = bytearray(path.read_bytes())
+    content[4:64] = b"\xff" * 60
+    path.write_bytes(content)
+    return path
+
+
+def test_a_skipped_file_leaves_nothing_in_memory(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "good.jsonl").write_text("\n".join(map(json.dumps, ROWS)))
+    (tmp_path / "bad.jsonl").write_text("{not json\n")
+    settings = load_settings(
+        options={
+            "input": (str(tmp_path),),
+            "store": str(tmp_path / "store"),
+            "read": {"skip_bad_files": True},
+        }
+    )
+    inputs, left_out = find_inputs(spark, settings.input)
+    before = spark.sparkContext._jsc.getPersistentRDDs().size()
+    done = ingest(Store.open(spark, settings.store), settings, inputs, left_out, "run")
+    assert (done.examples, done.quarantined) == (200, {"unreadable_file": 1})
+    assert spark.sparkContext._jsc.getPersistentRDDs().size() <= before
+
+
+def test_a_dry_run_keeps_of_a_damaged_file_what_a_run_keeps(
+    spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = damaged_parquet(tmp_path / "mit Leerzeichen %20 日本")
+    (tmp_path / "list.yml").write_text("name: w\nmtld: {kind: mtld, indicators: [mtld]}\n")
+    dry_run.run(
+        spark,
+        load_settings(
+            options={
+                "input": (str(path),),
+                "store": str(tmp_path / "store"),
+                "dry_run": True,
+                "models": str(tmp_path / "list.yml"),
+            }
+        ),
+    )
+    said = capsys.readouterr().out
+    assert "rows read 151 = to score 150 + copies 0 + to quarantine 1" in said
+
+
+def test_the_file_that_spark_names_is_the_one_marked_as_broken() -> None:
+    lines = Kind("lines")
+    parquet = Kind("parquet")
+    inputs = [
+        Input("file:/d/a.json", lines),
+        Input("file:/d/a.jsonl", lines),
+        Input("s3a://b/mit Leerzeichen/a. b.parquet", parquet),
+    ]
+    found = _without_broken(inputs, ValueError(SAYS.format("file:///d/a.jsonl")))
+    assert [each.broken is not None for each in found] == [False, True, False]
+    encoded = "s3a://b/mit%20Leerzeichen/a.%20b.parquet"
+    found = _without_broken(inputs, ValueError(SAYS.format(encoded)))
+    assert [each.kind for each in found] == [lines, lines, ROW_GROUPS]
+
+
+def test_an_error_that_names_none_of_the_files_is_raised_again() -> None:
+    inputs = [Input("file:/d/a.json", Kind("lines"))]
+    for said in ("file:/d/a.json is locked", SAYS.format("file:///d/other.json"), ""):
+        with pytest.raises(ValueError, match="^" + said[:5].replace("[", r"\[")):
+            _without_broken(inputs, ValueError(said))

@@ -1,0 +1,406 @@
+"""The select job on the sample data: exports are compared with the source files themselves."""
+
+import csv
+import gzip
+import json
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from instructmining.errors import UserError
+from instructmining.layouts.standard_form import standard_rows
+from instructmining.models.lists import load_model_list, resolve
+from instructmining.rules.rule import read_rule
+from instructmining.selecting.diversity import Room, apart, facility_location
+from instructmining.selecting.export_files import one_line, target_of
+from instructmining.selecting.selection import candidates
+from instructmining.settings.sections import Export, Settings, load_settings
+from instructmining.store.tables import Store
+from jobs.cli import main
+from jobs.scoring.run import run as score
+from jobs.selecting.run import export, run
+from udfs.neighbors.facility_location import near_rows
+
+pytestmark = pytest.mark.slow
+
+SAMPLE = Path(__file__).parents[3] / "conf" / "sample"
+FILES = ("alpaca.json", "chat.jsonl", "dolly.jsonl", "questions.csv", "sharegpt.jsonl")
+READ = {"format": "auto", "columns": {}, "best_path": False, "id": None, "keep": ()}
+
+
+def settings(folder: Path, sets: Sequence[str] = (), **options: object) -> Settings:
+    base = {
+        "store": str(folder / "store"),
+        "pool": "sample",
+        "tracking": {"uri": "none"},
+        "rule": {"source": "paper-v1"},
+    }
+    return load_settings(sets=sets, options={**base, **options})
+
+
+@pytest.fixture(scope="module")
+def folder(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of the sample, with numbers made from the texts: no model is loaded."""
+    folder = tmp_path_factory.mktemp("select")
+    files = tuple(str(SAMPLE / name) for name in FILES)
+    score(spark, settings(folder, input=files, stages=("ingest",)))
+    store = Store.open(spark, str(folder / "store"))
+    examples = store.read("examples")
+    made = examples.select(
+        "example_id",
+        F.lit("sample").alias("pool"),
+        F.lit("1").alias("rule_version"),
+        F.length("prompt").cast("double").alias("input_length"),
+        F.length("response").cast("double").alias("output_length"),
+        (F.xxhash64("example_id") % 1000 / 300).alias("reward"),
+        F.when(F.length("response") > 20, 0.9).alias("knn_6"),
+        F.lit(12.5).alias("perplexity"),
+        F.lit(True).alias("rule_models_match"),
+        F.lit(False).alias("out_of_range"),
+        F.lit("v").alias("inputs_version"),
+        F.lit("r").alias("run_id"),
+    )
+    for name, prediction in (
+        ("paper-v1", F.expr(read_rule("paper-v1").to_sql())),
+        ("paper-v2", -F.col("output_length") / 100),
+    ):
+        rows = made.withColumns(
+            {
+                "rule_name": F.lit(name),
+                "predicted_log_loss": prediction,
+                "percentile": F.lit(50.0),
+                "missing_reason": F.when(prediction.isNull(), "knn_6: too few neighbours"),
+            }
+        )
+        store.replace(rows, "scores", {"pool": "sample", "rule_name": name}, {})
+    ids = sorted(row.example_id for row in examples.select("example_id").collect())
+    embedded = pd.DataFrame(
+        {
+            "example_id": ids,
+            "bucket": [int(i[:3], 16) for i in ids],
+            "fingerprint": resolve(load_model_list("embedded").stages["embed"]).fingerprint,
+            "vector": list(made_vectors(len(ids))),
+            "tokens": 9,
+            "truncated_tokens": 3,
+            "status": "ok",
+            "reason": "",
+            "run_id": "r",
+        }
+    )
+    schema = (
+        "example_id STRING, bucket INT, fingerprint STRING, vector ARRAY<FLOAT>, "
+        "tokens LONG, truncated_tokens LONG, status STRING, reason STRING, run_id STRING"
+    )
+    store.append(spark.createDataFrame(embedded, schema), "embeddings", "made", {})
+    return folder
+
+
+def made_vectors(count: int) -> np.ndarray:
+    random = np.random.default_rng(2)
+    rows = random.normal(size=(40, 4))[random.integers(0, 40, count)]
+    rows = rows + 0.2 * random.normal(size=(count, 4))
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def everything(spark: SparkSession, folder: Path):
+    """All that have a score, as JSON lines."""
+    to = str(folder / "all" / "best.jsonl")
+    return run(
+        spark, settings(folder, select={"top": 5000, "against": "paper-v2"}, export={"to": to})
+    )
+
+
+@pytest.fixture(scope="module")
+def stored(spark: SparkSession, folder: Path) -> pd.DataFrame:
+    """Examples that have a score, best first."""
+    store = Store.open(spark, str(folder / "store"))
+    scores = store.read("scores").where("rule_name = 'paper-v1' AND predicted_log_loss IS NOT NULL")
+    sources = store.read("occurrences").groupBy("example_id").agg(F.min("source").alias("source"))
+    rows = store.read("examples").select("example_id", "raw", "format")
+    rows = rows.join(scores, "example_id").join(sources, "example_id").toPandas()
+    return rows.sort_values(["predicted_log_loss", "example_id"]).reset_index(drop=True)
+
+
+def source_records() -> tuple[set[str], list[dict]]:
+    """Lines of the JSON lines files, and records of the other two."""
+    lines = {
+        line
+        for name in FILES
+        if name.endswith(".jsonl")
+        for line in (SAMPLE / name).read_text(encoding="utf-8").split("\n")
+    }
+    with (SAMPLE / "questions.csv").open(encoding="utf-8", newline="") as file:
+        rows = [dict(row) for row in csv.DictReader(file)]
+    return lines, [*json.loads((SAMPLE / "alpaca.json").read_text(encoding="utf-8")), *rows]
+
+
+def example_ids(lines: list[str]) -> list[str]:
+    """The ids of records, read as `score` reads them."""
+    given = [
+        {
+            "source": "s",
+            "position": 1,
+            "raw": line.encode(),
+            "reason": None,
+            "detail": None,
+            "records": 1,
+        }
+        for line in lines
+    ]
+    return [row["example_id"] for record in given for row in standard_rows(record, READ)]
+
+
+def test_json_lines_come_out_byte_for_byte_best_first(
+    everything, stored: pd.DataFrame, folder: Path
+) -> None:
+    out = (folder / "all" / "best.jsonl").read_text(encoding="utf-8").split("\n")
+    assert out.pop() == ""
+    lines, records = source_records()
+    # Of copies in two files one record is kept, so the first source need not be where it is from.
+    exact = [line in lines for line in out]
+    assert 100 < sum(exact) < len(out)
+    assert all(known or json.loads(line) in records for known, line in zip(exact, out, strict=True))
+    assert example_ids(out) == stored.example_id.tolist()
+    assert any("日本" in line or "é" in line for line in out)
+
+
+def test_the_counts_of_the_summary_add_up_and_the_sql_runs(
+    everything, stored: pd.DataFrame, spark: SparkSession
+) -> None:
+    facts = everything.facts
+    assert facts.size == len(stored) == facts.pool - facts.unscored
+    assert facts.unscored > 0
+    assert f"pool {facts.pool:,} = selected {facts.size:,} + not selected 0 + without a score " in (
+        everything.text
+    )
+    assert "knn_6: too few neighbours" in everything.text
+    assert f"{facts.size:,} of the 5,000 that were asked for" in everything.text
+    assert facts.sources["selected"].sum() == facts.size
+    statement = everything.text.split("SQL to try next\n")[1].split(";")[0]
+    assert len(spark.sql(statement).collect()) == 20
+
+
+def test_the_card_names_rule_sources_means_and_truncation(everything, folder: Path) -> None:
+    card = (folder / "all" / "best.md").read_text(encoding="utf-8")
+    assert card == everything.card
+    assert "| rule | paper-v1 version 1, fingerprint `" in card
+    assert f"| embed | {everything.facts.size:,} | 100.0% |" in card
+    assert "| perplexity | 12.5 | 12.5 |" in card
+    assert all(f"{name} | " in card for name in FILES)
+
+
+def test_what_changes_between_two_rules_adds_up(everything, stored: pd.DataFrame) -> None:
+    # paper-v2's made-up scores know every example, so all are kept and the unscored enter there.
+    said = re.search(r"against paper-v2: (\d+) kept, (\d+) entered, (\d+) left", everything.text)
+    assert said
+    kept, entered, left = map(int, said.groups())
+    assert (kept, entered, left) == (len(stored), 0, everything.facts.unscored)
+    expected = stored.predicted_log_loss.rank().corr(-stored.output_length.rank())
+    assert f"predictions {expected:.3f} (n={len(stored)})" in everything.text
+
+
+def test_the_cards_command_chooses_the_same_and_the_store_keeps_it_once(
+    spark: SparkSession, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    uri = f"sqlite:///{folder}/mlflow.db"
+    chosen = {"fraction": 0.1, "quota": {"alpaca*": 0.5, "chat": 9}, "strategy": "longest"}
+    first = run(spark, settings(folder, select=chosen, tracking={"uri": uri}))
+    words = shlex.split(first.card.split("```")[1])
+    assert words.pop(0) == "instructmining"
+    main([*words, "--tracking-uri", "none"])
+    text = capsys.readouterr().out
+    assert f"subset {first.facts.subset}: the store has it already" in text
+    subsets = Store.open(spark, str(folder / "store")).read("subsets")
+    rows = subsets.where(F.col("subset") == first.facts.subset).toPandas()
+    assert sorted(rows["rank"]) == list(range(1, first.facts.size + 1))
+    recipe = json.loads(rows.recipe[0])
+    assert (recipe["strategy"], recipe["rule"]["name"]) == ("longest", "paper-v1")
+    from mlflow import MlflowClient
+
+    client = MlflowClient(uri)
+    [recorded] = client.search_runs([client.get_experiment_by_name("instructmining").experiment_id])
+    assert recorded.data.metrics["selected"] == first.facts.size
+    names = {item.path for item in client.list_artifacts(recorded.info.run_id)}
+    assert {"card.md", "recipe.json", "rule.json"} <= names
+
+
+@pytest.fixture(scope="module")
+def picked(spark: SparkSession, folder: Path, stored: pd.DataFrame):
+    """Store, pool rows and single-turn examples, ranked."""
+    store = Store.open(spark, str(folder / "store"))
+    single = stored[stored.format.isin(["alpaca", "dolly", "pairs"])].head(60)
+    frame = pd.DataFrame({"example_id": single.example_id, "rank": range(1, 61), "score": 0.5})
+    rows = candidates(store, "sample", read_rule("paper-v1"))
+    return store, rows, spark.createDataFrame(frame), single.example_id.tolist()
+
+
+@pytest.mark.parametrize("layout", ["alpaca", "dolly", "pairs", "sharegpt", "messages"])
+def test_a_converted_export_reads_back_as_the_same_examples(
+    picked, tmp_path: Path, layout: str
+) -> None:
+    store, rows, chosen, ids = picked
+    target = target_of(Export(to=str(tmp_path / "x.jsonl.gz"), layout=layout))
+    export(store, rows, chosen, target, overwrite=False)
+    with gzip.open(tmp_path / "x.jsonl.gz", "rt", encoding="utf-8") as file:
+        out = file.read().splitlines()
+    assert example_ids(out) == ids
+
+
+@pytest.mark.parametrize("name", ["x.parquet", "x.delta"])
+def test_a_table_holds_rank_texts_and_the_raw_record(
+    picked, spark: SparkSession, tmp_path: Path, name: str
+) -> None:
+    store, rows, chosen, ids = picked
+    target = target_of(Export(to=str(tmp_path / name)))
+    export(store, rows, chosen, target, overwrite=False)
+    found = spark.read.format(target.kind).load(str(tmp_path / name)).orderBy("rank").collect()
+    assert [row.example_id for row in found] == ids
+    assert example_ids([one_line(row.raw) for row in found]) == ids
+    assert all(row.messages[-1].content == row.response for row in found)
+    with pytest.raises(UserError, match=r"exists: give another --to, or --overwrite"):
+        export(store, rows, chosen, target, overwrite=False)
+    export(store, rows, chosen.where("rank <= 5"), target, overwrite=True)
+    assert spark.read.format(target.kind).load(str(tmp_path / name)).count() == 5
+
+
+def test_a_layout_that_cannot_hold_a_conversation_leaves_no_file(
+    picked, stored: pd.DataFrame, spark: SparkSession, tmp_path: Path
+) -> None:
+    store, rows, _, _ = picked
+    ids = stored[stored.format == "sharegpt"].example_id
+    frame = pd.DataFrame({"example_id": ids, "rank": range(1, len(ids) + 1), "score": 0.5})
+    target = target_of(Export(to=str(tmp_path / "x.jsonl"), layout="alpaca"))
+    with pytest.raises(UserError, match=r"example [0-9a-f]{32}: the layout alpaca cannot hold"):
+        export(store, rows, spark.createDataFrame(frame), target, overwrite=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_diversity_chooses_what_the_plain_functions_choose_from_all_vectors(
+    spark: SparkSession, folder: Path, stored: pd.DataFrame
+) -> None:
+    store = Store.open(spark, str(folder / "store"))
+    ids = sorted(row.example_id for row in store.read("examples").select("example_id").collect())
+    places = {each: place for place, each in enumerate(ids)}
+    vectors = made_vectors(len(ids))[[places[each] for each in stored.example_id]]
+    near = near_rows(vectors)
+    weights = 1 - np.arange(len(vectors)) / len(vectors)
+    expected = {
+        "cosine": apart(vectors, 0.9, Room(25)),
+        "near_duplicates": apart(vectors, 0.9, Room(25), among_all=True),
+        "facility": facility_location(near.starts, near.rows, near.cosines, weights, Room(25)),
+    }
+    assert len({tuple(rows) for rows in expected.values()}) == 3
+    for name, rows in expected.items():
+        found = run(spark, settings(folder, select={"top": 25, "diversity": name}))
+        chosen = found.picked.orderBy("rank").toPandas().example_id.tolist()
+        assert chosen == stored.example_id[rows].tolist(), name
+
+
+def test_a_strategy_without_a_rule_works_on_a_pool_that_was_not_scored(
+    spark: SparkSession, folder: Path
+) -> None:
+    score(
+        spark,
+        settings(folder, pool="new", input=(str(SAMPLE / "dolly.jsonl"),), stages=("ingest",)),
+    )
+    chosen = {"top": 20, "strategy": "random"}
+    found = run(spark, settings(folder, pool="new", select=chosen, rule={"source": "auto"}))
+    assert found.facts.size == 20
+    with pytest.raises(
+        UserError,
+        match=r"'new' was not scored with rule paper-v1 version 1: run "
+        r"instructmining score --store .* --pool new --rule "
+        r"paper-v1 --stages rule",
+    ):
+        run(spark, settings(folder, pool="new", select={"top": 20}))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"pool": "none"}, "pool 'none' in .* is empty: run instructmining score --input"),
+        ({"export": {"to": "x.csv"}}, r"--to x\.csv: end it in \.jsonl"),
+        ({"export": {"to": "x.jsonl", "layout": "vicuna"}}, "--as vicuna: name one of original"),
+        ({"export": {"to": "x.parquet", "layout": "alpaca"}}, "--as alpaca is of JSON lines"),
+        ({"export": {"to": "s3://b/x.jsonl"}}, r"local or mounted path"),
+        ({"select": {"top": 1, "fraction": 0.1}}, "--top and --fraction: give one size only"),
+        ({"select": {"threshold": -99}}, "no example of pool 'sample' is within the threshold"),
+        ({"select": {"tokens": 1}}, "--tokens 1: the best example alone is longer"),
+        ({"select": {"top": 1, "strategy": "ifd"}}, "no example .* has a score for strategy ifd"),
+        ({"select": {"diversity": "facility", "threshold": 1}}, "facility needs a number"),
+    ],
+)
+def test_a_mistake_is_one_sentence(
+    spark: SparkSession, folder: Path, options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        run(spark, settings(folder, **{"select": {"top": 5}, **options}))
+
+
+def test_nothing_is_overwritten_unless_told_to(
+    everything, spark: SparkSession, folder: Path
+) -> None:
+    to = folder / "all" / "best.jsonl"
+    before = to.read_bytes()
+    with pytest.raises(UserError, match=r"best\.jsonl exists: give another --to, or --overwrite"):
+        run(spark, settings(folder, select={"top": 2}, export={"to": str(to)}))
+    assert to.read_bytes() == before
+
+
+def test_one_line_changes_breaks_between_values_only() -> None:
+    assert one_line('{"a": 1.10,\r\n  "b\\n": "x  y"}') == '{"a": 1.10, "b\\n": "x  y"}'
+    assert one_line('{"a": "x\ny"}') == '{"a": "x\\ny"}'  # a lenient reader took it
+    assert one_line('{"a":\t1.10}') == '{"a":\t1.10}'
+
+
+CONNECT = """
+import sys
+from instructmining.spark.session import get_session
+from instructmining.settings.sections import load_settings
+from jobs.selecting.run import run
+
+spark, _ = get_session({"spark.api.mode": "connect"})
+assert "connect" in type(spark).__module__
+for sets in sys.argv[2:]:
+    base = {"store": sys.argv[1], "pool": "sample", "tracking": {"uri": "none"},
+            "rule": {"source": "paper-v1"}}
+    print("chose", run(spark, load_settings(sets=sets.split(), options=base)).facts.subset)
+spark.stop()
+"""
+
+
+def test_spark_connect_chooses_and_exports_the_same(
+    spark: SparkSession, folder: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("grpc")
+    choices = [
+        "select.top=40 select.against=paper-v2",
+        "select.tokens=9000",
+        'select.quota={"alpaca":5,"chat":0.2} select.top=30',
+        "select.diversity=near_duplicates select.top=20",
+    ]
+    here = [run(spark, settings(folder, sets=each.split())) for each in choices]
+    exports = [f"export.to={tmp_path}/0.jsonl", f"export.to={tmp_path}/1.delta", "", ""]
+    words = [" ".join(pair).strip() for pair in zip(choices, exports, strict=True)]
+    there = subprocess.run(
+        [sys.executable, "-c", CONNECT, str(folder / "store"), *words],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert there.returncode == 0, there.stderr[-3000:]
+    chose = re.findall(r"^chose (\w{32})$", there.stdout, re.MULTILINE)
+    assert chose == [each.facts.subset for each in here]
+    lines = (tmp_path / "0.jsonl").read_text(encoding="utf-8").splitlines()
+    assert example_ids(lines) == here[0].picked.orderBy("rank").toPandas().example_id.tolist()
+    assert spark.read.format("delta").load(str(tmp_path / "1.delta")).count() == here[1].facts.size

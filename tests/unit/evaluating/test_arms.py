@@ -1,0 +1,118 @@
+"""What the arms of an evaluation get, the options that say so, and what is told of absent runs."""
+
+import pandas as pd
+import pytest
+
+from instructmining.errors import UserError
+from instructmining.evaluating.arms import ARMS, recipes
+from instructmining.evaluating.page import missing
+from instructmining.settings.sections import Evaluate, Finetune, Select, Settings
+from jobs.commands.evaluate import evaluate, evaluate_settings
+from jobs.evaluating.size_curve import ends_of, second_descent, sizes_of
+
+
+def options(*given: str) -> Settings:
+    return evaluate_settings(evaluate.make_context("evaluate", list(given)).params)
+
+
+def test_the_full_pool_gets_as_many_steps_as_the_others_without_repeating_an_example() -> None:
+    found = recipes(Evaluate(top=300), Select(), Finetune(epochs=2, batch_rows=16))
+    assert set(found) == set(ARMS)
+    assert {name: recipe.top for name, recipe in found.items() if name != "full"} == {
+        "selected": 300,
+        "diverse": 300,
+        "random": 300,
+        "longest": 300,
+    }
+    assert found["full"].top == 2 * 19 * 16  # 19 steps an epoch, the last one not full
+
+
+def test_arms_of_equal_tokens_have_no_number_of_examples() -> None:
+    found = recipes(Evaluate(tokens=9000), Select(), Finetune(epochs=3))
+    assert {recipe.top for recipe in found.values()} == {None}
+    assert found["random"].tokens == 9000
+    assert found["full"].tokens == 27_000
+
+
+def test_selected_arms_follow_the_settings_of_select_and_the_others_do_not() -> None:
+    given = Select(strategy="ifd", per_source=7, percentile=10, diversity="cosine")
+    found = recipes(Evaluate(top=50), given, Finetune())
+    assert (found["selected"].strategy, found["selected"].per_source) == ("ifd", 7)
+    assert (found["selected"].diversity, found["diverse"].diversity) == ("none", "facility")
+    assert (found["selected"].percentile, found["selected"].top) == (None, 50)
+    assert (found["random"].strategy, found["random"].per_source) == ("random", None)
+
+
+def test_options_become_settings() -> None:
+    found = options(
+        "--store=s",
+        "--pool",
+        "p",
+        "--eval",
+        "a=x.jsonl",
+        "--eval",
+        "y.jsonl",
+        "--top=20",
+        "--seeds=3",
+        "--strategy=ifd",
+        "--judge=endpoint",
+        "--sizes=8,16",
+        "--endpoint=http://localhost:1/v1",
+        "--endpoint-model=m",
+        "--epochs=1",
+        "--judged-prompts=5",
+        "--base=other",
+        "--set",
+        "judge.max_calls=9",
+    )
+    assert (found.store, found.pool, found.fit.base) == ("s", "p", "other")
+    assert found.evaluate.evaluation == ("a=x.jsonl", "y.jsonl")
+    assert (found.evaluate.top, found.evaluate.seeds, found.evaluate.sizes) == (20, 3, ("8", "16"))
+    assert (found.select.strategy, found.finetune.epochs) == ("ifd", 1)
+    assert (
+        found.judge.kind,
+        found.judge.url,
+        found.judge.model,
+        found.judge.prompts,
+        found.judge.max_calls,
+    ) == ("endpoint", "http://localhost:1/v1", "m", 5, 9)
+
+
+def test_one_seed_is_no_evaluation() -> None:
+    with pytest.raises(UserError, match="seeds"):
+        options("--seeds=1")
+
+
+def test_arms_with_fewer_runs_than_seeds_are_named_with_a_reason() -> None:
+    outcomes = pd.DataFrame(
+        {"arm": ["selected", "selected", "random", "longest", "longest", "full", "full"]}
+    )
+    said = missing(outcomes, 2, {"key": "OutOfMemoryError: no room"})
+    assert [line.partition(" finetunes")[0] for line in said] == [
+        "arm diverse: only 0 of 2",
+        "arm random: only 1 of 2",
+    ]
+    assert all("OutOfMemoryError: no room" in line for line in said)
+
+
+def test_sizes_are_numbers_within_the_pool_or_two_ends_of_a_search() -> None:
+    assert sizes_of(("300", "100", "300"), 500) == [100, 300]
+    assert ends_of(("auto",), 500) == (32, 500)
+    assert ends_of(("auto:10-200",), 500) == (10, 200)
+    assert ends_of(("100",), 500) is None
+    for wrong in (("auto:200-10",), ("auto:1-9999",), ("auto", "3"), ("automatic",)):
+        with pytest.raises(UserError, match="--sizes"):
+            ends_of(wrong, 500)
+
+
+def curve(*losses: float, half: float) -> pd.DataFrame:
+    sizes = [100 * 2**i for i in range(len(losses))]
+    return pd.DataFrame(
+        {"size": sizes, "low": [x - half for x in losses], "high": [x + half for x in losses]}
+    )
+
+
+def test_a_second_descent_is_told_only_where_intervals_are_apart() -> None:
+    assert second_descent(curve(1.0, 1.2, 0.9, half=0.05)) == 200
+    assert second_descent(curve(1.0, 1.2, 0.9, half=0.2)) is None
+    assert second_descent(curve(1.2, 1.0, 1.1, half=0.01)) is None

@@ -1,0 +1,174 @@
+"""`instructmining rules …` through the same entry point as the console script."""
+
+import json
+
+import pytest
+from mlflow import MlflowClient
+
+from instructmining.errors import UserError
+from instructmining.rules.rule import LinearRule, read_rule
+from jobs.cli import main
+
+
+@pytest.fixture
+def rules(mlflow_store, capsys):
+    """Run a command, return its lines."""
+
+    def run(*arguments, model="command"):
+        main(
+            [
+                "rules",
+                *arguments,
+                "--tracking-uri",
+                mlflow_store.uri,
+                f"--set=tracking.registry_model={model}",
+            ]
+        )
+        return capsys.readouterr().out.splitlines()
+
+    return run
+
+
+def test_publish_list_promote_show_tell_one_story(rules):
+    assert rules("publish") == [
+        "embedded: models:/command/1 registered",
+        "paper-v1: models:/command/2 registered",
+        "paper-v2: models:/command/3 registered",
+    ]
+    assert rules("publish", "paper-v2") == ["paper-v2: models:/command/3 was registered before"]
+    assert rules("promote", "2", "--force") == ["command@champion is version 2"]
+    assert rules("promote", "models:/command/3", "--alias=champion", "--force") == [
+        "command@champion is version 3, before it was version 2"
+    ]
+    listed = rules("list")
+    assert listed[1:3] == ["paper-v1  built in", "paper-v2  built in"]
+    assert listed[3].startswith("models:/command/3  paper-v2, registered ")
+    assert listed[3].endswith("UTC  @champion  @paper-v2")
+    shown = [line.split() for line in rules("show", "models:/command@champion")]
+    assert shown[0][:3] == ["command,", "version", "3:"]
+    assert ["understandability", "+0.4421", "with", "MingZhong/unieval-dialog"] in shown
+
+
+def test_a_registry_that_refuses_to_search_for_what_it_has_not_takes_the_first_rule(
+    rules, monkeypatch
+):
+    search = MlflowClient.search_model_versions
+
+    def refusing(self, text):  # as Unity Catalog does
+        self.get_registered_model(text.removeprefix("name=").strip("'"))
+        return search(self, text)
+
+    monkeypatch.setattr(MlflowClient, "search_model_versions", refusing)
+    assert rules("publish", "paper-v2", model="first") == ["paper-v2: models:/first/1 registered"]
+    assert len(rules("list", model="none_yet")) == 3  # those built in
+
+
+def test_the_champion_is_compared_first_and_an_alias_is_for_a_named_rule(rules):
+    with pytest.raises(UserError, match="publish the rule, then `rules promote` it"):
+        rules("publish", "paper-v1", "--alias=champion")
+    with pytest.raises(UserError, match="--alias is for the rules that are named"):
+        rules("publish", "--alias=prod")
+    with pytest.raises(UserError, match=r"--to /none/x\.json: No such file"):
+        rules("export", "paper-v1", "--to=/none/x.json")
+
+
+def test_list_without_tracking_shows_the_built_in_rules(capsys):
+    main(["rules", "list", "--tracking-uri=none"])
+    names = [f"{name}  built in" for name in ("embedded", "paper-v1", "paper-v2")]
+    assert capsys.readouterr().out.splitlines() == names
+
+
+def test_export_gives_a_record_that_scores_the_same_and_sql(rules, tmp_path):
+    path = tmp_path / "mine.json"
+    assert rules("export", "paper-v1", "--to", str(path)) == []
+    assert LinearRule.from_json(path.read_text(encoding="utf-8")) == read_rule("paper-v1")
+    assert json.loads("\n".join(rules("export", str(path))))["intercept"] == 1.0694
+    [sql] = rules("export", str(path), "--as=duckdb")
+    assert sql == read_rule("paper-v1").to_sql("duckdb")
+
+
+def gated(rules, path, name, permutation_p=0.005, model="gate", **gate):
+    """Publish a rule with what its fit measured out of fold and by chance; gives its version."""
+    found = read_rule("paper-v1").model_copy(
+        update={
+            "name": name,
+            "intercept": float(len(name)),
+            "provenance": {"cross_validation": gate, "permutation_p": permutation_p}
+            if gate
+            else {},
+        }
+    )
+    path.write_text(found.to_json(), encoding="utf-8")
+    return rules("publish", str(path), model=model)[0].split("/")[-1].split()[0]
+
+
+def test_a_champion_must_beat_the_mean_and_the_champion_before_it(rules, tmp_path):
+    path = tmp_path / "rule.json"
+    unmeasured = gated(rules, path, "a")
+    with pytest.raises(UserError, match="was not compared with the mean alone"):
+        rules("promote", unmeasured, model="gate")
+    worse = gated(rules, path, "bb", rmse=0.02, rmse_mean_only=0.01, rmse_others={})
+    with pytest.raises(UserError, match=r"the mean alone: .*0\.02000 against 0\.01"):
+        rules("promote", worse, model="gate")
+    first = gated(rules, path, "ccc", rmse=0.009, rmse_mean_only=0.01, rmse_others={})
+    assert rules("promote", first, model="gate") == [f"gate@champion is version {first}"]
+    unaware = gated(rules, path, "dddd", rmse=0.005, rmse_mean_only=0.01, rmse_others={})
+    with pytest.raises(UserError, match="was not compared with the champion"):
+        rules("promote", unaware, model="gate")
+    beaten = gated(
+        rules,
+        path,
+        "eeeee",
+        rmse=0.008,
+        rmse_mean_only=0.01,
+        rmse_others={f"models:/gate/{first}": 0.007},
+    )
+    with pytest.raises(UserError, match="not better than the champion"):
+        rules("promote", beaten, model="gate")
+    better = gated(
+        rules,
+        path,
+        "ffffff",
+        rmse=0.006,
+        rmse_mean_only=0.01,
+        rmse_others={f"models:/gate/{first}": 0.007},
+    )
+    assert "before it was version" in rules("promote", better, model="gate")[0]
+    assert rules("promote", worse, "--alias=trial", model="gate")  # only the champion is gated
+
+
+def test_a_champion_must_not_be_a_find_of_chance_and_force_promotes_it_nevertheless(
+    rules, tmp_path
+):
+    better = {"rmse": 0.009, "rmse_mean_only": 0.01, "rmse_others": {}}
+    untested = gated(rules, tmp_path / "rule.json", "a", None, "chance", **better)
+    with pytest.raises(UserError, match=r"no permutation test was made.* --criterion cv"):
+        rules("promote", untested, model="chance")
+    assert rules("promote", untested, "--force", model="chance")
+
+
+def test_the_embedded_rule_passes_the_gate_and_no_store_promotes_it_by_itself(rules):
+    version = rules("publish", model="shipped")[0].partition(" registered")[0].split("/")[-1]
+    assert not any("@champion" in line for line in rules("list", model="shipped"))
+    assert rules("promote", version, model="shipped") == [f"shipped@champion is version {version}"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["show", "paper-v9"], "paper-v1, paper-v2"),
+        (["promote", "7"], "not found"),
+        (["show"], "Missing argument"),
+        (["export", "paper-v1", "--as=xml"], "xml"),
+        (["show", "models:/command"], "models:/NAME@ALIAS"),
+    ],
+)
+def test_a_users_mistake_is_one_sentence(rules, arguments, complaint):
+    with pytest.raises(UserError, match=complaint) as refusal:
+        rules(*arguments, model="mistakes")
+    assert "\n" not in str(refusal.value)
+
+
+def test_publishing_needs_a_store():
+    with pytest.raises(UserError, match="name an MLflow store"):
+        main(["rules", "publish", "--tracking-uri=none"])

@@ -1,0 +1,38 @@
+"""A process holds one model at a time, be it for measuring or for finetuning."""
+
+import weakref
+
+import tiny_models
+
+from instructmining.models.lists import ModelSpec, resolve
+from instructmining.settings.sections import Finetune
+from udfs.finetuning.task import loaded_finetuner
+from udfs.running.resident import resident
+from udfs.running.scorers import load_scorer
+
+
+class Model:
+    pass
+
+
+def test_a_model_is_made_once_and_gone_before_another_is_made():
+    first = resident(("a",), Model)
+    assert resident(("a",), lambda: AssertionError) is first
+    gone = weakref.ref(first)
+    del first
+    alive = []
+    resident(("b",), lambda: alive.append(gone()))
+    assert alive == [None]
+
+
+def test_finetuning_releases_the_scorer_and_a_scorer_the_finetuner(tmp_path):
+    folder = tiny_models.llama(tmp_path)
+    spec = ModelSpec(kind="causal_lm", source=str(folder), indicators=("nll",))
+    model = resolve(spec)
+    scorer = weakref.ref(load_scorer(model, "cpu", "float32"))
+    assert scorer() is load_scorer(model, "cpu", "float32")
+    finetuner = weakref.ref(loaded_finetuner(model, "cpu", "float32", None, Finetune()))
+    assert scorer() is None
+    assert finetuner() is not None
+    load_scorer(model, "cpu", "float32")
+    assert finetuner() is None

@@ -1,0 +1,93 @@
+"""One scorer per kind, one loaded model per process, and the user's own functions."""
+
+import gc
+import importlib
+import weakref
+
+import numpy as np
+import pytest
+import tiny_models
+
+from instructmining.errors import UserError
+from instructmining.models.lists import KINDS, ModelSpec, resolve
+from udfs.running.scorers import load_scorer
+
+GREETING = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+CALL = [{"role": "user", "content": "Ring"}, {"role": "assistant", "content": "boom"}]
+
+
+def word_counts(conversations):
+    """A user's function: fails on one row, has no number for another."""
+    if any(message["content"] == "boom" for c in conversations for message in c):
+        raise ValueError("cannot read boom")
+    return [len(c[-1]["content"].split()) or None for c in conversations]
+
+
+def one_number(conversations):
+    return [1.0]
+
+
+def python_scorer(function):
+    spec = ModelSpec(kind="python", function=f"{__name__}:{function}", indicators=("words",))
+    return load_scorer(resolve(spec), "cpu")
+
+
+@pytest.fixture(scope="module")
+def language_models(tmp_path_factory):
+    folders = [
+        build(tmp_path_factory.mktemp("lm")) for build in (tiny_models.llama, tiny_models.gpt2)
+    ]
+    return [
+        resolve(ModelSpec(kind="causal_lm", source=str(f), indicators=("nll",))) for f in folders
+    ]
+
+
+def test_every_kind_has_a_scorer():
+    for place, formula in KINDS.values():
+        module, _, name = place.partition(":")
+        assert callable(getattr(importlib.import_module(module), name).measure)
+        assert formula >= 1
+
+
+def test_a_model_is_loaded_once_per_process(language_models):
+    first = load_scorer(language_models[0], "cpu", "float32")
+    assert load_scorer(language_models[0], "cpu", "float32") is first
+    assert load_scorer(language_models[0], "cpu", "bfloat16") is not first
+
+
+def test_loading_another_model_releases_the_first(language_models):
+    first = weakref.ref(load_scorer(language_models[0], "cpu", "float32").log_loss.body)
+    load_scorer(language_models[1], "cpu", "float32")
+    gc.collect()
+    assert first() is None
+
+
+def test_a_function_is_called_with_conversations():
+    found = python_scorer("word_counts").measure([GREETING, GREETING])
+    assert found.values["words"].tolist() == [1.0, 1.0]
+    assert found.reasons == [None, None]
+
+
+def test_a_row_that_the_function_fails_on_costs_only_itself():
+    silent = [{"role": "assistant", "content": ""}]
+    found = python_scorer("word_counts").measure([GREETING, CALL, silent])
+    assert found.values["words"] == pytest.approx([1.0, np.nan, np.nan], nan_ok=True)
+    assert found.reasons == [
+        None,
+        "failed: ValueError: cannot read boom",
+        "the function gave no number",
+    ]
+
+
+def test_a_function_that_loses_rows_is_not_believed():
+    found = python_scorer("one_number").measure([GREETING, CALL])
+    # Alone each row gets its number; together they would have been shifted.
+    assert found.values["words"].tolist() == [1.0, 1.0]
+    assert found.reasons == [None, None]
+
+
+@pytest.mark.parametrize("name", ["no_such_module:f", "udfs.running.scorers:no_such", "nonsense"])
+def test_a_function_that_is_not_there_is_named(name):
+    spec = ModelSpec(kind="python", function=name, indicators=("words",))
+    with pytest.raises(UserError, match="module:function"):
+        load_scorer(resolve(spec), "cpu")

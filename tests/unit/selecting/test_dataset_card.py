@@ -1,0 +1,14 @@
+"""The command on a dataset card, which chooses the same examples again."""
+
+import shlex
+
+from instructmining.selecting.card import Card
+from instructmining.settings.sections import Settings
+
+
+def test_quotas_in_the_command_are_the_numbers_that_were_given():
+    quota = {"alpaca": 1234567.0, "日本*": 0.1234567891, "chat": 5.0}
+    settings = Settings.model_validate({"store": "out", "select": {"top": 9, "quota": quota}})
+    words = shlex.split(Card(settings, None, None, None, (), None, "r").command())
+    given = [words[i + 1] for i, word in enumerate(words) if word == "--quota"]
+    assert given == ["alpaca=1234567", "日本*=0.1234567891", "chat=5"]

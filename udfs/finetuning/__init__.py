@@ -1,0 +1,1 @@
+"""One finetune on a device and the answers of its model."""

@@ -1,0 +1,269 @@
+"""Finetune a causal language model on a subset and measure what became of it; torch, no Spark.
+
+    loss = Σ NLL of the reference tokens / number of reference tokens,  nats per token, per set
+
+A process loads the base model once; every run starts from its weights again, so that many short
+runs do not pay the start-up of each. Only response tokens (and the end of turn that closes them)
+count in the loss, in training as in evaluation.
+"""
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from transformers import AutoModelForCausalLM
+
+from instructmining.errors import UserError
+from instructmining.models.lists import ModelSpec
+from instructmining.settings.sections import Finetune
+from udfs.finetuning.master_weights import Masters
+from udfs.indicators.perplexity import Counted, TokenLogLoss, behind_prompt
+from udfs.running.batching import token_batches
+from udfs.running.device import keep_few_primitives, return_freed_memory
+from udfs.running.measurement import Conversation
+from udfs.running.weights import load_model, load_tokenizer, position_limit
+from udfs.texts.conversations import defects
+from udfs.texts.rendering import cut, render
+from udfs.texts.templates import Template, start_token
+
+_LORA_FROM = 3e9  # parameters; above, full finetuning asks for 16 bytes of each
+_SMALL_BELOW = 1e8
+Evaluations = Mapping[str, Sequence[Conversation]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one run came to.
+
+    Attributes:
+        losses: by evaluation set, mean NLL of its reference tokens in nats.
+        evaluated: by evaluation set, its reference tokens.
+        train_loss: mean NLL of the last epoch's response tokens, as seen while training.
+        tokens: response tokens trained on, all epochs.
+        read: tokens of the sequences trained on, all epochs.
+        steps: updates of the weights.
+        unused: examples without a response token inside `max_length`.
+        seconds: of training and evaluation together.
+    """
+
+    losses: dict[str, float]
+    evaluated: dict[str, int]
+    train_loss: float
+    tokens: int
+    read: int
+    steps: int
+    unused: int
+    seconds: float
+
+
+class Finetuner:
+    """A base model that is finetuned again and again, each time from its own weights."""
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        folder: str,
+        device: str,
+        dtype: str,
+        token_budget: int,
+        recipe: Finetune,
+    ):
+        keep_few_primitives()
+        self.tokenizer = load_tokenizer(folder, spec)
+        self.template = Template(spec.template, self.tokenizer)
+        self.start = start_token(self.tokenizer)
+        self.model = load_model(AutoModelForCausalLM, folder, spec, device, dtype)
+        self.parameters = sum(p.numel() for p in self.model.parameters())
+        self.adapter = adapter_of(recipe, self.parameters)
+        self.log_loss = TokenLogLoss(self.model, device)
+        self.recipe, self.token_budget = recipe, token_budget
+        self.rate = recipe.rate or default_rate(self.adapter, self.parameters)
+        self.max_length = min(recipe.max_length, position_limit(self.model))
+        if self.adapter == "lora":
+            _inject_lora(self.model, recipe.lora_rank)
+        self.initial: dict[str, torch.Tensor] = {}
+        self.texts: dict[str, tuple[Sequence[Conversation], list[Counted]]] = {}
+
+    def run(self, rows: Sequence[Conversation], evaluations: Evaluations, seed: int) -> Outcome:
+        """Finetune on the rows from the base weights, then measure every evaluation set.
+
+        Args:
+            rows: the subset; none gives the base model's own losses.
+            evaluations: by name; their texts are kept until a name stands for others.
+            seed: of the order of the examples (and of dropout, where a model has it).
+        """
+        started = time.monotonic()
+        self._restore()
+        torch.manual_seed(seed)
+        texts = self._counted(rows)
+        losses, steps = self._train(texts, seed) if texts else ([], 0)
+        measured = {name: self.evaluate(name, given) for name, given in evaluations.items()}
+        return_freed_memory()
+        _refuse_broken([loss for loss, _ in measured.values()])
+        epochs = self.recipe.epochs
+        return Outcome(
+            losses={name: loss for name, (loss, _) in measured.items()},
+            evaluated={name: count for name, (_, count) in measured.items()},
+            train_loss=float(np.mean(losses[-(len(losses) // epochs) :])) if losses else math.nan,
+            tokens=epochs * sum(sum(text.counted) for text in texts),
+            read=epochs * sum(len(text.ids) for text in texts),
+            steps=steps,
+            unused=len(rows) - len(texts),
+            seconds=time.monotonic() - started,
+        )
+
+    def evaluate(self, name: str, conversations: Sequence[Conversation]) -> tuple[float, int]:
+        """Mean NLL of an evaluation set's reference tokens in nats, and their number."""
+        if name not in self.texts or self.texts[name][0] != conversations:
+            self.texts[name] = conversations, self._counted(conversations)
+        _, texts = self.texts[name]
+        if not texts:
+            raise UserError(
+                f"evaluation set {name} has no response token within "
+                f"finetune.max_length={self.max_length}"
+            )
+        self.model.eval()
+        return self._mean_loss(texts), sum(sum(text.counted) for text in texts)
+
+    def _mean_loss(self, texts: Sequence[Counted]) -> float:
+        counts = np.array([sum(text.counted) for text in texts])
+        means = np.empty(len(texts))
+        for batch in token_batches([len(text.ids) for text in texts], self.token_budget):
+            means[batch] = self.log_loss.means([texts[i] for i in batch])
+        return float(means @ counts / counts.sum())
+
+    def _train(self, texts: list[Counted], seed: int) -> tuple[list[float], int]:
+        generator = np.random.default_rng(seed)
+        size = self.recipe.batch_rows
+        epochs = [generator.permutation(len(texts)) for _ in range(self.recipe.epochs)]
+        steps = [order[i : i + size] for order in epochs for i in range(0, len(order), size)]
+        masters = Masters(
+            self.model, self._optimizers, len(steps), math.ceil(self.recipe.warm_up * len(steps))
+        )
+        self.model.train()
+        losses = []
+        for rows in steps:
+            losses.append(self._backward([texts[i] for i in rows]))
+            masters.step()
+        _refuse_broken(losses)
+        return losses, len(steps)
+
+    def _backward(self, texts: list[Counted]) -> float:
+        """Mean NLL over the step's response tokens, whatever parts memory asks for."""
+        total = sum(sum(text.counted) for text in texts)
+        summed = 0.0
+        for part in self._parts(texts):
+            losses, _ = self.log_loss.of_tokens(part)
+            loss = losses.sum() / total
+            loss.backward()  # type: ignore[no-untyped-call]
+            summed += loss.item()
+        return summed
+
+    def _parts(self, texts: list[Counted]) -> Iterator[list[Counted]]:
+        for batch in token_batches([len(text.ids) for text in texts], self.token_budget):
+            yield [texts[i] for i in batch]
+
+    def _counted(self, conversations: Sequence[Conversation]) -> list[Counted]:
+        reasons = defects(conversations)
+        rendered = render(self.template, conversations, reasons)
+        kept = [cut(each, self.max_length, keep_end=False) for each in rendered]
+        return [
+            behind_prompt(each, self.start)
+            for each, reason in zip(kept, reasons, strict=True)
+            if reason is None and any(each.counted)
+        ]
+
+    def _optimizers(self, masters: dict[str, torch.Tensor]) -> list[torch.optim.Optimizer]:
+        return [
+            torch.optim.AdamW(
+                masters.values(),
+                lr=self.rate,
+                betas=(0.9, 0.95),
+                weight_decay=self.recipe.weight_decay,
+            )
+        ]
+
+    def _trainable(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
+        return ((n, p) for n, p in self.model.named_parameters() if p.requires_grad)
+
+    def _restore(self) -> None:
+        if not self.initial:
+            self.initial = {n: p.detach().cpu().clone() for n, p in self._trainable()}
+        with torch.no_grad():
+            for name, parameter in self._trainable():
+                parameter.copy_(self.initial[name])
+                parameter.grad = None
+
+
+def _refuse_broken(losses: Sequence[float]) -> None:
+    """The last update can break a model whose training losses were all finite."""
+    if not np.isfinite(losses).all():
+        raise ArithmeticError("the loss is no finite number any more: lower finetune.rate")
+
+
+def adapter_of(recipe: Finetune, parameters: int) -> str:
+    """`full` or `lora`."""
+    if recipe.adapter != "auto":
+        return recipe.adapter
+    return "lora" if parameters >= _LORA_FROM else "full"
+
+
+def default_rate(adapter: str, parameters: int) -> float:
+    """Peak learning rate of AdamW where the settings name none."""
+    if adapter == "lora":
+        return 2e-4
+    return 3e-4 if parameters < _SMALL_BELOW else 2e-5
+
+
+def training_bytes(parameters: int, adapter: str, width: int, processes: int = 1) -> int:
+    """Weights, gradients, masters and AdamW's two moments of one run, without activations.
+
+    Args:
+        parameters: of the base model.
+        adapter: `full` or `lora`, whose own parameters are taken as 1 % of the model's.
+        width: bytes of one weight.
+        processes: that share the run; then of one of them.
+    """
+    trained = parameters if adapter == "full" else parameters // 100
+    # A gradient in the weights' width; master, its gradient and two moments in float32; and, in a
+    # process that runs more than once, the start of the next run.
+    each = trained * (width + 16) + parameters * width
+    return each + trained * width if processes == 1 else each // processes
+
+
+class Shape(NamedTuple):
+    """Of a transformer."""
+
+    layers: int
+    hidden: int
+
+
+def activation_bytes(shape: Shape, tokens: int, adapter: str, width: int) -> int:
+    """What the layers keep for the way back, for one forward pass of so many tokens.
+
+    17 numbers per token, layer and unit of width with fused attention (Korthikanti et al. 2022,
+    arXiv 2205.05198, 34 bytes in 16 bits); with LoRA we checkpoint: each layer's input, and one
+    layer whole.
+    """
+    whole = 17 * shape.hidden * tokens * width
+    if adapter == "full":
+        return shape.layers * whole
+    return shape.layers * shape.hidden * tokens * width + whole
+
+
+def _inject_lora(model: Any, rank: int) -> None:
+    try:
+        from peft import LoraConfig, inject_adapter_in_model
+    except ModuleNotFoundError:
+        raise UserError(
+            "LoRA needs peft: pip install 'instructmining[fit]', or set finetune.adapter=full"
+        ) from None
+    torch.manual_seed(0)  # the adapters start from the same numbers in every process
+    inject_adapter_in_model(
+        LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear"), model
+    )
+    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})

@@ -1,0 +1,148 @@
+"""One number per conversation from any sequence classifier.
+
+Serves reward models (`label` unset: the raw logit, on the scale of the checkpoint) and
+classifiers that a user declares (`label`: the probability of that label). What the model reads is
+the template's choice: `pair`, `response`, `plain`, `chat`, `oasst`; always up to the last assistant
+turn. A text over `max_length` keeps the end of its prompt, the start of its reply and what
+closes it.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import AutoModelForSequenceClassification
+
+from instructmining.errors import UserError
+from instructmining.models.lists import ModelSpec
+from udfs.running.batching import for_each_batch, pad
+from udfs.running.cpu import tuned
+from udfs.running.measurement import Conversation, Measurement, Message, TwoSteps
+from udfs.running.weights import load_model, load_tokenizer, position_limit, to_device
+from udfs.texts.conversations import last_reply, refuse_no_tokens, reply_defects, up_to_last_reply
+from udfs.texts.rendering import Rendered, cut, record_lengths, render
+from udfs.texts.templates import Template
+
+
+class SequenceClassifierScorer(TwoSteps):
+    """Kind `sequence_classifier`: transformers' AutoModelForSequenceClassification."""
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        folder: str,
+        base_folder: str | None,
+        device: str,
+        dtype: str,
+        token_budget: int,
+    ):
+        self.indicators = spec.indicators
+        self.tokenizer = load_tokenizer(folder, spec)
+        self.template = Template(spec.template, self.tokenizer)
+        self.model = tuned(with_float32_head(self._load(folder, spec, device, dtype)), device)
+        self.max_length = min(spec.max_length, position_limit(self.model))
+        self.device = device
+        self.read = _reading(self.model, spec)
+        self.pad_id, alone = _padding(self.model, self.tokenizer)
+        self.token_budget = 1 if alone else token_budget
+
+    def _load(self, folder: str, spec: ModelSpec, device: str, dtype: str) -> Any:
+        return load_model(AutoModelForSequenceClassification, folder, spec, device, dtype)
+
+    def prepare(self, conversations: Sequence[Conversation]) -> tuple[Measurement, list[Rendered]]:
+        """The last assistant turn of every conversation behind its history."""
+        found = Measurement.empty(self.indicators, len(conversations))
+        found.reasons = reply_defects(conversations)
+        shown = [
+            [] if found.reasons[row] else shown_messages(conversation, self.template.name)
+            for row, conversation in enumerate(conversations)
+        ]
+        full = render(self.template, shown, found.reasons, reply=-1)
+        kept = [cut(each, self.max_length, keep_end=True) for each in full]
+        record_lengths(found, [len(each.ids) for each in full], [len(each.ids) for each in kept])
+        refuse_no_tokens(found.reasons, [each.response_tokens for each in full])
+        return found, kept
+
+    def compute(self, prepared: tuple[Measurement, list[Rendered]]) -> Measurement:
+        """One number per text."""
+        found, kept = prepared
+        values = found.values[self.indicators[0]]
+
+        def score(rows: NDArray[np.int64]) -> None:
+            values[rows] = self._values([kept[row] for row in rows])
+
+        measurable = [row for row, reason in enumerate(found.reasons) if reason is None]
+        lengths = [len(each.ids) for each in kept]
+        found.work = for_each_batch(lengths, self.token_budget, score, found.reasons, measurable)
+        return found.explained()
+
+    def _values(self, texts: list[Rendered]) -> NDArray[np.float64]:
+        ids, mask = pad([t.ids for t in texts], self.pad_id)
+        arrays = {"input_ids": ids, "attention_mask": mask}
+        if self.template.name == "pair" and "token_type_ids" in self.tokenizer.model_input_names:
+            kinds = [[0] * t.split + [1] * (len(t.ids) - t.split) for t in texts]
+            arrays["token_type_ids"] = pad(kinds, 0)[0]
+        with torch.inference_mode():
+            inputs = {name: to_device(array, self.device) for name, array in arrays.items()}
+            logits = self.model(**inputs).logits
+            found: NDArray[np.float64] = self.read(logits.double()).cpu().numpy()
+        return found
+
+
+def with_float32_head(model: Any) -> Any:
+    """The model, the layer that makes its outputs in float32: few weights, and the last rounding.
+
+    In bfloat16 a reward between 8 and 16 has steps of 0.06: many texts would have the same.
+    """
+    heads = (getattr(model, name, None) for name in ("score", "classifier", "out_proj"))
+    for head in (each for each in heads if isinstance(each, torch.nn.Module)):
+        head.float().register_forward_pre_hook(_in_float32)
+    return model
+
+
+def _in_float32(_: Any, given: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    return tuple(states.float() for states in given)
+
+
+def shown_messages(conversation: Conversation, template: str) -> list[Message]:
+    """The messages up to the last assistant turn, as the template of a classifier needs them."""
+    if template == "response":
+        return up_to_last_reply(conversation)[-1:]
+    if template == "pair":
+        history, reply = last_reply(conversation)
+        return [{"role": "user", "content": history}, {"role": "assistant", "content": reply}]
+    return up_to_last_reply(conversation)
+
+
+def _reading(model: Any, spec: ModelSpec) -> Callable[[torch.Tensor], torch.Tensor]:
+    """How the logits double[rows, labels] become one number per row."""
+    labels = {str(name): int(i) for name, i in (model.config.label2id or {}).items()}
+    count = int(model.config.num_labels)
+    if spec.label is None:
+        if count > 1:
+            raise UserError(
+                f"model {spec.source} has {count} outputs; name one of them as `label`: "
+                f"{', '.join(labels)}"
+            )
+        return lambda logits: logits[:, 0]
+    if spec.label not in labels:
+        raise UserError(f"model {spec.source} has no label {spec.label!r}: {', '.join(labels)}")
+    chosen = labels[spec.label]
+    if count == 1 or model.config.problem_type == "multi_label_classification":
+        return lambda logits: logits[:, chosen].sigmoid()
+    return lambda logits: logits.softmax(1)[:, chosen]
+
+
+def _padding(model: Any, tokenizer: Any) -> tuple[int, bool]:
+    """The id to pad with, and whether texts have to go alone.
+
+    Decoders are read at their last token that is not the padding id of their *config*; without
+    one only a text by itself is read at the right place.
+    """
+    of_config = model.config.get_text_config().pad_token_id
+    if of_config is not None:
+        return int(of_config), False
+    decoder = hasattr(model, "score") and not hasattr(model, "classifier")
+    return int(tokenizer.pad_token_id or 0), decoder

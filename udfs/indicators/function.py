@@ -1,0 +1,62 @@
+"""One number per conversation from a Python function that the user names.
+
+`module:function` takes a list of conversations and gives back a list of numbers, None where it has
+none. It is imported on the executors, so the module has to be installed or shipped there.
+"""
+
+import importlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from instructmining.errors import UserError
+from instructmining.models.lists import ModelSpec
+from udfs.running.batching import for_each_batch
+from udfs.running.measurement import Conversation, Measurement
+
+_AT_ONCE = 256  # conversations per call: enough for vectorised code, little repeated on an error
+
+
+class FunctionScorer:
+    """Kind `python`: the user's own function, importable on the executors."""
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        folder: str,
+        base_folder: str | None,
+        device: str,
+        dtype: str,
+        token_budget: int,
+    ):
+        self.indicators = spec.indicators
+        self.function = _function(spec.function or "")
+
+    def measure(self, conversations: Sequence[Conversation]) -> Measurement:
+        """Call the function in batches; a batch that raises is called again row by row."""
+        found = Measurement.empty(self.indicators, len(conversations))
+        values = found.values[self.indicators[0]]
+
+        def compute(rows: NDArray[np.int64]) -> None:
+            given = list(self.function([conversations[row] for row in rows]))
+            if len(given) != rows.size:
+                raise ValueError(f"{len(given)} numbers for {rows.size} conversations")
+            values[rows] = [np.nan if value is None else float(value) for value in given]
+            for row in rows[np.isnan(values[rows])]:
+                found.reasons[row] = "the function gave no number"
+
+        for_each_batch(np.ones(len(conversations)), _AT_ONCE, compute, found.reasons)
+        return found.explained()
+
+
+def _function(name: str) -> Callable[[list[Conversation]], Sequence[float | None]]:
+    module, _, attribute = name.partition(":")
+    try:
+        function: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(
+            f"function {name!r}: write it as module:function, importable on the executors ({error})"
+        ) from error
+    return function

@@ -1,0 +1,244 @@
+"""Perplexity of the responses under a causal language model, with and without their prompts.
+
+    nll        = -mean log p(token | all that came before),  nats per token
+    perplexity = exp(nll)                                     lower: the model expects the text
+    nll_alone, perplexity_alone: the same tokens behind nothing but the start token
+    ifd        = perplexity / perplexity_alone                lower: the prompt explains more
+
+The mean is over the tokens of every assistant turn plus the end of turn that closes it. Both
+forms count exactly the same tokens, so `ifd` compares like with like. `input_length` and
+`output_length` are the tokens of the other contents and of the assistant contents, without
+template or special tokens, before any cut.
+
+IFD: Li et al. 2024, arXiv 2308.12032. A text over `max_length` is cut by `rendering.cut`.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.checkpoint import checkpoint
+from transformers import AutoModelForCausalLM
+
+from instructmining.errors import UserError
+from instructmining.models.lists import ModelSpec
+from udfs.running.batching import for_each_batch, pad
+from udfs.running.cpu import tuned
+from udfs.running.measurement import Conversation, Measurement, TwoSteps
+from udfs.running.weights import load_model, load_tokenizer, position_limit, to_device
+from udfs.texts.conversations import defects, refuse_no_tokens
+from udfs.texts.rendering import Rendered, cut, record_lengths, render
+from udfs.texts.templates import Template, start_token
+
+INDICATORS = (
+    "input_length",
+    "output_length",
+    "perplexity",
+    "perplexity_alone",
+    "ifd",
+    "nll",
+    "nll_alone",
+)
+_NEED_ALONE = {"perplexity_alone", "ifd", "nll_alone"}
+
+# Logits held at once, as float32: enough rows for a matrix product at full speed, while a whole
+# batch of them (16,384 tokens x 150,000 words) would be 10 GB.
+_LOGITS_AT_ONCE = {"cpu": 2**23, "cuda": 2**26}
+
+
+class PerplexityScorer(TwoSteps):
+    """Kind `causal_lm`: any model of transformers' AutoModelForCausalLM; see the module."""
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        folder: str,
+        base_folder: str | None,
+        device: str,
+        dtype: str,
+        token_budget: int,
+    ):
+        unknown = set(spec.indicators) - set(INDICATORS)
+        if unknown:
+            raise UserError(f"a causal_lm measures {', '.join(INDICATORS)}, not {unknown.pop()!r}")
+        self.indicators = spec.indicators
+        self.tokenizer = load_tokenizer(folder, spec)
+        self.template = Template(spec.template, self.tokenizer)
+        self.start = start_token(self.tokenizer)
+        model = tuned(load_model(AutoModelForCausalLM, folder, spec, device, dtype), device)
+        self.max_length = min(spec.max_length, position_limit(model))
+        self.log_loss = TokenLogLoss(model, device)
+        self.device = device
+        self.token_budget = token_budget
+
+    def prepare(self, conversations: Sequence[Conversation]) -> tuple[Measurement, list[Rendered]]:
+        """The lengths, which need no model, and every text as it is read."""
+        found = Measurement.empty(self.indicators, len(conversations))
+        found.reasons = defects(conversations)
+        full = render(self.template, conversations, found.reasons)
+        kept = [cut(each, self.max_length, keep_end=False) for each in full]
+        record_lengths(found, [len(each.ids) for each in full], [len(each.ids) for each in kept])
+        refuse_no_tokens(found.reasons, [each.response_tokens for each in full])
+        return found, kept
+
+    def compute(self, prepared: tuple[Measurement, list[Rendered]]) -> Measurement:
+        """The model's part."""
+        found, kept = prepared
+        read = np.array([reason is None for reason in found.reasons])
+        nll, alone = self._nll(kept, found)
+        values = {
+            "input_length": np.where(read, [each.prompt_tokens for each in kept], np.nan),
+            "output_length": np.where(read, [each.response_tokens for each in kept], np.nan),
+            "nll": nll,
+            "nll_alone": alone,
+            "perplexity": np.exp(nll),
+            "perplexity_alone": np.exp(alone),
+            "ifd": np.exp(nll - alone),
+        }
+        found.values = {name: values[name] for name in self.indicators}
+        return found.explained()
+
+    def _nll(
+        self, kept: list[Rendered], found: Measurement
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Mean NLL behind the prompt and alone; both forms of a text share the batches."""
+        rows = [row for row, reason in enumerate(found.reasons) if reason is None]
+        texts = [behind_prompt(kept[row], self.start) for row in rows]
+        if _NEED_ALONE & set(self.indicators):
+            texts += [self._alone(kept[row]) for row in rows]
+        failures: list[str | None] = [None] * len(texts)
+        means = np.full(len(texts), np.nan)
+
+        def compute(batch: NDArray[np.int64]) -> None:
+            means[batch] = self.log_loss.means([texts[i] for i in batch])
+
+        lengths = [len(t.ids) for t in texts]
+        found.work = for_each_batch(lengths, self.token_budget, compute, failures)
+        for i, failure in enumerate(failures):
+            row = rows[i % len(rows)]
+            found.reasons[row] = found.reasons[row] or failure
+        nll = np.full((2, len(kept)), np.nan)
+        nll[0, rows] = means[: len(rows)]
+        if len(texts) > len(rows):
+            nll[1, rows] = means[len(rows) :]
+        return nll[0], nll[1]
+
+    def _alone(self, text: Rendered) -> "Counted":
+        ids = [i for i, flag in zip(text.ids, text.counted, strict=True) if flag]
+        return Counted([self.start, *ids], [False] + [True] * len(ids))
+
+
+class Counted(NamedTuple):
+    """Token ids, and which of them are scored; the first never is."""
+
+    ids: list[int]
+    counted: list[bool]
+
+
+def behind_prompt(text: Rendered, start: int) -> Counted:
+    """The text up to its last counted token; the start token in front if the first is counted."""
+    ids = text.ids
+    counted = text.counted
+    if counted[0]:
+        ids = [start, *ids]
+        counted = [False, *counted]
+    last = len(counted) - counted[::-1].index(True)
+    return Counted(ids[:last], counted[:last])
+
+
+class TokenLogLoss:
+    """Mean NLL of the counted tokens without the logits of all the others.
+
+    The body of the model runs on right-padded ids without a mask: under causal attention no real
+    token sees the padding. Only the hidden states in front of counted tokens go through the head,
+    a few rows at a time, and into float32.
+    """
+
+    def __init__(self, model: Any, device: str):
+        self.body, self.head = model.get_decoder(), model.get_output_embeddings()
+        if self.head is None or self.body is model:
+            raise UserError(f"{type(model).__name__} is not a body with an output head on top")
+        config = model.config.get_text_config()
+        self.vocabulary = int(self.head.out_features)
+        self.scale = float(getattr(config, "logit_scale", None) or 1.0)  # Cohere
+        self.scale /= float(getattr(config, "logits_scaling", None) or 1.0)  # Granite
+        self.soft_cap = getattr(config, "final_logit_softcapping", None)  # Gemma
+        self._room: torch.Tensor | None = None
+        self.to(device)
+        self._check(model)
+
+    def to(self, device: str) -> "TokenLogLoss":
+        """Where the model is from now on."""
+        self.device = device
+        self.at_once = max(1, _LOGITS_AT_ONCE[device.partition(":")[0]] // self.vocabulary)
+        return self
+
+    def means(self, texts: Sequence[Counted]) -> NDArray[np.float64]:
+        """Mean NLL per text in nats, float64[n]; every text counts at least one token."""
+        with torch.inference_mode():
+            losses, rows = self.of_tokens(texts)
+        return np.bincount(rows, losses.cpu().numpy(), minlength=len(texts)) / np.bincount(rows)
+
+    def of_tokens(self, texts: Sequence[Counted]) -> tuple[torch.Tensor, NDArray[np.int64]]:
+        """NLL of every counted token, float32[t] with its gradient, and the text it is of."""
+        ids, _ = pad([text.ids for text in texts], 0)
+        counted, _ = pad([text.counted for text in texts], 0)
+        rows, columns = np.nonzero(counted)
+        where = to_device(rows * (ids.shape[1] - 1) + columns - 1, self.device)
+        targets = to_device(ids[rows, columns], self.device)
+        hidden = self._hidden(to_device(ids[:, :-1], self.device))
+        return self._nll(hidden.flatten(0, 1)[where], targets), rows
+
+    def _hidden(self, ids: torch.Tensor) -> torch.Tensor:
+        hidden: torch.Tensor = self.body(input_ids=ids, use_cache=False).last_hidden_state
+        return hidden
+
+    def _nll(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        parts = zip(hidden.split(self.at_once), targets.split(self.at_once), strict=True)
+        return torch.cat([self._nll_of_part(*part) for part in parts])
+
+    def _nll_of_part(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        if not torch.is_grad_enabled():
+            in_room = self.device == "cpu"
+            return (self._in_room if in_room else self._cross_entropy)(hidden, targets)
+        # In training the logits are computed again on the way back instead of being kept.
+        again: torch.Tensor = checkpoint(self._cross_entropy, hidden, targets, use_reentrant=False)
+        return again
+
+    def _cross_entropy(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.cross_entropy(self._logits(hidden), targets, reduction="none")
+
+    def _in_room(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """The same in memory used again: on a CPU fresh memory costs as much as the head."""
+        if self._room is None:
+            with torch.inference_mode(False):
+                self._room = torch.empty(2, self.at_once, self.vocabulary)
+        logits, log_odds = self._room[:, : len(targets)]
+        logits = self._scaled(logits.copy_(self.head(hidden)))
+        torch.log_softmax(logits, 1, out=log_odds)
+        return -log_odds.gather(1, targets[:, None])[:, 0]
+
+    def _logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        return self._scaled(self.head(hidden).float())
+
+    def _scaled(self, logits: torch.Tensor) -> torch.Tensor:
+        if self.scale != 1.0:
+            logits = logits * self.scale
+        if self.soft_cap:
+            logits = torch.tanh(logits / self.soft_cap) * self.soft_cap
+        return logits
+
+    def _check(self, model: Any) -> None:
+        """Refuse a model whose logits are more than its head, scaled or capped, says."""
+        ids = torch.arange(1, 17, device=self.device).remainder(self.vocabulary)[None]
+        with torch.inference_mode():
+            theirs = model(input_ids=ids, use_cache=False).logits.float().log_softmax(-1)
+            ours = self._logits(self._hidden(ids)).log_softmax(-1)
+        tolerance = 1e-3 if next(self.body.parameters()).dtype == torch.float32 else 0.25
+        if not torch.allclose(theirs, ours, rtol=1e-3, atol=tolerance):
+            raise UserError(
+                f"{type(model).__name__} makes its logits in a way that perplexity does not "
+                "know; choose another causal LM"
+            )

@@ -1,0 +1,60 @@
+"""The Open-Assistant reward models on GPT-NeoX (Pythia), without the Open-Assistant package.
+
+A GPT-NeoX body, and on its last hidden state one linear output with bias (`out_proj`) that is
+read at the last token, or averaged over all (`pooling` of the config). The raw output is the
+reward, higher: better. Trained on `<|prompter|>…<|endoftext|><|assistant|>…<|endoftext|>`, template
+`oasst`. transformers does not know the model type, and its own classifier head has no bias.
+
+Reference: LAION-AI/Open-Assistant `model_training/models/reward_model.py`. All other reward
+models are plain sequence classifiers, see `classifier.py`.
+"""
+
+from typing import Any
+
+import torch
+from transformers import GPTNeoXConfig, GPTNeoXModel, GPTNeoXPreTrainedModel
+from transformers.modeling_outputs import SequenceClassifierOutput
+
+from instructmining.models.lists import ModelSpec
+from udfs.indicators.classifier import SequenceClassifierScorer
+from udfs.running.weights import load_model
+
+
+class GPTNeoXRewardConfig(GPTNeoXConfig):  # type: ignore[misc]
+    """The GPT-NeoX config with the name and the pooling of a reward model."""
+
+    model_type = "gpt_neox_reward_model"
+    pooling: str = "last"
+
+
+class GPTNeoXRewardModel(GPTNeoXPreTrainedModel):  # type: ignore[misc]
+    """`logits` float[rows, 1]: the reward of each text."""
+
+    config_class = GPTNeoXRewardConfig
+
+    def __init__(self, config: Any):
+        super().__init__(config)
+        self.gpt_neox = GPTNeoXModel(config)
+        self.out_proj = torch.nn.Linear(config.hidden_size, 1)
+        self.post_init()
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Any:
+        """Pool the last hidden state over real tokens, then project."""
+        hidden = self.gpt_neox(
+            input_ids, attention_mask=attention_mask, use_cache=False
+        ).last_hidden_state
+        if self.config.pooling == "mean":
+            weights = attention_mask[:, :, None].to(hidden.dtype)
+            pooled = (hidden * weights).sum(1) / weights.sum(1)
+        else:
+            rows = torch.arange(len(hidden), device=hidden.device)
+            pooled = hidden[rows, attention_mask.sum(1) - 1]
+        return SequenceClassifierOutput(logits=self.out_proj(pooled))
+
+
+class GPTNeoXRewardScorer(SequenceClassifierScorer):
+    """Kind `gpt_neox_reward`: OpenAssistant/oasst-rm-*-pythia-*."""
+
+    def _load(self, folder: str, spec: ModelSpec, device: str, dtype: str) -> Any:
+        config = GPTNeoXRewardConfig.from_pretrained(folder, num_labels=1)
+        return load_model(GPTNeoXRewardModel, folder, spec, device, dtype, config=config)

@@ -1,0 +1,123 @@
+"""UniEval's dialogue questions: naturalness, coherence and understandability of a response.
+
+    score = P(yes) / (P(yes) + P(no)) = sigmoid(logit_yes - logit_no)
+
+between 0 and 1, higher: better; asked of a T5 at the first decoder step: one encoder pass and one
+decoder step per question. The history is the text of all messages before the last assistant
+turn, the response is that turn. Like the original, a text over `max_length` (1024) loses its end,
+which for coherence is the end of the history.
+
+Reference: Zhong et al. 2022, arXiv 2210.07197; questions as in maszhongming/UniEval `utils.py`.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import AutoModelForSeq2SeqLM
+
+from instructmining.errors import UserError
+from instructmining.models.lists import ModelSpec
+from udfs.running.batching import for_each_batch, pad
+from udfs.running.cpu import tuned
+from udfs.running.measurement import Conversation, Measurement, TwoSteps
+from udfs.running.weights import load_model, load_tokenizer, to_device
+from udfs.texts.conversations import last_reply, reply_defects
+from udfs.texts.rendering import record_lengths, tokenize
+from udfs.texts.templates import special_tokens
+
+QUESTIONS = {
+    "naturalness": "question: Is this a natural response in the dialogue? </s> "
+    "response: {response}",
+    "coherence": "question: Is this a coherent response given the dialogue history? </s> "
+    "response: {response} </s> dialogue history: {history}",
+    "understandability": "question: Is this an understandable response in the dialogue? </s> "
+    "response: {response}",
+}
+
+
+class UniEvalScorer(TwoSteps):
+    """Kind `unieval`: a T5 trained to answer Yes or No, such as MingZhong/unieval-dialog."""
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        folder: str,
+        base_folder: str | None,
+        device: str,
+        dtype: str,
+        token_budget: int,
+    ):
+        unknown = set(spec.indicators) - set(QUESTIONS)
+        if unknown:
+            raise UserError(f"unieval measures {', '.join(QUESTIONS)}, not {unknown.pop()!r}")
+        self.indicators = spec.indicators
+        self.max_length = spec.max_length
+        self.tokenizer = load_tokenizer(folder, spec)
+        self.closing = len(special_tokens(self.tokenizer)[2])
+        self.model = tuned(load_model(AutoModelForSeq2SeqLM, folder, spec, device, dtype), device)
+        self.answers = [self.tokenizer(word)["input_ids"][0] for word in ("Yes", "No")]
+        if self.answers[0] == self.answers[1]:
+            raise UserError(f"model {spec.source}: its tokenizer cannot tell Yes from No")
+        self.device = device
+        self.token_budget = token_budget
+
+    def prepare(
+        self, conversations: Sequence[Conversation]
+    ) -> tuple[Measurement, list[list[list[int]]]]:
+        """Every question of every conversation; `tokens` are those of all questions together."""
+        found = Measurement.empty(self.indicators, len(conversations))
+        found.reasons = reply_defects(conversations)
+        texts = [
+            [] if found.reasons[row] else self._questions(conversation)
+            for row, conversation in enumerate(conversations)
+        ]
+        full = tokenize(self.tokenizer, texts, found.reasons)
+        kept = [[self._cut(ids) for ids in row] for row in full]
+        record_lengths(found, _totals(full), _totals(kept))
+        return found, kept
+
+    def compute(self, prepared: tuple[Measurement, list[list[list[int]]]]) -> Measurement:
+        """The answers."""
+        found, kept = prepared
+        asked = [(row, i) for row, questions in enumerate(kept) for i in range(len(questions))]
+        scores = np.full(len(asked), np.nan)
+        failures: list[str | None] = [None] * len(asked)
+
+        def answer(batch: NDArray[np.int64]) -> None:
+            scores[batch] = self._scores([kept[row][i] for row, i in (asked[b] for b in batch)])
+
+        lengths = [len(kept[row][i]) for row, i in asked]
+        found.work = for_each_batch(lengths, self.token_budget, answer, failures)
+        for (row, i), score, failure in zip(asked, scores, failures, strict=True):
+            found.values[self.indicators[i]][row] = score
+            found.reasons[row] = found.reasons[row] or failure
+        return found.explained()
+
+    def _questions(self, conversation: Conversation) -> list[str]:
+        history, response = last_reply(conversation)
+        return [
+            QUESTIONS[name].format(history=history, response=response) for name in self.indicators
+        ]
+
+    def _cut(self, ids: list[int]) -> list[int]:
+        if len(ids) <= self.max_length:
+            return ids
+        return ids[: self.max_length - self.closing] + ids[len(ids) - self.closing :]
+
+    def _scores(self, texts: list[list[int]]) -> NDArray[np.float64]:
+        pad_id = int(self.tokenizer.pad_token_id or 0)
+        ids, mask = (to_device(array, self.device) for array in pad(texts, pad_id))
+        start = torch.full_like(ids[:, :1], self.model.config.decoder_start_token_id)
+        with torch.inference_mode():
+            logits = self.model(
+                input_ids=ids, attention_mask=mask, decoder_input_ids=start, use_cache=False
+            ).logits[:, 0, self.answers]
+            yes, no = logits.double().unbind(1)
+            found: NDArray[np.float64] = torch.sigmoid(yes - no).cpu().numpy()
+        return found
+
+
+def _totals(rows: list[list[list[int]]]) -> list[int]:
+    return [sum(len(ids) for ids in row) for row in rows]

@@ -1,0 +1,1 @@
+"""Distances to nearest neighbours in a pool, exact or by cells."""

@@ -1,0 +1,1 @@
+"""Scorers on executors: placement, Arrow batches, the audit of tasks."""

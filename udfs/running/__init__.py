@@ -1,0 +1,1 @@
+"""What every scorer needs to run: batches, devices, weights, the model kept in memory."""
