@@ -63,7 +63,7 @@ def _made(name: str, repeats: int) -> Callable[[], Suite]:
     module, options = (SUITES | LONG)[name]
 
     def make() -> Suite:
-        suite = importlib.import_module(f"bench.{module}").suite
+        suite = importlib.import_module(f"bench.speed.{module}").suite
         return replace(suite(1 if name in LONG else repeats, **options), name=name)
 
     return make

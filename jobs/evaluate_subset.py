@@ -1,4 +1,4 @@
-"""Prove a selection against random and longest, with intervals. See `instructmining evaluate --help`."""
+"""Prove a selection against random and longest. See `instructmining evaluate --help`."""
 
 import sys
 from collections.abc import Sequence

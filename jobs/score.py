@@ -1,4 +1,4 @@
-"""Score instruction data: indicators, rule, scored Delta tables. See `instructmining score --help`."""
+"""Score instruction data into Delta tables. See `instructmining score --help`."""
 
 import sys
 from collections.abc import Sequence

@@ -35,7 +35,7 @@ class Scored:
         cpu: CPU seconds of this process, the JVM and the Python workers together.
         inside: CPU seconds inside the scorers, by stage.
         took: seconds by the clock, by stage.
-        imbalance: tokens of the largest task over the mean, by stage (`udfs.on_spark.audit.imbalance`).
+        imbalance: tokens of the largest task over the mean, by stage (`audit.imbalance`).
     """
 
     rows: int

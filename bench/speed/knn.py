@@ -1,4 +1,4 @@
-"""All neighbours of a pool, k = 6: ours against what others use. `python -m bench.speed.knn --help`.
+"""All neighbours of a pool, k = 6, beside other libraries: `python -m bench.speed.knn --help`.
 
 Answers are judged on 1,500 sampled rows against brute force in float64: the share whose sixth
 distance is within 1e-3 of the truth. Exact arms must reach 99.9 %; FAISS Flat is excused, because

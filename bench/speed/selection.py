@@ -1,7 +1,7 @@
 """Seconds and driver memory of choosing a subset: `python -m bench.speed.selection`.
 
 A million scored rows are made up in a Delta store (seeded, by Spark) and chosen from by number, per
-source, by tokens and at random. Then 10,000 of 200,000 made-up embeddings (`bench.speed.knn`) with each
+source, by tokens and at random. Then 10,000 of 200,000 made-up embeddings (`knn`) with each
 kind of diversity: seconds, the largest resident size of the Python driver, and what was gained: the
 mean cosine of a chosen row to the nearest other one, beside the mean score that it cost. On a small
 pool each choice is compared with a loop over all pairs; the command fails where the ids differ.

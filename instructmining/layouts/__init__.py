@@ -1,1 +1,1 @@
-"""From one raw record to conversations, and back to a record of a layout. No files and no tables."""
+"""From one raw record to conversations, and back to a record of a layout. No files or tables."""

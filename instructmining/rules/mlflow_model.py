@@ -24,7 +24,7 @@ def save_rule(rule: LinearRule, record: Path, model: Path) -> None:
         Schema([ColSpec("double", name) for name in names])
         for names in (rule.coefficients, outputs)
     ]
-    served = importlib.resources.files("instructmining") / "served_rule.py"
+    served = importlib.resources.files("instructmining.rules") / "served_rule.py"
     # as_file: a real file also where we run from a zip.
     with importlib.resources.as_file(served) as code, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # about the environment of an example

@@ -91,7 +91,7 @@ def candidates(
 
 
 def pick(rows: DataFrame, select: Select) -> DataFrame:
-    """The chosen examples; diversity, which needs embeddings, is `jobs.selecting.diverse.pick_diverse`.
+    """The chosen examples; diversity, which needs embeddings, is in `jobs.selecting.diverse`.
 
     Args:
         rows: as `candidates` gives them.

@@ -23,7 +23,7 @@ class EvaluationPool:
     """Rows to draw arms from.
 
     Attributes:
-        rows: as `instructmining.selecting.selection.candidates` gives them, at hand until the stack closes.
+        rows: as `selection.candidates` gives them, at hand until the stack closes.
         count: how many.
         overlap: examples left out, by evaluation set.
         sentences: what was left out and why.

@@ -1,7 +1,7 @@
 """Choose examples that are good and unlike each other, by their stored embeddings.
 
 Spark cuts the pool down to the candidates and fetches their vectors alone; the choice among them is
-sequential and is made on the driver in blocked matrix products (`instructmining.selecting.diversity`). The
+sequential and is made on the driver in blocked matrix products (`selecting.diversity`). The
 driver holds the vectors once, 1.5 KB of each candidate at 384 dimensions, and twice more while they
 arrive and are put in order.
 """
@@ -43,7 +43,7 @@ class Diverse:
 
 
 def pick_diverse(store: Store, rows: DataFrame, select: Select, measured: Measured) -> DataFrame:
-    """`example_id, rank, score` as `instructmining.selecting.selection.pick`, whatever `select.diversity`."""
+    """`example_id, rank, score` as `selection.pick` gives, whatever `select.diversity`."""
     return choose(store, rows, select, measured).picked
 
 

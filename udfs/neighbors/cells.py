@@ -1,7 +1,7 @@
 """knn_i of a pool that no single node can hold: cells of like vectors, one join, one merge.
 
 A k-means of a sample parts the space. Every row lies in its nearest cell and asks in its `visits`
-nearest cells; a task holds one cell and the rows that ask there, and searches it as `udfs.neighbors.exact`
+nearest cells; a task holds one cell and the rows that ask there, and searches it as `exact`
 does. The lists of one row are then merged by native Spark. With as many visits as cells the answer
 is that of one index over the pool; with fewer, the share of right distances is measured on a
 sample against the whole pool and goes into the method's words.

@@ -1,7 +1,7 @@
 """knn_i: euclidean distance of unit vectors to the i-th neighbour in the pool, itself excluded.
 
 Source: the diversity indicator of arXiv 2307.06290 (its rule uses i = 6). Up to a size the search
-is exact (`udfs.neighbors.exact`), beyond it a FAISS graph. Both rank by Σ(a−b)², never by |a|² + |b|² − 2ab,
+is exact (`exact`), beyond it a FAISS graph. Both rank by Σ(a−b)², never by |a|² + |b|² − 2ab,
 which is off by up to 0.9 of the value on near-duplicates. The example itself is removed by its
 row, not by its distance: exact copies of its vector stay, at distance 0.
 """

@@ -75,7 +75,7 @@ class Scorer(Protocol):
 
 
 class TwoSteps:
-    """A scorer that reads its texts on the host and computes on a device, see `udfs.running.prefetch`."""
+    """A scorer that reads its texts on the host and computes on a device, see `prefetch`."""
 
     device: str
 

@@ -45,7 +45,7 @@ def listed() -> list[str]:
 
 
 def test_every_reason_of_the_code_is_on_the_page_and_no_other() -> None:
-    text = "".join(path.read_text(encoding="utf-8") for path in SOURCE.glob("*.py"))
+    text = "".join(path.read_text(encoding="utf-8") for path in SOURCE.rglob("*.py"))
     given = set(re.findall(r'Unusable\(\s*"(\w+)"', text)) | set(UNDECODED)
     assert given <= set(listed())
     assert [name for name in listed() if f'"{name}"' not in text] == []

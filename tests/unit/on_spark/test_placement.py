@@ -37,6 +37,9 @@ def test_a_machine_uses_its_cores_as_far_as_its_memory_goes(
 
 
 def test_what_was_sent_to_executors_goes_when_the_program_ends():
-    code = "from udfs.on_spark.placement import outgoing; f = outgoing(); (f / 'm.zip').touch(); print(f)"
+    code = """from udfs.on_spark.placement import outgoing
+f = outgoing()
+(f / 'm.zip').touch()
+print(f)"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not Path(done.stdout.strip()).exists()

@@ -5,6 +5,7 @@ against it is left out where there is none.
 """
 
 import copy
+import importlib
 import json
 import os
 import re
@@ -25,11 +26,11 @@ catalog = pytest.importorskip("databricks.sdk.service.catalog", reason="no datab
 BUNDLE = yaml.safe_load((ROOT / "databricks.yml").read_text(encoding="utf-8"))
 SCHEMA = os.environ.get("DATABRICKS_BUNDLE_SCHEMA")
 RUNS = {
-    "score": "score",
-    "fit": "fit_rule",
-    "evaluate": "evaluate_subset",
-    "report": "report",
-    "maintain": "maintain",
+    "score": "scoring.run",
+    "fit": "fitting.run",
+    "evaluate": "evaluating.run",
+    "report": "stored.report",
+    "maintain": "stored.maintain",
 }
 
 
@@ -138,7 +139,7 @@ def test_the_libraries_are_those_of_the_project(task):
 def test_the_command_line_is_understood_to_the_last_setting(task, tmp_path, monkeypatch):
     found = []
     name, *rest = local_arguments(task, tmp_path)
-    module = pytest.importorskip(f"jobs.{RUNS[name]}")
+    module = importlib.import_module(f"jobs.{RUNS[name]}")
     monkeypatch.setattr(module, "run_with_session", found.append)
     assert name in commands.commands
     main([name, *rest])
