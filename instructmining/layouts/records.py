@@ -3,6 +3,7 @@
 And how the fields of a record are found and read, the same in every layout.
 """
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -85,12 +86,46 @@ def text(record: Record, field: str) -> str:
     raise Unusable("wrong_type", f"{field!r} must be text, this is {kind(value)}")
 
 
+def as_text(value: Any) -> str:
+    """A value as text where prompts and answers are not only text.
+
+    Numbers as JSON writes them, whole ones without a fraction (`42`, not `42.0`); `true` and
+    `false`; a list as its elements, one a line, so that one element stands for itself.
+
+    Raises:
+        Unusable: it is an object, or holds one.
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (bool, int)):
+        return json.dumps(value)
+    if isinstance(value, float):
+        return json.dumps(int(value) if value.is_integer() else value)
+    if isinstance(value, list) and value and all(map(_is_text_part, value)):
+        return "\n".join(each["text"] for each in value)
+    if isinstance(value, list) and not any(isinstance(each, (list, *OBJECT)) for each in value):
+        return "\n".join(as_text(each) for each in value if not is_blank(each))
+    raise Unusable("wrong_type", f"text is wanted, this is {kind(value)}")
+
+
+def is_blank(value: Any) -> bool:
+    """Whether nothing is in it: null, white space, `NaN`, an empty list or object."""
+    if isinstance(value, str):
+        return not value or value.isspace()
+    return value is None or value in ([], {}) or value != value
+
+
 def first(record: Record, names: Iterable[str]) -> str | None:
-    """The first of the names that is a field of the record and not null."""
+    """The first of the names that is a field with something in it; else one that is not null."""
+    blank = None
     for name in names:
-        if record.get(name) is not None:
+        value = record.get(name)
+        if value is None:
+            continue
+        if not is_blank(value):
             return name
-    return None
+        blank = blank or name
+    return blank
 
 
 def lookup(record: Record, name: str) -> Any:

@@ -1,10 +1,13 @@
 """The layouts of one question and one answer, and of a question with several answers.
 
-All of them may have a system prompt and earlier exchanges (`history`) beside them.
+All of them may have a system prompt and earlier exchanges (`history`) beside them. Which field is
+the prompt and which the response, `fields` says.
 """
 
+import json
 from typing import Any
 
+from instructmining.fields import PROMPTS, RESPONSES, Choice, asked, choose, options_of, parts_of
 from instructmining.layouts.dialogues import SYSTEMS, is_turn, transcript, turns, with_system
 from instructmining.layouts.records import (
     OBJECT,
@@ -12,43 +15,18 @@ from instructmining.layouts.records import (
     Part,
     Record,
     Unusable,
+    as_text,
     first,
+    is_blank,
     kind,
     listed,
+    missing,
     part,
     text,
 )
 
-# Accepted names of fields; of several that are there, the first of the tuple counts.
-PROMPTS = (
-    "prompt",
-    "question",
-    "query",
-    "inputs",
-    "input",
-    "source",
-    "problem",
-    "request",
-    "human",
-    "user",
-)
-RESPONSES = (
-    "completion",
-    "response",
-    "answer",
-    "output",
-    "outputs",
-    "targets",
-    "target",
-    "assistant",
-    "reply",
-    "solution",
-    "chosen",
-)
-_BESIDE_PROMPT = ("input", "context")  # what a prompt is about, joined to it
-_BESIDE_INSTRUCTION = (*_BESIDE_PROMPT, "question", "query")
 _ALPACA_RESPONSES = ("output", *RESPONSES)
-_TELLING = {"prompt", "question", "query", "completion", "response", "answer", "output"}
+_DOLLY_RESPONSES = ("response", *RESPONSES)
 _BEFORE = frozenset((*SYSTEMS, "history"))
 _ANSWERS = (str, list, *OBJECT)
 _HH = {"Human": "user", "Assistant": "assistant"}
@@ -58,8 +36,7 @@ def alpaca(record: Record) -> list[Part] | None:
     """`instruction`, optional `input`, and `output` (or `response`, as GPTeacher has it)."""
     if "instruction" not in record:
         return None
-    response = first(record, _ALPACA_RESPONSES) or "output"
-    return [part(None, _exchange, record, "instruction", response)]
+    return [part(None, _exchange, record, _chosen(record, _ALPACA_RESPONSES))]
 
 
 def dolly(record: Record) -> list[Part] | None:
@@ -68,20 +45,21 @@ def dolly(record: Record) -> list[Part] | None:
         return None
     if "context" not in record and ("input" in record or "output" in record):
         return None
-    return [part(None, _exchange, record, "instruction", "response")]
+    return [part(None, _exchange, record, _chosen(record, _DOLLY_RESPONSES))]
 
 
 def self_instruct(record: Record) -> list[Part] | None:
-    """`instruction` and `instances`: one part for each `input` and `output`."""
+    """`instruction` (or `definition`) and `instances`: one part for each `input` and `output`."""
     instances = record.get("instances")
-    if not isinstance(instances, list) or "instruction" not in record:
+    name = first(record, ("instruction", "definition"))
+    if not isinstance(instances, list) or name is None:
         return None
     if not instances:
         raise Unusable("no_response", "the list of instances is empty")
     if len(instances) == 1:
-        return [part(None, _instance, record, instances[0])]
+        return [part(None, _instance, record[name], instances[0])]
     return [
-        part(str(number), _instance, record, instance)
+        part(str(number), _instance, record[name], instance)
         for number, instance in enumerate(instances, start=1)
     ]
 
@@ -97,41 +75,52 @@ def preference(record: Record) -> list[Part] | None:
 
 def pairs(record: Record) -> list[Part] | None:
     """One field of `PROMPTS` and one of `RESPONSES`, each a text or a list of messages."""
-    prompt = first(record, PROMPTS)
-    response = first(record, RESPONSES)
-    if prompt and response:
-        return [part(None, _exchange, record, prompt, response)]
-    if prompt in _TELLING or response in _TELLING:
-        side, names = ("response", RESPONSES) if prompt else ("prompt", PROMPTS)
-        raise Unusable(
-            "missing_field", f"no {side}: none of {', '.join(names)} is among {listed(record)}"
-        )
-    return None
+    chosen = choose(record)
+    return [part(None, _exchange, record, chosen)] if chosen else None
+
+
+def short_answers(record: Record) -> dict[str, str]:
+    """The shorter answers beside the response, by the names of their fields."""
+    try:
+        chosen = choose(record)
+    except Unusable:
+        return {}
+    return {name: as_text(record[name]) for name in chosen.short} if chosen else {}
 
 
 def single_turn(record: Record, prompt: str, response: str, extra: str | None) -> Messages:
     """What is asked and what is answered; the extra field joins the prompt after a blank line."""
-    return [*_question(record, prompt, extra), *_said(record, response, "assistant")]
+    parts = (extra,) if extra else ()
+    return [
+        *_question(record, prompt, parts),
+        *_said(record, response, "assistant"),
+    ]
 
 
-def _exchange(record: Record, prompt: str, response: str) -> Messages:
-    return _behind(record, single_turn(record, prompt, response, _extra(record, prompt)))
+def _chosen(record: Record, responses: tuple[str, ...]) -> Choice:
+    """The fields of a record with an instruction, whose response may be missing."""
+    chosen = choose(record, responses)
+    if chosen:
+        return chosen
+    raise missing(record, responses[0])
 
 
-def _extra(record: Record, prompt: str) -> str | None:
-    """The first field that is not empty of those that say what a prompt is about."""
-    for name in _BESIDE_INSTRUCTION if prompt == "instruction" else _BESIDE_PROMPT:
-        if name != prompt and record.get(name) not in (None, ""):
-            return name
-    return None
+def _exchange(record: Record, chosen: Choice) -> Messages:
+    found = _question(record, chosen.prompt, chosen.parts)
+    answer = record.get(chosen.response)
+    options, answer = options_of(record, found[-1]["content"], answer)
+    if options:
+        found[-1]["content"] += "\n\n" + "\n".join(options)
+    answered = {chosen.response: answer}
+    return _after(record, [*found, *_said(answered, chosen.response, "assistant")])
 
 
-def _question(record: Record, prompt: str, extra: str | None) -> Messages:
-    asked = _said(record, prompt, "user")
-    added = text(record, extra) if extra and record.get(extra) is not None else ""
-    if added and not added.isspace():
-        asked[-1]["content"] += f"\n\n{added}"
-    return asked
+def _question(record: Record, prompt: str, parts: tuple[str, ...]) -> Messages:
+    question = _said(record, prompt, "user")
+    for name in parts:
+        if not is_blank(record.get(name)):
+            question[-1]["content"] += f"\n\n{_written(record, name)}"
+    return question
 
 
 def _said(record: Record, field: str, role: str) -> Messages:
@@ -143,22 +132,39 @@ def _said(record: Record, field: str, role: str) -> Messages:
         return turns(value, field)
     if is_turn(value):
         return turns([value], field)
-    return [{"role": role, "content": text(record, field)}]
+    return [{"role": role, "content": _written(record, field)}]
 
 
-def _behind(record: Record, found: Messages) -> Messages:
-    """The exchange behind the record's system prompt and history, where it has them."""
+def _written(record: Record, field: str) -> str:
+    """The field as text; of answers as SQuAD lists them the first."""
+    value = record.get(field)
+    if value is None:
+        raise missing(record, field)
+    if isinstance(value, OBJECT) and isinstance(value.get("text"), list) and value["text"]:
+        value = value["text"][0]
+    try:
+        return as_text(value)
+    except Unusable:
+        raise Unusable("wrong_type", f"{field!r} must be text, this is {kind(value)}") from None
+
+
+def _after(record: Record, found: Messages) -> Messages:
+    """The exchange after the record's system prompt and history, where it has them."""
     if _BEFORE.isdisjoint(record):
         return found
     return with_system(record, [*_history(record.get("history")), *found])
 
 
 def _history(given: Any) -> Messages:
-    """Earlier exchanges as LLaMA-Factory has them: a list of pairs of texts."""
-    found = []
-    if given is not None and not isinstance(given, list):
+    """Earlier exchanges as LLaMA-Factory has them: a list of pairs of texts, or JSON of one."""
+    if is_blank(given):
+        return []
+    if isinstance(given, str):
+        given = _json(given)
+    if not isinstance(given, list):
         raise Unusable("wrong_type", f"'history' must be a list of pairs, this is {kind(given)}")
-    for pair in given or []:
+    found = []
+    for pair in given:
         if not isinstance(pair, list) or len(pair) != 2:
             raise Unusable("wrong_type", "'history' must be a list of pairs of question and answer")
         asked_and_said = dict(zip(("user", "assistant"), pair, strict=True))
@@ -166,10 +172,18 @@ def _history(given: Any) -> Messages:
     return found
 
 
-def _instance(record: Record, instance: Any) -> Messages:
+def _json(given: str) -> Any:
+    """What a cell holds as JSON, or the text itself."""
+    try:
+        return json.loads(given)
+    except (ValueError, RecursionError):
+        return given
+
+
+def _instance(instruction: Any, instance: Any) -> Messages:
     if not isinstance(instance, OBJECT):
         raise Unusable("wrong_type", f"an instance is {kind(instance)}")
-    whole = {**instance, "instruction": record["instruction"]}
+    whole = {**instance, "instruction": instruction}
     return single_turn(whole, "instruction", "output", "input")
 
 
@@ -177,18 +191,18 @@ def _preferred(record: Record, label: str) -> Messages:
     """The conversation of one answer; it may be whole in itself."""
     answer = _said(record, label, "assistant")
     if any(message["role"] == "user" for message in answer):
-        return _behind(record, answer)
-    prompt = "instruction" if "instruction" in record else first(record, PROMPTS)
+        return _after(record, answer)
+    prompt = first(record, PROMPTS)
     if prompt is None and isinstance(record[label], str):
         prompt_and_answer = transcript(record[label], _HH, gap="\n\n")
         if prompt_and_answer:
-            return _behind(record, prompt_and_answer)
-    if prompt is None and isinstance(record[label], OBJECT):
-        prompt = first(record, ("conversations", "messages"))
+            return _after(record, prompt_and_answer)
+    if prompt is None:
+        prompt = first(record, ("conversations", "messages")) or asked(record)
     if prompt is None:
         raise Unusable(
             "missing_field",
-            f"no prompt: neither instruction nor any of "
-            f"{', '.join(PROMPTS)} is among {listed(record)}",
+            f"no prompt: none of {', '.join(PROMPTS)} is among {listed(record)}",
         )
-    return _behind(record, [*_question(record, prompt, _extra(record, prompt)), *answer])
+    question = _question(record, prompt, parts_of(record, prompt))
+    return _after(record, [*question, *answer])

@@ -161,7 +161,7 @@ def test_what_a_question_is_about_joins_it_in_any_layout() -> None:
 def test_half_a_pair_names_what_was_looked_for() -> None:
     for record, words in (
         ({"prompt": "q", "id": 1}, "no response: none of completion, response, answer"),
-        ({"answer": "a"}, "no prompt: none of prompt, question"),
+        ({"answer": "a"}, "no prompt: none of instruction, prompt, question"),
         ({"prompt": "q", "answer": None}, "no response"),
     ):
         found, detail = reason(record)
@@ -262,7 +262,8 @@ def test_several_instances_are_numbered_parts() -> None:
         ({"messages": "text"}, "unknown_format"),
         ({"instruction": "q"}, "missing_field"),
         ({"instruction": "q", "output": None}, "missing_field"),
-        ({"instruction": "q", "output": 5}, "wrong_type"),
+        ({"instruction": "q", "output": {"a": 5}}, "wrong_type"),
+        ({"instruction": "q", "output": [["a"]]}, "wrong_type"),
         ({"instruction": "q", "output": [{"type": "text", "text": 5}]}, "wrong_type"),
         ({"instruction": "q", "output": "a", "system": 5}, "wrong_type"),
         ({"instruction": "q", "output": "  \n"}, "blank_response"),

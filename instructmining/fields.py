@@ -1,0 +1,219 @@
+"""Which field of a record is what: the prompt, the parts that join it, and the response.
+
+A field is chosen by what else the record has: `source` is a prompt only where nothing else is,
+and of two answers the worked one is the response. `TABLE` says it in words for the page of
+formats.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from instructmining.layouts.records import (
+    OBJECT,
+    Record,
+    Unusable,
+    as_text,
+    first,
+    is_blank,
+    listed,
+)
+
+PROMPTS = (
+    "instruction",
+    "prompt",
+    "question",
+    "query",
+    "inputs",
+    "input",
+    "problem",
+    "request",
+    "human",
+)
+# Labels in most data: a prompt only where no other field is one.
+LAST_PROMPTS = ("definition", "source", "user", "text")
+RESPONSES = (
+    "completion",
+    "response",
+    "answer",
+    "output",
+    "outputs",
+    "targets",
+    "target",
+    "assistant",
+    "reply",
+    "solution",
+    "worked_solution",
+    "generated_solution",
+    "rationale",
+    "answers",
+    "correct_answer",
+    "final_answer",
+    "expected_answer",
+    "chosen",
+)
+WORKED = ("solution", "worked_solution", "generated_solution")
+SHORT = ("answer", "final_answer", "expected_answer", "correct_answer")
+# Joined to the prompt in this order; what is already in its text is not repeated.
+PARTS = ("context", "passage", "article", "document", "code", "inputs", "input")
+# Of an instruction these are parts too, for then they are what it is about.
+QUESTIONS = ("question", "query", "problem", "request")
+OPTIONS = ("options", "choices")
+_ALWAYS = ("context", "input", "question", "query")  # joined even where the prompt repeats them
+_LETTERS = "abcdefghij"
+_PREFIXES = ("", "option_", "option", "choice_", "choice", "op")
+_LABELLED = re.compile(r"\s*\(?[A-Za-z0-9][).:]")
+_LABELS = ("label", "key", "id", "letter")
+_TEXTS = ("text", "value", "content", "option")
+_TELLING = {"prompt", "question", "query", "completion", "response", "answer", "output"}
+
+
+class Choice(NamedTuple):
+    """The fields of one exchange by name."""
+
+    prompt: str
+    parts: tuple[str, ...]  # joined to the prompt, each after a blank line
+    response: str
+    short: tuple[str, ...] = ()  # shorter answers beside the response, kept as columns
+
+
+def choose(record: Record, responses: Iterable[str] = RESPONSES) -> Choice | None:
+    """The fields of one exchange; None where there is no prompt or no response.
+
+    Raises:
+        Unusable: one half is there under a name that leaves no doubt, and the other is not.
+    """
+    prompt = asked(record)
+    response, short = _answered(record, responses)
+    if prompt and response:
+        return Choice(prompt, parts_of(record, prompt), response, short)
+    if prompt in _TELLING or response in _TELLING:
+        names = RESPONSES if prompt else (*PROMPTS, *LAST_PROMPTS)
+        raise Unusable(
+            "missing_field",
+            f"no {'response' if prompt else 'prompt'}: none of {', '.join(names)} is among "
+            f"{listed(record)}",
+        )
+    return None
+
+
+def asked(record: Record) -> str | None:
+    """The field that asks: the first of `PROMPTS` that is not blank, else of `LAST_PROMPTS`.
+
+    Where all of `PROMPTS` that are there are blank, nothing is asked: a label is no substitute.
+    """
+    if _is_task(record):
+        return "definition"
+    return first(record, PROMPTS) or first(record, LAST_PROMPTS)
+
+
+def parts_of(record: Record, prompt: str) -> tuple[str, ...]:
+    """The fields that join the prompt, in order."""
+    whole = prompt in ("instruction", "definition")
+    names = (*PARTS, *QUESTIONS) if whole else tuple(name for name in PARTS if name != "inputs")
+    said = record[prompt] if isinstance(record.get(prompt), str) else ""
+    return tuple(name for name in names if name != prompt and _joins(record, name, said))
+
+
+def options_of(record: Record, question: str, answer: Any) -> tuple[list[str], Any]:
+    """The lines of the options to choose from, and the answer as their letter where it counts.
+
+    Options are a list, an object or columns `A`, `B`, …; those without a letter get one, and an
+    answer that is a number then counts from 0, as in MMLU. A question that has all of the options
+    in its text already gets none.
+    """
+    found = _options(record)
+    if len(found) < 2 or all(text in question for _, text in found):
+        return [], answer
+    counted = isinstance(answer, int) and not isinstance(answer, bool)
+    if counted and not any(label for label, _ in found) and 0 <= answer < len(found):
+        if str(answer) not in [text for _, text in found]:
+            answer = _LETTERS[answer].upper()
+    lines = []
+    for place, (label, text) in enumerate(found):
+        own = label or ("" if _LABELLED.match(text) else _LETTERS[place].upper())
+        lines.append(f"{own}) {text}" if own else text)
+    return lines, answer
+
+
+def _is_task(record: Record) -> bool:
+    """A `definition` beside its `inputs` is the instruction, as in Natural Instructions."""
+    if "definition" not in record or is_blank(record["definition"]):
+        return False
+    if not is_blank(record.get("instruction")):
+        return False
+    return not (is_blank(record.get("inputs")) and is_blank(record.get("input")))
+
+
+def _joins(record: Record, name: str, said: str) -> bool:
+    value = record.get(name)
+    if is_blank(value):
+        return False
+    if name in _ALWAYS or not isinstance(value, str):
+        return name != "code" or isinstance(value, list)
+    if name == "code" and len(value.split()) < 2:
+        return False  # of a language or a country
+    return value.strip() not in said
+
+
+def _answered(record: Record, names: Iterable[str]) -> tuple[str | None, tuple[str, ...]]:
+    """The response, and the short answers beside a worked one."""
+    name = first(record, names)
+    if name is None or name not in (*WORKED, *SHORT):
+        return name, ()
+    worked = first(record, WORKED)
+    short = tuple(each for each in SHORT if not is_blank(record.get(each)))
+    if worked is None or is_blank(record[worked]):
+        return name, ()
+    if any(_length(record, each) >= _length(record, worked) for each in short):
+        return name, ()
+    return worked, short
+
+
+def _length(record: Record, name: str) -> int:
+    return len(str(record[name]))
+
+
+def _options(record: Record) -> list[tuple[str, str]]:
+    """Label and text of each option; the label is empty where the text stands alone."""
+    name = first(record, OPTIONS)
+    if name is None:
+        return _columns(record)
+    value = record[name]
+    if isinstance(value, OBJECT):
+        if isinstance(value.get("text"), list):
+            labels = value.get("label")
+            labels = labels if isinstance(labels, list) else [""] * len(value["text"])
+            return _texts(zip(labels, value["text"], strict=False))
+        return _texts(value.items())
+    if not isinstance(value, list):
+        return []
+    return _texts(_labelled(each) for each in value[: len(_LETTERS)])
+
+
+def _labelled(option: Any) -> tuple[Any, Any]:
+    if not isinstance(option, OBJECT):
+        return "", option
+    label = first(option, _LABELS)
+    text = first(option, _TEXTS)
+    return option[label] if label else "", option[text] if text else None
+
+
+def _columns(record: Record) -> list[tuple[str, str]]:
+    for prefix in _PREFIXES:
+        for names in (_LETTERS, "123456789"):
+            columns = []
+            for letter in names:
+                if is_blank(record.get(prefix + letter)):
+                    break
+                columns.append((letter.upper(), record[prefix + letter]))
+            if len(columns) > 1 and (prefix or names == _LETTERS):
+                return _texts(columns)
+    return []
+
+
+def _texts(options: Iterable[tuple[Any, Any]]) -> list[tuple[str, str]]:
+    try:
+        return [(as_text(label), as_text(text)) for label, text in options]
+    except Unusable:
+        return []  # not options, but something else under their name
