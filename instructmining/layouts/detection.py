@@ -22,7 +22,14 @@ from instructmining.layouts.records import (
     listed,
     part,
 )
-from instructmining.layouts.single_turn import alpaca, dolly, pairs, preference, self_instruct
+from instructmining.layouts.single_turn import (
+    alpaca,
+    dolly,
+    pairs,
+    preference,
+    self_instruct,
+    short_answers,
+)
 
 __all__ = [
     "FORMATS",
@@ -30,6 +37,7 @@ __all__ = [
     "Part",
     "Record",
     "Unusable",
+    "kept_beside",
     "prompt_and_response",
     "standardize",
 ]
@@ -82,12 +90,45 @@ def standardize(
     if format_name != "auto":
         formats = {format_name: _named(formats, format_name)}
     fields = _plain(record)
-    for name, read in formats.items():
-        found = read(fields)
-        if found is not None:
-            return name, found
+    full = _without_empty(fields)
+    found = _first_of(formats, full)
+    if full is not fields and (found is None or isinstance(found, Unusable)):
+        found = _first_of(formats, fields)
+    if isinstance(found, Unusable):
+        raise found
+    if found is not None:
+        return found
     wanted = "no known layout has" if format_name == "auto" else f"{format_name} does not have"
     raise Unusable("unknown_format", f"{wanted} these fields: {listed(record)}{_wrapped(record)}")
+
+
+def kept_beside(record: Record, name: str) -> dict[str, str]:
+    """Fields that a layout leaves out of the conversation but keeps as columns."""
+    return short_answers(_plain(record), name)
+
+
+def _first_of(
+    formats: Mapping[str, Layout], fields: Record
+) -> tuple[str, list[Part]] | Unusable | None:
+    """What the first layout that the record has gives, or why it cannot be used."""
+    try:
+        for name, read in formats.items():
+            parts = read(fields)
+            if parts is not None:
+                return name, parts
+    except Unusable as problem:
+        return problem.with_traceback(None)
+    return None
+
+
+def _without_empty(fields: Record) -> Record:
+    """The record without empty lists and objects, which would hide a full layout beside them."""
+    empty = {
+        name for name, value in fields.items() if isinstance(value, (list, dict)) and not value
+    }
+    if not {"chosen", "rejected"} <= empty:
+        empty -= {"chosen", "rejected"}  # the other answer of the two is one of a pair
+    return {n: v for n, v in fields.items() if n not in empty} if empty else fields
 
 
 def _wrapped(record: Record) -> str:

@@ -122,7 +122,10 @@ def turns(given: Iterable[Any], where: str, roles: Mapping[str, str] = ROLES) ->
         if role is None:
             shown = repr(speaker[:40]) if isinstance(speaker, str) else kind(speaker)
             raise Unusable("unknown_role", f"the speaker of turn {number} of {where!r} is {shown}")
-        found.append({"role": role, "content": text(turn, first(turn, CONTENTS) or "content")})
+        content = first(turn, CONTENTS)
+        if content is None and role == "system":
+            continue  # a system message of null is none
+        found.append({"role": role, "content": text(turn, content or "content")})
     return found
 
 

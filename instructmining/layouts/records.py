@@ -112,7 +112,9 @@ def is_blank(value: Any) -> bool:
     """Whether nothing is in it: null, white space, `NaN`, an empty list or object."""
     if isinstance(value, str):
         return not value or value.isspace()
-    return value is None or value in ([], {}) or value != value
+    if isinstance(value, (list, dict)):
+        return not value
+    return value is None or value != value
 
 
 def first(record: Record, names: Iterable[str]) -> str | None:

@@ -7,8 +7,17 @@ the prompt and which the response, `fields` says.
 import json
 from typing import Any
 
-from instructmining.fields import PROMPTS, RESPONSES, Choice, asked, choose, options_of, parts_of
 from instructmining.layouts.dialogues import SYSTEMS, is_turn, transcript, turns, with_system
+from instructmining.layouts.fields import (
+    PROMPTS,
+    RESPONSES,
+    WORKED,
+    Choice,
+    asked,
+    choose,
+    options_of,
+    parts_of,
+)
 from instructmining.layouts.records import (
     OBJECT,
     Messages,
@@ -25,8 +34,11 @@ from instructmining.layouts.records import (
     text,
 )
 
-_ALPACA_RESPONSES = ("output", *RESPONSES)
-_DOLLY_RESPONSES = ("response", *RESPONSES)
+_RESPONSES_OF = {
+    "alpaca": ("output", *RESPONSES),
+    "dolly": ("response", *RESPONSES),
+    "pairs": RESPONSES,
+}
 _BEFORE = frozenset((*SYSTEMS, "history"))
 _ANSWERS = (str, list, *OBJECT)
 _HH = {"Human": "user", "Assistant": "assistant"}
@@ -36,7 +48,7 @@ def alpaca(record: Record) -> list[Part] | None:
     """`instruction`, optional `input`, and `output` (or `response`, as GPTeacher has it)."""
     if "instruction" not in record:
         return None
-    return [part(None, _exchange, record, _chosen(record, _ALPACA_RESPONSES))]
+    return [part(None, _exchange, record, _chosen(record, _RESPONSES_OF["alpaca"]))]
 
 
 def dolly(record: Record) -> list[Part] | None:
@@ -45,7 +57,7 @@ def dolly(record: Record) -> list[Part] | None:
         return None
     if "context" not in record and ("input" in record or "output" in record):
         return None
-    return [part(None, _exchange, record, _chosen(record, _DOLLY_RESPONSES))]
+    return [part(None, _exchange, record, _chosen(record, _RESPONSES_OF["dolly"]))]
 
 
 def self_instruct(record: Record) -> list[Part] | None:
@@ -79,12 +91,11 @@ def pairs(record: Record) -> list[Part] | None:
     return [part(None, _exchange, record, chosen)] if chosen else None
 
 
-def short_answers(record: Record) -> dict[str, str]:
-    """The shorter answers beside the response, by the names of their fields."""
-    try:
-        chosen = choose(record)
-    except Unusable:
+def short_answers(record: Record, layout: str) -> dict[str, str]:
+    """The shorter answers beside a worked one, by the names of their fields."""
+    if layout not in _RESPONSES_OF or not any(name in record for name in WORKED):
         return {}
+    chosen = choose(record, _RESPONSES_OF[layout])
     return {name: as_text(record[name]) for name in chosen.short} if chosen else {}
 
 

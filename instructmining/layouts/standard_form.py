@@ -9,7 +9,13 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 
 from instructmining.identity import bucket, example_id
-from instructmining.layouts.detection import Messages, Unusable, prompt_and_response, standardize
+from instructmining.layouts.detection import (
+    Messages,
+    Unusable,
+    kept_beside,
+    prompt_and_response,
+    standardize,
+)
 from instructmining.settings.sections import Read
 from instructmining.store.schemas import MESSAGES
 
@@ -88,7 +94,7 @@ def standard_rows(record: Mapping[str, Any], options: Mapping[str, Any]) -> list
         )
     except Unusable as problem:
         return [row | _refused(raw, problem)]
-    kept = _kept(parsed, record["source"], options)
+    kept = _kept(parsed, name, record["source"], options)
     rows = []
     for label, found in parts:
         if label is not None:
@@ -129,15 +135,18 @@ def _refused(raw: bytes, problem: Unusable) -> dict[str, Any]:
     }
 
 
-def _kept(record: Mapping[str, Any], source: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The user's own key and columns; a folder named `language=en` is a column too."""
+def _kept(
+    record: Mapping[str, Any], layout: str, source: str, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The user's own key and columns, and what the layout keeps.
+
+    A folder named `language=en` is a column too.
+    """
     folders = dict(part.split("=", 1) for part in source.split("/")[:-1] if "=" in part)
     fields = {**folders, **record}
     key = _cell(fields.get(options["id"])) if options["id"] else None
-    return {
-        "source_key": key,
-        "kept": [(name, _cell(fields.get(name))) for name in options["keep"]],
-    }
+    kept = kept_beside(record, layout) | {name: fields.get(name) for name in options["keep"]}
+    return {"source_key": key, "kept": [(name, _cell(value)) for name, value in kept.items()]}
 
 
 def _decoded(raw: bytes) -> str:

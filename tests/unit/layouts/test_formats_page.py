@@ -8,6 +8,7 @@ import pytest
 
 import instructmining
 from instructmining.layouts.detection import FORMATS, standardize
+from instructmining.layouts.field_table import field_table
 from instructmining.layouts.standard_form import UNDECODED
 
 SOURCE = Path(instructmining.__file__).parent
@@ -54,3 +55,7 @@ def test_every_reason_of_the_code_is_on_the_page_and_no_other() -> None:
 
 def test_the_first_reasons_of_the_page_are_those_that_make_a_file_unreadable() -> None:
     assert set(listed()[: len(UNDECODED)]) == set(UNDECODED)
+
+
+def test_the_table_of_fields_is_the_one_that_the_code_writes() -> None:
+    assert f"\n{field_table()}\n" in PAGE.read_text(encoding="utf-8")

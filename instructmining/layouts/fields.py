@@ -58,10 +58,18 @@ SHORT = ("answer", "final_answer", "expected_answer", "correct_answer")
 PARTS = ("context", "passage", "article", "document", "code", "inputs", "input")
 # Of an instruction these are parts too, for then they are what it is about.
 QUESTIONS = ("question", "query", "problem", "request")
+_WHOLE_PARTS = (*PARTS, *QUESTIONS)
+_PARTS_OF_QUESTIONS = tuple(name for name in PARTS if name != "inputs")
 OPTIONS = ("options", "choices")
 _ALWAYS = ("context", "input", "question", "query")  # joined even where the prompt repeats them
 _LETTERS = "abcdefghij"
-_PREFIXES = ("", "option_", "option", "choice_", "choice", "op")
+# The first of several columns that hold an option each, with what its fellows are called.
+_OPENINGS = {
+    f"{prefix}{letters[0]}": (prefix, letters)
+    for prefix in ("", "option_", "option", "choice_", "choice", "op")
+    for letters in (_LETTERS, "123456789")
+    if prefix or letters == _LETTERS
+}
 _LABELLED = re.compile(r"\s*\(?[A-Za-z0-9][).:]")
 _LABELS = ("label", "key", "id", "letter")
 _TEXTS = ("text", "value", "content", "option")
@@ -109,10 +117,11 @@ def asked(record: Record) -> str | None:
 
 def parts_of(record: Record, prompt: str) -> tuple[str, ...]:
     """The fields that join the prompt, in order."""
-    whole = prompt in ("instruction", "definition")
-    names = (*PARTS, *QUESTIONS) if whole else tuple(name for name in PARTS if name != "inputs")
+    names = _WHOLE_PARTS if prompt in ("instruction", "definition") else _PARTS_OF_QUESTIONS
     said = record[prompt] if isinstance(record.get(prompt), str) else ""
-    return tuple(name for name in names if name != prompt and _joins(record, name, said))
+    return tuple(
+        name for name in names if name in record and name != prompt and _joins(record, name, said)
+    )
 
 
 def options_of(record: Record, question: str, answer: Any) -> tuple[list[str], Any]:
@@ -125,15 +134,21 @@ def options_of(record: Record, question: str, answer: Any) -> tuple[list[str], A
     found = _options(record)
     if len(found) < 2 or all(text in question for _, text in found):
         return [], answer
-    counted = isinstance(answer, int) and not isinstance(answer, bool)
-    if counted and not any(label for label, _ in found) and 0 <= answer < len(found):
-        if str(answer) not in [text for _, text in found]:
-            answer = _LETTERS[answer].upper()
+    if _counts_from_zero(answer, found):
+        answer = _LETTERS[answer].upper()
     lines = []
     for place, (label, text) in enumerate(found):
         own = label or ("" if _LABELLED.match(text) else _LETTERS[place].upper())
         lines.append(f"{own}) {text}" if own else text)
     return lines, answer
+
+
+def _counts_from_zero(answer: Any, options: list[tuple[str, str]]) -> bool:
+    if not isinstance(answer, int) or isinstance(answer, bool):
+        return False
+    if any(label for label, _ in options) or str(answer) in [text for _, text in options]:
+        return False
+    return 0 <= answer < len(options)
 
 
 def _is_task(record: Record) -> bool:
@@ -200,15 +215,15 @@ def _labelled(option: Any) -> tuple[Any, Any]:
 
 
 def _columns(record: Record) -> list[tuple[str, str]]:
-    for prefix in _PREFIXES:
-        for names in (_LETTERS, "123456789"):
-            columns = []
-            for letter in names:
-                if is_blank(record.get(prefix + letter)):
-                    break
-                columns.append((letter.upper(), record[prefix + letter]))
-            if len(columns) > 1 and (prefix or names == _LETTERS):
-                return _texts(columns)
+    for opening in _OPENINGS.keys() & record.keys():
+        prefix, letters = _OPENINGS[opening]
+        columns = []
+        for letter in letters:
+            if is_blank(record.get(prefix + letter)):
+                break
+            columns.append((letter.upper(), record[prefix + letter]))
+        if len(columns) > 1:
+            return _texts(columns)
     return []
 
 
