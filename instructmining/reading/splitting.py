@@ -7,6 +7,7 @@ reason, and reading goes on behind it.
 import codecs
 import io
 import json
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, NamedTuple
 
@@ -59,6 +60,7 @@ class _Stream(io.RawIOBase):
         self._member: Any = None
         self._started = False
         self._ready = memoryview(b"")
+        self._unpacked: deque[bytes] = deque()  # what follows `_ready`, by member of the stream
 
     def readable(self) -> bool:
         """As `io` asks."""
@@ -66,8 +68,11 @@ class _Stream(io.RawIOBase):
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         """As `io` asks."""
-        while not self._ready and self._fill():
-            pass
+        while not self._ready:
+            if self._unpacked:
+                self._ready = memoryview(self._unpacked.popleft())
+            elif not self._fill() and not self._unpacked:
+                break
         count = min(len(buffer), len(self._ready))
         buffer[:count] = self._ready[:count]
         self._ready = self._ready[count:]
@@ -101,7 +106,7 @@ class _Stream(io.RawIOBase):
                 self._member = new_decompressor(compression)
             self._started = True
             # At once: what came before the damage stays when the next step raises.
-            self._ready = memoryview(bytes(self._ready) + self._member.decompress(chunk))
+            self._unpacked.append(self._member.decompress(chunk))
             chunk = self._member.unused_data if self._member.eof else b""
         return True
 
