@@ -19,6 +19,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from instructmining.settings.sections import Knn
+from udfs.neighbors.exact import ExactIndex
 from udfs.neighbors.knn import Search, asked_distances
 from udfs.neighbors.pool import limit_search_threads
 from udfs.on_spark.arrow import distance_lists, vectors, windows
@@ -145,8 +146,6 @@ def _within(search: Search, count_copies: bool) -> Callable[[pa.Table], pa.Table
 
 def _distances(pool: pa.Table, asked: pa.Table, search: Search, count_copies: bool) -> pa.Table:
     """Of each row that asks to its neighbours among the pool's."""
-    from udfs.neighbors.exact import ExactIndex  # imports torch, which the driver may not need
-
     own = pa.compute.index_in(asked["example_id"], pool["example_id"].combine_chunks())
     own = own.combine_chunks().fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     copies = pool["copies"].to_numpy() if count_copies else None

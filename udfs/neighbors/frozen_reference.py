@@ -14,6 +14,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from instructmining.settings.sections import Knn
+from udfs.neighbors.exact import ExactIndex
 from udfs.neighbors.knn import Search, asked_distances
 from udfs.neighbors.pool import limit_search_threads
 from udfs.on_spark.arrow import distance_lists, vectors, windows
@@ -72,8 +73,6 @@ def _within(
 def _nearest(
     queries: NDArray[np.float32], parts: Iterator[pa.Table], search: Search
 ) -> NDArray[np.float64]:
-    from udfs.neighbors.exact import ExactIndex  # imports torch, which the driver may not need
-
     nobody = np.full(len(queries), -1)  # a new row is none of the reference's
     best = np.full((len(queries), search.neighbors), np.nan)
     for part in parts:

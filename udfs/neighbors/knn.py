@@ -13,6 +13,8 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from udfs.neighbors.exact import ExactIndex
+
 Floats = NDArray[np.float64]
 Vectors = NDArray[np.float32]
 Ids = NDArray[np.int64]
@@ -28,7 +30,7 @@ class Search:
 
     Attributes:
         neighbors: k, distances 1 … k are returned.
-        candidates: rows per query, at least k + 1, that are ranked by their true distance.
+        candidates: rows per query, more than k, that are ranked by their true distance.
         copies: int64[n], further records with the same example; None: distinct examples only.
     """
 
@@ -46,8 +48,6 @@ def build_index(vectors: Vectors, exact: bool, effort: int = 64) -> Any:
         effort: how many rows a search of the graph keeps in sight; more finds more.
     """
     if exact:
-        from udfs.neighbors.exact import ExactIndex  # imports torch, which the driver may not need
-
         return ExactIndex(vectors)
     graph = faiss.IndexHNSWFlat(vectors.shape[1], _LINKS)
     graph.hnsw.efConstruction, graph.hnsw.efSearch = _BUILD_EFFORT, effort

@@ -17,7 +17,6 @@ from instructmining.settings.sections import Knn
 from udfs.neighbors.knn import Search, build_index, neighbor_distances, recall
 from udfs.on_spark.arrow import distance_lists
 from udfs.on_spark.placement import outgoing
-from udfs.running.device import limit_threads
 
 _MIB = 1024 * 1024
 _ROWS_PER_TASK = 1024  # at least: below that a task spends its time on receiving the pool
@@ -82,11 +81,9 @@ def neighbors_of_pool(
 
 
 def limit_search_threads() -> None:
-    """Let torch and FAISS use the cores of this task and no more."""
+    """Let FAISS use the cores of this task and no more."""
     task = TaskContext.get()
-    threads = task.cpus() if task else 1
-    limit_threads(threads)
-    faiss.omp_set_num_threads(threads)
+    faiss.omp_set_num_threads(task.cpus() if task else 1)
 
 
 def _carry_pool(
@@ -155,4 +152,4 @@ def _opened(carrier: Any) -> Any:
 def _mapped(path: str) -> Any:
     if path.endswith(".faiss"):
         return faiss.read_index(path, faiss.IO_FLAG_MMAP_IFC)
-    return build_index(np.load(path, mmap_mode="c"), exact=True)  # "c": torch wants it writable
+    return build_index(np.load(path, mmap_mode="r"), exact=True)

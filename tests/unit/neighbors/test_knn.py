@@ -29,33 +29,29 @@ def brute_force(vectors: np.ndarray) -> np.ndarray:
     return np.sort(distances, axis=1)
 
 
-@pytest.mark.parametrize("int8", [True, False])
-def test_exact_search_equals_brute_force(
-    vectors: np.ndarray, brute: np.ndarray, int8: bool
-) -> None:
-    rows = np.arange(len(vectors))
-    found = neighbor_distances(ExactIndex(vectors, int8), rows, Search(6, 32))
+def test_exact_search_equals_brute_force(vectors: np.ndarray, brute: np.ndarray) -> None:
+    found = neighbor_distances(ExactIndex(vectors), np.arange(len(vectors)), Search(6, 32))
     assert np.abs(found - brute[:, :6]).max() < 2e-6
 
 
-def test_neighbours_closer_together_than_the_codes_can_tell_are_found() -> None:
-    """300 rows within 0.02: the 32 nearest by 8-bit codes are hardly any of the nearest."""
+def test_neighbours_within_a_crowd_are_found() -> None:
+    """300 rows within 0.02 of each other."""
     random = np.random.default_rng(2)
     made = random.normal(size=(3000, 384))
     made[:300] = made[0] + 0.015 * random.normal(size=(300, 384))
     made = (made / np.linalg.norm(made, axis=1, keepdims=True)).astype(np.float32)
     rows = np.arange(3000)
-    found = neighbor_distances(ExactIndex(made, int8=True), rows, Search(6, 32))
+    found = neighbor_distances(ExactIndex(made), rows, Search(6, 32))
     np.testing.assert_allclose(found, brute_force(made)[:, :6], rtol=1e-3)
 
 
 def test_neighbours_on_the_other_side_of_the_sphere_are_found() -> None:
-    """Products below zero, and a number of rows that no group size divides."""
+    """Products below zero, and more neighbours than candidates are asked for."""
     made = np.zeros((607, 700), np.float32)
     made[np.arange(607), np.arange(607)] = 1
     made[5] = -np.sqrt(1 / 606)
     made[5, 5], made[5, 607:] = 0, 0
-    found = neighbor_distances(ExactIndex(made, int8=True), np.arange(607), Search(64, 32))
+    found = neighbor_distances(ExactIndex(made), np.arange(607), Search(64, 32))
     np.testing.assert_allclose(found, brute_force(made)[:, :64], atol=2e-6)
 
 
