@@ -1,5 +1,8 @@
 """knn_i against brute force in float64."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
@@ -99,3 +102,17 @@ def test_counted_copies_equal_brute_force_on_the_raw_pool(vectors: np.ndarray) -
     index = build_index(few, exact=True)
     found = neighbor_distances(index, np.arange(len(few)), Search(6, 32, copies))
     assert np.abs(found - expected).max() < 2e-6
+
+
+def test_a_task_that_searches_neighbours_imports_no_torch() -> None:
+    program = (
+        "import sys; import numpy as np;"
+        "from udfs.neighbors import cells, frozen_reference, pool;"
+        "from udfs.neighbors.knn import Search, build_index, neighbor_distances;"
+        "pool.limit_search_threads();"
+        "index = build_index(np.eye(9, dtype=np.float32), exact=True);"
+        "found = neighbor_distances(index, np.arange(9), Search(2, 4));"
+        "assert np.allclose(found, 2 ** 0.5);"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
