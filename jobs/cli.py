@@ -16,7 +16,7 @@ from jobs.commands.erase import erase
 from jobs.commands.evaluate import evaluate
 from jobs.commands.maintain import maintain
 from jobs.commands.models import models
-from jobs.commands.options import common, flag, spelled_out
+from jobs.commands.options import columns_of, common, flag, name_of, names_of, spelled_out
 from jobs.commands.report import report
 from jobs.commands.rules import rules
 from jobs.commands.select import select
@@ -54,10 +54,12 @@ def commands() -> None:
 @click.option("--knn-reference", help="refresh: new rows move old distances; frozen: they do not.")
 @click.option("--format", "format_name", help="Force one layout instead of detecting it.")
 @click.option(
-    "--columns", help="Your own fields: prompt=q,response=a, or turns=…,role=…,content=…."
+    "--columns",
+    help="Your own fields: prompt=q,response=a, or turns=…,role=…,content=…; "
+    'dots lead into objects, a name with a comma or dot stands in double quotes: prompt="q, 1".',
 )
 @click.option("--id", "id_column", help="Your own key, stored with every occurrence.")
-@click.option("--keep", help=f"Your own columns to carry through, {_COMMA}.")
+@click.option("--keep", help=f"Your own columns to carry through, {_COMMA}, named as in --columns.")
 @flag("--best-path", "Of a message tree take the best-ranked conversation only.")
 @flag("--skip-bad-files", "Quarantine a file without a readable record instead of stopping.")
 @click.option("--device", help="auto, cpu or cuda.")
@@ -129,9 +131,9 @@ def score_settings(given: dict[str, Any]) -> Settings:
         "stages": _listed(given["stages"]),
         "read": {
             "format": given["format_name"],
-            "columns": _pairs(given["columns"]),
-            "id": given["id_column"],
-            "keep": _listed(given["keep"]),
+            "columns": columns_of(given["columns"]),
+            "id": name_of(given["id_column"]),
+            "keep": names_of(given["keep"]),
             "best_path": given["best_path"],
             "skip_bad_files": given["skip_bad_files"],
         },
@@ -215,20 +217,6 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _listed(text: str | None) -> tuple[str, ...] | None:
     return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def _pairs(text: str | None) -> dict[str, str] | None:
-    if text is None:
-        return None
-    parts = (part.partition("=") for part in text.split(","))
-    pairs = {key.strip(): value.strip() for key, _, value in parts}
-    known = ({"prompt", "response"}, {"turns", "role", "content"}, {"transcript"})
-    if not any(names <= set(pairs) for names in known) or not all(pairs.values()):
-        raise UserError(
-            "--columns needs prompt=FIELD,response=FIELD, or turns=LIST,role=FIELD,"
-            "content=FIELD, or transcript=FIELD,user=NAME,assistant=NAME"
-        )
-    return pairs
 
 
 def _full_report() -> Path:

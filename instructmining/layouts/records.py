@@ -7,6 +7,8 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
+from instructmining.layouts.field_names import steps
+
 Record = Mapping[str, Any]
 Messages = list[dict[str, str]]  # role (system, user, assistant, tool) and content
 
@@ -131,11 +133,14 @@ def first(record: Record, names: Iterable[str]) -> str | None:
 
 
 def lookup(record: Record, name: str) -> Any:
-    """The field of that name; without one, the value at a dotted path; None if there is neither."""
+    """The field of that name; without one, the value at a dotted path; None if there is neither.
+
+    A step of the path that holds a dot stands in double quotes, see `layouts.field_names`.
+    """
     if name in record:
         return record[name]
     value: Any = record
-    for step in name.split("."):
+    for step in steps(name):
         if isinstance(value, Mapping):
             value = value.get(step)
         elif isinstance(value, list) and step.isascii() and step.isdigit():

@@ -16,6 +16,7 @@ from instructmining.layouts.detection import (
     prompt_and_response,
     standardize,
 )
+from instructmining.layouts.records import lookup
 from instructmining.settings.sections import Read
 from instructmining.store.schemas import MESSAGES
 
@@ -144,8 +145,8 @@ def _kept(
     """
     folders = dict(part.split("=", 1) for part in source.split("/")[:-1] if "=" in part)
     fields = {**folders, **record}
-    key = _cell(fields.get(options["id"])) if options["id"] else None
-    kept = kept_beside(record, layout) | {name: fields.get(name) for name in options["keep"]}
+    key = _cell(lookup(fields, options["id"])) if options["id"] else None
+    kept = kept_beside(record, layout) | {name: lookup(fields, name) for name in options["keep"]}
     return {"source_key": key, "kept": [(name, _cell(value)) for name, value in kept.items()]}
 
 

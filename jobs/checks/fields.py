@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 
 from instructmining.errors import UserError
 from instructmining.layouts.columns import check_columns
+from instructmining.layouts.field_names import steps, written
 from instructmining.layouts.records import kind
 from instructmining.reading.inputs import Input, read_records
 from instructmining.reading.splitting import split
@@ -50,7 +51,7 @@ def check_fields(spark: SparkSession, inputs: Sequence[Input], read: Read) -> li
     if not records:
         return []  # reading says it better
     for option, name, objects in _named(read, records):
-        found = [v for each in objects for v in _values(each, name, paths=option != "--id")]
+        found = [value for each in objects for value in _values(each, name)]
         if objects and not found:
             raise UserError(
                 f"{option}={name}: none of the first {len(records)} records has such "
@@ -64,7 +65,7 @@ def check_fields(spark: SparkSession, inputs: Sequence[Input], read: Read) -> li
                 f"{option}={name}: it has to be {needed}, and is {kind(given[0])}; "
                 f"{_nearest(name, objects)}"
             )
-    absent = [name for name in read.keep if not any(name in record for record in records)]
+    absent = [name for name in read.keep if not any(_values(each, name) for each in records)]
     if not absent:
         return []
     return [f"--keep: none of the first {len(records)} records has {', '.join(absent)}"]
@@ -128,12 +129,12 @@ def _parsed(row: tuple[str, bytes]) -> Record:
     return {**folders, **record} if isinstance(record, dict) else {}
 
 
-def _values(record: Record, name: str, paths: bool = True) -> list[Any]:
+def _values(record: Record, name: str) -> list[Any]:
     """The field of that name, else what is at the dotted path, in a list; empty if neither is."""
     if name in record:
         return [record[name]]
     value: Any = record
-    for step in name.split(".") if paths else [name]:
+    for step in steps(name):
         if isinstance(value, dict) and step in value:
             value = value[step]
         elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
@@ -144,16 +145,16 @@ def _values(record: Record, name: str, paths: bool = True) -> list[Any]:
 
 
 def _nearest(name: str, objects: Sequence[Record]) -> str:
-    known = list(dict.fromkeys(path for each in objects for path in _paths(each)))
+    known = list(dict.fromkeys(written(path) for each in objects for path in _paths(each)))
     near = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {near[0]}?" if near else f"there are {', '.join(known[:12])}"
 
 
-def _paths(value: Any, above: str = "") -> Iterator[str]:
-    """The names of all fields, those inside others as dotted paths; of lists the first element."""
+def _paths(value: Any, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The paths of all fields, those inside others too; of lists the first element."""
     inside = value.items() if isinstance(value, dict) else []
     if isinstance(value, list) and value and isinstance(value[0], dict):
         inside = [("0", value[0])]
     for name, inner in inside:
-        yield f"{above}{name}"
-        yield from _paths(inner, f"{above}{name}.")
+        yield (*above, name)
+        yield from _paths(inner, (*above, name))
