@@ -1,6 +1,6 @@
 """At most so many examples of a source: windows per source, never one over the whole pool."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from pyspark.sql import Column, DataFrame, Window
@@ -27,7 +27,7 @@ def within_quotas(
         return scored
     sources = sources_of(scored)
     limits = limits_of(quota, sources, size)
-    group = group_column(quota, sources)
+    group = _group_column(quota, sources)
     limit = F.create_map(*(F.lit(part) for pair in limits.items() for part in pair))[group]
     kept = _first(scored.where(group.isNotNull()), group, limit)
     return kept if size is None else kept.unionByName(scored.where(group.isNull()))
@@ -53,7 +53,7 @@ def limits_of(
     """
     limits = {}
     for pattern, value in quota.items():
-        if not any(matches(source, pattern) for source in sources):
+        if not meant_by(pattern, sources):
             known = ", ".join(sources[:5]) + (", …" if len(sources) > 5 else "")
             raise UserError(f"--quota {pattern}: no source of the pool matches; there are {known}")
         if 0 < value < 1 and size is None:
@@ -67,24 +67,45 @@ def limits_of(
     return limits
 
 
-def matches(source: str, pattern: str) -> bool:
-    """Whether the pattern is the source, its last part, or that without an ending."""
+def groups_of(quota: Iterable[str], sources: Sequence[str]) -> dict[str, str]:
+    """Source to the first quota that names it or matches it; sources of none are left out.
+
+    Args:
+        quota: names or patterns. One that is the name of a source stands for that alone, whatever
+            it would match as a pattern: `part[1].jsonl` is the file of that name.
+        sources: that there are.
+    """
+    return {
+        source: pattern
+        for pattern in reversed(list(quota))
+        for source in meant_by(pattern, sources)
+    }
+
+
+def meant_by(pattern: str, sources: Sequence[str]) -> list[str]:
+    """The sources with this name; where there are none, those that the pattern matches.
+
+    A name is the source, its last part, or that up to its first dot.
+    """
+    literal = [source for source in sources if pattern in _names(source)]
+    return literal or [
+        source for source in sources if any(fnmatchcase(name, pattern) for name in _names(source))
+    ]
+
+
+def _names(source: str) -> tuple[str, str, str]:
     name = source.rpartition("/")[2]
-    return any(fnmatchcase(each, pattern) for each in (source, name, name.partition(".")[0]))
+    return source, name, name.partition(".")[0]
 
 
-def group_of(quota: Mapping[str, float], source: str) -> str | None:
-    """The first pattern that matches the source."""
-    return next((pattern for pattern in quota if matches(source, pattern)), None)
-
-
-def group_column(quota: Mapping[str, float], sources: Sequence[str]) -> Column:
-    """`group_of` of the column `source`."""
-    group = F.lit(None).cast("string")
+def _group_column(quota: Iterable[str], sources: Sequence[str]) -> Column:
+    """`groups_of` of the column `source`, null where there is none."""
+    groups = groups_of(quota, sources)
+    column = F.lit(None).cast("string")
     for pattern in quota:
-        mine = [source for source in sources if group_of(quota, source) == pattern]
-        group = F.when(F.col("source").isin(mine), F.lit(pattern)).otherwise(group)
-    return group
+        mine = [source for source, group in groups.items() if group == pattern]
+        column = F.when(F.col("source").isin(mine), F.lit(pattern)).otherwise(column)
+    return column
 
 
 def _first(scored: DataFrame, group: Column, limit: Column) -> DataFrame:

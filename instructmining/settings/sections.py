@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from instructmining.errors import UserError
 from instructmining.layouts.detection import FORMATS
+from instructmining.layouts.field_names import steps
 from instructmining.packaged import conf_folder
 from instructmining.settings.yaml_files import explained, parse_yaml, read_yaml
 
@@ -116,7 +117,7 @@ class Select(_Settings):
     percentile: float | None = Field(default=None, gt=0, le=100)  # below it; strategy `rule`
     size: str | None = None  # `auto` or `auto:LOW-HIGH`: as many as finetunes find best
     per_source: int | None = Field(default=None, ge=1)  # at most so many of each source
-    quota: dict[str, float] = Field(default_factory=dict)  # source pattern: at most; < 1 a share
+    quota: dict[str, float] = Field(default_factory=dict)  # source: at most; < 1 a share
     diversity: Literal["none", "cosine", "facility", "near_duplicates"] = "none"
     similarity: float = Field(default=0.9, gt=0, le=1)  # cosine above which two are too close
     candidates: int | None = Field(default=None, ge=1)  # rows that diversity draws from
@@ -241,7 +242,7 @@ def load_settings(
 
     Args:
         file: YAML with any part of the settings.
-        sets: `a.b=value`, the value read as YAML.
+        sets: `a.b=value`, the value read as YAML; a key with a dot stands in double quotes.
         options: nested dictionary of command-line options; None values are left out.
 
     Raises:
@@ -261,7 +262,7 @@ def load_settings(
                     f"--set {assignment}: {name} has no value; YAML wants a blank "
                     "behind the colon, as in {a: 5}"
                 )
-        merged = _merge(merged, _nest(key.strip().split("."), given))
+        merged = _merge(merged, _nest(steps(key.strip()), given))
     merged = _merge(merged, options or {})
     try:
         settings = Settings(**merged)
@@ -283,7 +284,7 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _nest(keys: list[str], value: Any) -> dict[str, Any]:
+def _nest(keys: Sequence[str], value: Any) -> dict[str, Any]:
     return {keys[0]: value if len(keys) == 1 else _nest(keys[1:], value)}
 
 

@@ -6,6 +6,7 @@ driver holds the vectors once, 1.5 KB of each candidate at 384 dimensions, and t
 arrive and are put in order.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ from pyspark.sql import functions as F
 from instructmining.errors import UserError
 from instructmining.scoring.scores import Measured
 from instructmining.selecting.diversity import Room, apart, facility_location
-from instructmining.selecting.quotas import group_of, limits_of, matches
+from instructmining.selecting.quotas import groups_of, limits_of, sources_of
 from instructmining.selecting.selection import check, chosen, pick, wanted
 from instructmining.settings.sections import Select
 from instructmining.store.tables import Store
@@ -75,7 +76,8 @@ def choose(store: Store, rows: DataFrame, select: Select, measured: Measured | N
         )
     found, lost = _candidates(store, rows, select, size, measured)
     matrix = vectors(found["vector"])
-    taken = _taken(matrix, found, select, size)
+    in_pool = sources_of(rows) if select.quota else []
+    taken = _taken(matrix, found, select, size, in_pool)
     notes = [f"{lost:,} candidates have no embedding and were left out"] if lost else []
     notes.append(
         f"{select.diversity}: chosen among {len(matrix):,} candidates"
@@ -154,8 +156,10 @@ def _wider(select: Select, size: int | None) -> tuple[Select, int]:
     ), most
 
 
-def _taken(matrix: np.ndarray, found: pa.Table, select: Select, size: int | None) -> list[int]:
-    room = _room(found, select, size)
+def _taken(
+    matrix: np.ndarray, found: pa.Table, select: Select, size: int | None, in_pool: Sequence[str]
+) -> list[int]:
+    room = _room(found, select, size, in_pool)
     if select.diversity == "facility":
         from udfs.neighbors.facility_location import (
             near_rows,  # imports torch, which the other choices do without
@@ -167,8 +171,8 @@ def _taken(matrix: np.ndarray, found: pa.Table, select: Select, size: int | None
     return apart(matrix, select.similarity, room, select.diversity == "near_duplicates")
 
 
-def _room(found: pa.Table, select: Select, size: int | None) -> Room:
-    """Size, tokens and quotas as limits on the candidates."""
+def _room(found: pa.Table, select: Select, size: int | None, in_pool: Sequence[str]) -> Room:
+    """Size, tokens and quotas as limits on the candidates, whose sources are some `in_pool`."""
     costs = found["tokens"].to_numpy() if select.tokens else None
     coded = found["source"].combine_chunks().dictionary_encode()
     codes = coded.indices.to_numpy().astype(np.int64)
@@ -176,14 +180,10 @@ def _room(found: pa.Table, select: Select, size: int | None) -> Room:
     groups = []
     if select.per_source:
         groups.append((codes, np.full(len(sources), select.per_source)))
-    present = {
-        pattern: value
-        for pattern, value in select.quota.items()
-        if any(matches(source, pattern) for source in sources)
-    }
-    if present:
-        limits = limits_of(present, sources, size)
+    if select.quota:
+        limits = limits_of(select.quota, in_pool, size)
         places = {pattern: place for place, pattern in enumerate(limits)}
-        of_source = [places.get(group_of(select.quota, source) or "", -1) for source in sources]
+        patterns = groups_of(select.quota, in_pool)
+        of_source = [places.get(patterns.get(source, ""), -1) for source in sources]
         groups.append((np.array(of_source)[codes], np.array(list(limits.values()))))
     return Room(size, select.tokens, costs, groups)
