@@ -21,7 +21,7 @@ from bench.harness.rows import write_real_rows
 from bench.harness.stored import markdown, measured, prediction, table
 from instructmining.models.lists import ModelList, ModelSpec, load_model_list, locate
 from instructmining.rules.rule import read_rule
-from instructmining.settings.sections import load_settings
+from instructmining.settings.loading import load_settings
 from instructmining.spark.session import get_session
 from jobs.scoring.run import run
 

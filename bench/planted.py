@@ -19,7 +19,7 @@ from bench.harness.rows import SAMPLE
 from bench.harness.stored import markdown, prediction, table
 from instructmining.rules.rule import read_rule
 from instructmining.scoring.scores import indicator_names
-from instructmining.settings.sections import load_settings
+from instructmining.settings.loading import load_settings
 from jobs.scoring.run import run_with_session
 
 GOOD = ("excellent", "good")

@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 
 from bench.harness.texts import records
 from bench.speed.memory import family
-from instructmining.settings.sections import load_settings
+from instructmining.settings.loading import load_settings
 from instructmining.spark.session import get_session
 from jobs.scoring import run as score
 from udfs.on_spark.audit import Stopwatch

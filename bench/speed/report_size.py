@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 
 from bench.speed.memory import peak_memory
 from instructmining.rules.rule import read_rule
-from instructmining.settings.sections import load_settings
+from instructmining.settings.loading import load_settings
 from instructmining.spark.session import get_session
 from instructmining.store.schemas import INDICATORS, TABLES
 from instructmining.store.tables import Store

@@ -29,7 +29,8 @@ from instructmining.rules.rule import read_rule
 from instructmining.scoring.scores import Measured
 from instructmining.selecting.diversity import Room, apart, facility_location
 from instructmining.selecting.selection import candidates, pick
-from instructmining.settings.sections import Knn, Select
+from instructmining.settings.learning import Select
+from instructmining.settings.sections import Knn
 from instructmining.spark.session import get_session
 from instructmining.store.tables import Store
 from jobs.selecting.diverse import choose

@@ -21,7 +21,7 @@ from pyspark.sql import DataFrame
 
 from instructmining.errors import UserError
 from instructmining.selecting.selection import SIZES
-from instructmining.settings.sections import Evaluate, Finetune, Select
+from instructmining.settings.learning import Evaluate, Finetune, Select
 
 ARMS = ("selected", "diverse", "random", "longest", "full")  # none can be left out
 PAIRS = tuple((arm, rival) for arm in ("selected", "diverse") for rival in ("random", "longest"))

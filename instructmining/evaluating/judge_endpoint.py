@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from instructmining.errors import UserError
-from instructmining.settings.sections import Judge
+from instructmining.settings.learning import Judge
 
 _AGAIN = (408, 409, 425, 429, 500, 502, 503, 504, 529)
 _LOCAL = ("localhost", "127.0.0.1", "::1")

@@ -11,7 +11,7 @@ import pandas as pd
 from pyspark.sql import functions as F
 
 from instructmining.errors import FailedRowsError
-from instructmining.settings.sections import Finetune
+from instructmining.settings.learning import Finetune
 from instructmining.store.tables import Store
 
 

@@ -18,7 +18,7 @@ from instructmining.fitting.terms import (
     select_terms,
 )
 from instructmining.rules.rule import FittedModel, LinearRule
-from instructmining.settings.sections import Fit
+from instructmining.settings.learning import Fit
 
 _FEWEST = 12  # runs below which a fit says nothing
 

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from instructmining.finetunes.runs import ids_hash
 from instructmining.scoring.scores import indicator_names
 from instructmining.selecting.selection import score_column
-from instructmining.settings.sections import Select
+from instructmining.settings.learning import Select
 from instructmining.store.tables import Store
 
 _SAMPLE = 100_000  # rows that a rank correlation is computed on

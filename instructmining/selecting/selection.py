@@ -16,7 +16,7 @@ from instructmining.errors import UserError
 from instructmining.rules.rule import LinearRule, built_in_rules
 from instructmining.scoring.scores import Measured, indicator_names, scores_of, with_indicators
 from instructmining.selecting.quotas import within_quotas
-from instructmining.settings.sections import Select
+from instructmining.settings.learning import Select
 from instructmining.store.tables import Store
 
 _BANDS = 64  # of scores: only the one in which a budget ends is summed up row by row

@@ -56,7 +56,17 @@ def explained(error: ValidationError, model: type[BaseModel], noun: str) -> str:
         return f"unknown {noun} {'.'.join(where)}{hint or '; there are ' + ', '.join(known)}"
     if first["type"] == "missing":
         return f"{noun} {'.'.join(where)} is missing"
-    return f"{noun} {'.'.join(where)}: {first['msg']} (given: {first['input']!r:.100})"
+    about = _description(model, where)
+    return f"{noun} {'.'.join(where)}: {first['msg']} (given: {first['input']!r:.100}){about}"
+
+
+def _description(model: Any, path: list[str]) -> str:
+    """What the field at the path is, to end an error with; nothing where it says nothing."""
+    fields: Any = getattr(model, "model_fields", {})
+    for step in path[:-1]:
+        fields = getattr(fields[step].annotation, "model_fields", {}) if step in fields else {}
+    text = fields[path[-1]].description if path and path[-1] in fields else None
+    return f". {text}" if text else ""
 
 
 def _fields(model: Any, path: list[str]) -> list[str]:

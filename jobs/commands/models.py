@@ -26,7 +26,9 @@ def models() -> None:
 
 @models.command()
 @click.argument("name", default="embedded")
-@click.option("--to", metavar="FOLDER", help="Copy the folders there, for machines without a hub.")
+@click.option(
+    "--to", metavar="FOLDER", help="Copy the folders there, for machines without a network."
+)
 @common
 def fetch(name: str, to: str | None, **given: Any) -> None:
     """Download the models of a list; print where they are and their fingerprints."""
@@ -42,8 +44,20 @@ def fetch(name: str, to: str | None, **given: Any) -> None:
 
 @models.command()
 @click.argument("name", default="embedded")
-@click.option("--device", default="auto", help="auto, cpu or cuda.")
-@click.option("--dtype", default="auto", help="auto, bfloat16 or float32.")
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where the models are loaded.",
+)
+@click.option(
+    "--dtype",
+    type=click.Choice(["auto", "bfloat16", "float32"]),
+    default="auto",
+    show_default=True,
+    help="Precision of the models.",
+)
 @common
 def check(name: str, device: str, dtype: str, **given: Any) -> None:
     """Load each model of a list here and measure one example with it."""

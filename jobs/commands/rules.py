@@ -18,7 +18,7 @@ from instructmining.rules.registry import (
     refuse_unproven,
 )
 from instructmining.rules.rule import LinearRule, built_in_rules
-from jobs.commands.options import common, flag, tracking_of
+from jobs.commands.options import common, tracking_of
 
 
 @click.group()
@@ -58,9 +58,10 @@ def show(source: str, **given: Any) -> None:
     "form",
     type=click.Choice(["json", "spark", "duckdb"]),
     default="json",
-    help="The record, or a SELECT expression in a dialect of SQL.",
+    show_default=True,
+    help="The record as JSON, or a SELECT expression in a dialect of SQL.",
 )
-@click.option("--to", "target", metavar="FILE", help="Write here instead of printing.")
+@click.option("--to", "target", metavar="FILE", help="Write to this file instead of printing.")
 @common
 def export(source: str, form: str, target: str | None, **given: Any) -> None:
     """Print a rule as JSON or as a SQL expression over the indicators' columns."""
@@ -77,7 +78,7 @@ def export(source: str, form: str, target: str | None, **given: Any) -> None:
 
 @rules.command()
 @click.argument("sources", nargs=-1)
-@click.option("--alias", help="Point this alias at the version, e.g. candidate.")
+@click.option("--alias", help="Point this alias at the version, for example candidate.")
 @common
 def publish(sources: tuple[str, ...], alias: str | None, **given: Any) -> None:
     """Register rules in MLflow; one that is registered already keeps its version.
@@ -100,10 +101,12 @@ def publish(sources: tuple[str, ...], alias: str | None, **given: Any) -> None:
 
 @rules.command("promote")
 @click.argument("version")
-@click.option("--alias", default=CHAMPION, show_default=True)
-@flag("--force", "Also a rule that does not pass the gate.")
+@click.option(
+    "--alias", default=CHAMPION, show_default=True, help="The alias that moves to the version."
+)
+@click.option("--force", is_flag=True, help="Promote a rule that does not pass the gate.")
 @common
-def promote_command(version: str, alias: str, force: bool | None, **given: Any) -> None:
+def promote_command(version: str, alias: str, force: bool, **given: Any) -> None:
     """Point an alias at a version: a number, or models:/NAME/NUMBER.
 
     The champion moves only to a rule whose cross-validated error is below that of the mean alone

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from instructmining.finetunes.evaluation_sets import EvaluationSet
 from instructmining.finetunes.runs import PlannedRun, ids_hash
-from instructmining.settings.sections import Judge
+from instructmining.settings.learning import Judge
 from jobs.evaluating.arm_runs import Experiment
 from jobs.finetuning.candidates import texts_of
 from udfs.finetuning.task import loaded_finetuner

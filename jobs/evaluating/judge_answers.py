@@ -27,7 +27,7 @@ from instructmining.evaluating.judging import (
     verdict_key,
 )
 from instructmining.models.lists import ResolvedModel
-from instructmining.settings.sections import Judge
+from instructmining.settings.learning import Judge
 from instructmining.store.schemas import TABLES
 from jobs.evaluating.answers import Prompts, answered, prompts_of
 from jobs.evaluating.arm_runs import ArmRun, Experiment

@@ -13,7 +13,8 @@ from instructmining.finetunes.evaluation_sets import EvaluationSet, read_evaluat
 from instructmining.finetunes.runs import Task
 from instructmining.models.lists import ResolvedModel, load_model_list, resolve
 from instructmining.selecting.selection import pick
-from instructmining.settings.sections import Select, Settings
+from instructmining.settings.learning import Select
+from instructmining.settings.sections import Settings
 from instructmining.store.tables import Store
 from jobs.checks.base_model import base_model, refuse_what_cannot_fit, training_dtype
 from jobs.checks.resources import check_gpus

@@ -14,7 +14,7 @@ from instructmining.evaluating.page import exact
 from instructmining.evaluating.plots import sizes_figure
 from instructmining.evaluating.size_search import search_size
 from instructmining.fitting.page import markdown
-from instructmining.settings.sections import Select
+from instructmining.settings.learning import Select
 from instructmining.tracking.mlflow_runs import Run
 from jobs.evaluating.arm_runs import (
     ArmRun,

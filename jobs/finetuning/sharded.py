@@ -10,7 +10,8 @@ from pyspark.sql import SparkSession
 from instructmining.errors import UserError, cause
 from instructmining.models.lists import ResolvedModel
 from instructmining.reading.table_rows import SPARK_ERRORS
-from instructmining.settings.sections import Finetune, Measure, Settings
+from instructmining.settings.learning import Finetune
+from instructmining.settings.sections import Measure, Settings
 from jobs.checks.resources import Conf, gpu_share, is_local
 from udfs.finetuning.task import SCHEMA, as_arrow
 from udfs.on_spark.placement import in_model_workers, model_slots

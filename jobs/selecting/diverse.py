@@ -20,7 +20,7 @@ from instructmining.scoring.scores import Measured
 from instructmining.selecting.diversity import Room, apart, facility_location
 from instructmining.selecting.quotas import groups_of, limits_of, sources_of
 from instructmining.selecting.selection import check, chosen, pick, wanted
-from instructmining.settings.sections import Select
+from instructmining.settings.learning import Select
 from instructmining.store.tables import Store
 from udfs.on_spark.arrow import vectors
 

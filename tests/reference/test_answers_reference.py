@@ -5,7 +5,7 @@ import tiny_models
 import torch
 
 from instructmining.models.lists import ModelSpec
-from instructmining.settings.sections import Finetune
+from instructmining.settings.learning import Finetune
 from udfs.finetuning.answers import answer
 from udfs.finetuning.finetuner import Finetuner
 

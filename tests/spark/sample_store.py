@@ -7,7 +7,8 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from instructmining.packaged import conf_folder
-from instructmining.settings.sections import Settings, load_settings
+from instructmining.settings.loading import load_settings
+from instructmining.settings.sections import Settings
 from jobs.scoring.run import run
 
 FUNCTIONS = """

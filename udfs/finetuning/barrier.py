@@ -9,7 +9,8 @@ from pyspark import BarrierTaskContext
 
 from instructmining.errors import UserError
 from instructmining.models.lists import ResolvedModel
-from instructmining.settings.sections import Finetune, Measure
+from instructmining.settings.learning import Finetune
+from instructmining.settings.sections import Measure
 from udfs.finetuning.task import failed, outcome_row
 from udfs.indicator import task_place
 from udfs.on_spark.placement import received

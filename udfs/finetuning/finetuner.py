@@ -19,7 +19,7 @@ from transformers import AutoModelForCausalLM
 
 from instructmining.errors import UserError
 from instructmining.models.lists import ModelSpec
-from instructmining.settings.sections import Finetune
+from instructmining.settings.learning import Finetune
 from udfs.finetuning.master_weights import Masters
 from udfs.indicators.perplexity import Counted, TokenLogLoss, behind_prompt
 from udfs.running.batching import token_batches

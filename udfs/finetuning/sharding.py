@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from torch import distributed, nn
 
 from instructmining.models.lists import ModelSpec
-from instructmining.settings.sections import Finetune
+from instructmining.settings.learning import Finetune
 from udfs.finetuning.finetuner import Finetuner
 from udfs.indicators.perplexity import Counted, TokenLogLoss
 from udfs.running.batching import Rows, token_batches

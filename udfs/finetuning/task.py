@@ -6,7 +6,8 @@ from typing import Any
 import pyarrow as pa
 
 from instructmining.models.lists import ResolvedModel
-from instructmining.settings.sections import Finetune, Measure
+from instructmining.settings.learning import Finetune
+from instructmining.settings.sections import Measure
 from instructmining.store.schemas import TABLES
 from udfs.indicator import task_place
 from udfs.on_spark.placement import received

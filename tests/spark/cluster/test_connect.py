@@ -7,7 +7,7 @@ import sys
 import pytest
 from installed import run
 
-from instructmining.settings.sections import load_settings
+from instructmining.settings.loading import load_settings
 from instructmining.store.tables import Store
 from jobs.scoring import run as score
 

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from instructmining.errors import UserError
 from instructmining.identity import example_id
-from instructmining.settings.sections import load_settings
+from instructmining.settings.loading import load_settings
 from instructmining.store.schemas import TABLES
 from instructmining.store.tables import Store
 from instructmining.tracking.mlflow_runs import log_run

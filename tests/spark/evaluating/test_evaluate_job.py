@@ -14,7 +14,8 @@ from pyspark.sql import SparkSession
 
 from instructmining.errors import FailedRowsError, UserError
 from instructmining.models.lists import load_model_list, resolve
-from instructmining.settings.sections import Settings, load_settings
+from instructmining.settings.loading import load_settings
+from instructmining.settings.sections import Settings
 from instructmining.store.tables import Store
 from instructmining.tracking.mlflow_runs import connection
 from jobs.evaluating.run import Evaluated, run

@@ -16,7 +16,8 @@ from pyspark.sql import functions as F
 
 from instructmining.errors import FailedRowsError, UserError
 from instructmining.rules.registry import list_rules, load_rule, promote, refuse_unproven
-from instructmining.settings.sections import Settings, load_settings
+from instructmining.settings.loading import load_settings
+from instructmining.settings.sections import Settings
 from instructmining.store.tables import Store
 from jobs.finetuning.candidates import texts_of
 from jobs.finetuning.waves import run_finetunes

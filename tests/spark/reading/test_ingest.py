@@ -12,7 +12,7 @@ from instructmining.reading.files import ROW_GROUPS
 from instructmining.reading.ingest import _without_broken, ingest
 from instructmining.reading.inputs import Input, find_inputs
 from instructmining.reading.sniffing import Kind
-from instructmining.settings.sections import load_settings
+from instructmining.settings.loading import load_settings
 from instructmining.store.tables import Store
 from jobs.scoring import dry_run
 

@@ -166,7 +166,7 @@ def test_a_pool_or_rule_without_scores_is_a_clear_mistake(
 def test_the_report_is_made_under_spark_connect(sample_store: SampleStore, tmp_path: Path) -> None:
     program = f"""
 from instructmining.spark.session import get_session
-from instructmining.settings.sections import load_settings
+from instructmining.settings.loading import load_settings
 from jobs.stored.report import run
 spark, _ = get_session({{"spark.api.mode": "connect"}})
 assert "connect" in type(spark).__module__

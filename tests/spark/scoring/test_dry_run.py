@@ -7,7 +7,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from instructmining.errors import UserError
-from instructmining.settings.sections import load_settings
+from instructmining.settings.loading import load_settings
 from jobs.scoring.dry_run import run
 
 LIST = "name: only_mtld\nmtld: {kind: mtld, indicators: [mtld]}\n"

@@ -15,7 +15,7 @@ from bench.harness.comparison import compare
 from bench.harness.rows import SAMPLE
 from bench.harness.stored import measured, table, version
 from instructmining.models.lists import ModelSpec, ResolvedModel
-from instructmining.settings.sections import load_settings
+from instructmining.settings.loading import load_settings
 from instructmining.store.tables import Store
 from jobs.cli import console
 from jobs.scoring.run import run

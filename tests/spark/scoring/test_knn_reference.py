@@ -7,7 +7,8 @@ from pyspark.sql import functions as F
 
 from instructmining.errors import UserError
 from instructmining.models.lists import load_model_list, resolve
-from instructmining.settings.sections import Settings, load_settings
+from instructmining.settings.loading import load_settings
+from instructmining.settings.sections import Settings
 from instructmining.store.tables import Store
 from jobs.scoring.stages import Pool, run_knn
 

@@ -10,7 +10,8 @@ from pyspark.sql import SparkSession
 from instructmining.errors import UserError
 from instructmining.models.lists import load_model_list, resolve
 from instructmining.reading.inputs import find_inputs
-from instructmining.settings.sections import Settings, load_settings
+from instructmining.settings.loading import load_settings
+from instructmining.settings.sections import Settings
 from instructmining.store.schemas import TABLES
 from instructmining.store.tables import Store
 from jobs.checks import preflight as module

@@ -8,7 +8,8 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from instructmining.errors import UserError
-from instructmining.settings.sections import Settings, load_settings
+from instructmining.settings.loading import load_settings
+from instructmining.settings.sections import Settings
 from instructmining.store.tables import Store
 from jobs.scoring.run import run
 

@@ -9,7 +9,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from instructmining.errors import UserError
-from instructmining.settings.sections import Settings, load_settings
+from instructmining.settings.loading import load_settings
+from instructmining.settings.sections import Settings
 from instructmining.store.schemas import TABLES
 from instructmining.store.tables import Store
 from jobs.scoring.run import run

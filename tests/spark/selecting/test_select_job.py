@@ -23,7 +23,8 @@ from instructmining.rules.rule import read_rule
 from instructmining.selecting.diversity import Room, apart, facility_location
 from instructmining.selecting.export_files import one_line, target_of
 from instructmining.selecting.selection import candidates
-from instructmining.settings.sections import Export, Settings, load_settings
+from instructmining.settings.loading import load_settings
+from instructmining.settings.sections import Export, Settings
 from instructmining.store.tables import Store
 from jobs.cli import main
 from jobs.scoring.run import run as score
@@ -366,7 +367,7 @@ def test_one_line_changes_breaks_between_values_only() -> None:
 CONNECT = """
 import sys
 from instructmining.spark.session import get_session
-from instructmining.settings.sections import load_settings
+from instructmining.settings.loading import load_settings
 from jobs.selecting.run import run
 
 spark, _ = get_session({"spark.api.mode": "connect"})

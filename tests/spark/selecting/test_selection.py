@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from instructmining.errors import UserError
 from instructmining.selecting.selection import STRATEGIES, pick
-from instructmining.settings.sections import Select
+from instructmining.settings.learning import Select
 
 SOURCES = ("/data/alpaca.jsonl", "/data/日本語.jsonl", "table.of.chats")
 ASCENDING = {"rule": True, "lowest_perplexity": True}

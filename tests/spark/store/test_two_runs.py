@@ -10,7 +10,7 @@ import pytest
 from deltalake import DeltaTable
 
 from instructmining.rules.rule import built_in_rules
-from instructmining.settings.sections import load_settings
+from instructmining.settings.loading import load_settings
 from instructmining.store.tables import Store
 from jobs.scoring import run as score
 

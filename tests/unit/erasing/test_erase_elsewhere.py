@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from instructmining.erasing.traces import Trace
 from instructmining.errors import UserError
 from instructmining.identity import example_id
-from instructmining.settings.sections import load_settings
+from instructmining.settings.loading import load_settings
 from instructmining.tracking.mlflow_runs import log_run
 from jobs.stored.erase_elsewhere import erase_elsewhere, look_elsewhere
 

@@ -7,7 +7,8 @@ import pytest
 
 from instructmining.errors import FailedRowsError, UserError
 from instructmining.evaluating.arms import Arm
-from instructmining.settings.sections import Evaluate, Finetune, Select, Settings
+from instructmining.settings.learning import Evaluate, Finetune, Select
+from instructmining.settings.sections import Settings
 from jobs.evaluating import arm_runs
 from jobs.evaluating import run as evaluate_subset
 from jobs.evaluating.arm_runs import Experiment, full_epochs, refuse_without_result

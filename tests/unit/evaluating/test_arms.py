@@ -6,13 +6,15 @@ import pytest
 from instructmining.errors import UserError
 from instructmining.evaluating.arms import ARMS, recipes
 from instructmining.evaluating.page import missing
-from instructmining.settings.sections import Evaluate, Finetune, Select, Settings
-from jobs.commands.evaluate import evaluate, evaluate_settings
+from instructmining.settings.learning import Evaluate, Finetune, Select
+from instructmining.settings.sections import Settings
+from jobs.commands.evaluate import evaluate
+from jobs.commands.options import settings_of
 from jobs.evaluating.size_curve import ends_of, second_descent, sizes_of
 
 
 def options(*given: str) -> Settings:
-    return evaluate_settings(evaluate.make_context("evaluate", list(given)).params)
+    return settings_of("evaluate", evaluate.make_context("evaluate", list(given)).params)
 
 
 def test_the_full_pool_gets_as_many_steps_as_the_others_without_repeating_an_example() -> None:

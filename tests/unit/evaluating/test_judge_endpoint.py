@@ -10,7 +10,7 @@ from judge_server import Server, completion, running
 from instructmining.errors import UserError
 from instructmining.evaluating import judge_endpoint
 from instructmining.evaluating.judge_endpoint import CAP, JudgeEndpoint
-from instructmining.settings.sections import Judge
+from instructmining.settings.learning import Judge
 
 KEY = "sk-very-secret"
 

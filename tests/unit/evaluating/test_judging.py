@@ -24,7 +24,7 @@ from instructmining.evaluating.judging import (
     told,
     verdict_key,
 )
-from instructmining.settings.sections import Judge
+from instructmining.settings.learning import Judge
 from jobs.evaluating import judge_answers
 from jobs.evaluating.judge_answers import Shown
 

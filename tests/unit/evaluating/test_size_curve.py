@@ -9,7 +9,8 @@ import pytest
 from instructmining.errors import FailedRowsError, UserError
 from instructmining.evaluating.comparison import means
 from instructmining.finetunes.runs import ids_hash
-from instructmining.settings.sections import Evaluate, Select, Settings
+from instructmining.settings.learning import Evaluate, Select
+from instructmining.settings.sections import Settings
 from jobs.evaluating import size_curve as module
 from jobs.evaluating.pool import EvaluationPool
 from jobs.evaluating.size_curve import size_curve

@@ -9,7 +9,7 @@ import torch
 
 from instructmining.errors import UserError
 from instructmining.models.lists import ModelSpec
-from instructmining.settings.sections import Finetune
+from instructmining.settings.learning import Finetune
 from udfs.finetuning.finetuner import (
     Finetuner,
     Shape,

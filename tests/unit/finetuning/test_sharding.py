@@ -11,7 +11,7 @@ from torch import distributed, multiprocessing
 from transformers import AutoModelForCausalLM
 
 from instructmining.models.lists import ModelSpec
-from instructmining.settings.sections import Finetune
+from instructmining.settings.learning import Finetune
 from udfs.finetuning.finetuner import Finetuner, Outcome
 from udfs.finetuning.sharding import ShardedFinetuner, shares
 

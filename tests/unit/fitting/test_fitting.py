@@ -12,7 +12,7 @@ from instructmining.fitting.rule_fit import learn, one_per_subset, rule_of, wide
 from instructmining.fitting.subset_design import Design, describe
 from instructmining.rules.gate import objection
 from instructmining.rules.rule import FittedModel
-from instructmining.settings.sections import Fit
+from instructmining.settings.learning import Fit
 
 NAMES = ["reward", "mtld", "knn_6"]
 

@@ -6,7 +6,8 @@ import pytest
 
 from instructmining.errors import UserError
 from instructmining.finetunes.runs import Task
-from instructmining.settings.sections import Finetune, Measure
+from instructmining.settings.learning import Finetune
+from instructmining.settings.sections import Measure
 from jobs.checks.resources import tasks_at_once
 from jobs.finetuning.sharded import check_spread, runs_at_once
 

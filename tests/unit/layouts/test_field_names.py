@@ -5,7 +5,7 @@ import pytest
 from instructmining.errors import UserError
 from instructmining.layouts.field_names import split_names, steps, unquoted, written
 from instructmining.layouts.records import lookup
-from jobs.commands.options import columns_of, names_of
+from jobs.commands.values import columns_of, names_of
 
 RECORD = {
     "Question, full": "q",
@@ -41,7 +41,6 @@ def test_a_field_is_found_by_its_name_or_by_the_path_to_it(name: str, value: str
 def test_commas_in_double_quotes_do_not_separate() -> None:
     assert split_names('a, "b, c" ,d."e,f",, 6" pipe') == ["a", '"b, c"', 'd."e,f"', '6" pipe']
     assert names_of('lang, "a, b",meta."c.d"') == ("lang", "a, b", 'meta."c.d"')
-    assert names_of(None) is None
 
 
 def test_a_path_is_written_so_that_it_leads_back() -> None:

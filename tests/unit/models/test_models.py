@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 from instructmining.errors import UserError
 from instructmining.models.lists import ModelSpec, load_model_list, locate, resolve
 from instructmining.rules.rule import LinearRule
-from instructmining.settings.sections import load_settings
+from instructmining.settings.loading import load_settings
 from jobs.scoring.run import choose, chosen_stages, needed_models
 
 

@@ -5,7 +5,7 @@ import weakref
 import tiny_models
 
 from instructmining.models.lists import ModelSpec, resolve
-from instructmining.settings.sections import Finetune
+from instructmining.settings.learning import Finetune
 from udfs.finetuning.task import loaded_finetuner
 from udfs.running.resident import resident
 from udfs.running.scorers import load_scorer

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from instructmining.selecting.diversity import Room, apart, facility_location
-from instructmining.settings.sections import Select
+from instructmining.settings.learning import Select
 from jobs.selecting.diverse import _too_few
 from udfs.neighbors.facility_location import near_rows
 

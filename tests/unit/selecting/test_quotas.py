@@ -4,7 +4,7 @@ import pytest
 
 from instructmining.errors import UserError
 from instructmining.selecting.quotas import groups_of, limits_of, meant_by
-from instructmining.settings.sections import load_settings
+from instructmining.settings.loading import load_settings
 from jobs.commands.select import quotas
 
 SOURCES = [

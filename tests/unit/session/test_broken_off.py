@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from instructmining.settings.sections import load_settings
+from instructmining.settings.loading import load_settings
 from instructmining.spark.broken_off import broken_off
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from instructmining.errors import UserError
-from instructmining.settings.sections import STAGES, load_settings
+from instructmining.settings.loading import load_settings
+from instructmining.settings.sections import STAGES
 
 
 def test_the_defaults_are_what_base_yml_says() -> None:

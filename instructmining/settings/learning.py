@@ -1,0 +1,184 @@
+"""Settings of what finetunes models, and of what is chosen: fit, select, evaluate, judge."""
+
+from typing import Literal
+
+from instructmining.settings.section import Section, setting
+
+
+class Finetune(Section):
+    """How a model is finetuned on a subset; all but the last are part of a run's key."""
+
+    epochs: int = setting(2, "Passes over the training examples.", ge=1)
+    batch_rows: int = setting(16, "Examples of one training step.", ge=1)
+    rate: float | None = setting(
+        None, "Learning rate. null: 2e-5, with LoRA 2e-4, below 100 M parameters 3e-4."
+    )
+    warm_up: float = setting(
+        0.1, "Share of the steps that warm up; a cosine down to 5 % follows.", ge=0, le=1
+    )
+    weight_decay: float = setting(0.0, "Weight decay of AdamW.")
+    max_length: int = setting(
+        512, "Tokens of an example; the end of a longer response is cut.", ge=8
+    )
+    adapter: Literal["auto", "full", "lora"] = setting(
+        "auto", "What is trained. `auto` is LoRA from 3e9 parameters, else all weights."
+    )
+    lora_rank: int = setting(16, "Rank of LoRA's matrices.", ge=1)
+    dtype: Literal["auto", "bfloat16", "float32"] = setting(
+        "auto", "Precision of the weights that compute; the optimizer's copies are float32."
+    )
+    gpus_per_run: int = setting(1, "Processes that share one run, each with its own GPU.", ge=1)
+
+
+class Fit(Section):
+    """How a rule is learned."""
+
+    pools: tuple[str, ...] = setting((), "Scored pools to draw from. Empty: `pool`.")
+    evaluation: tuple[str, ...] = setting(
+        (), "Evaluation data with reference answers, NAME=DATA or DATA; the first is the target."
+    )
+    base: str | None = setting(
+        None, "Model to finetune. null: the perplexity model of the model list."
+    )
+    subsets: int = setting(129, "Number of subsets; the paper had 129.", ge=1)
+    size: int = setting(300, "Examples of each subset.", ge=1)
+    design: Literal["spread", "random"] = setting(
+        "spread", "How subsets are drawn: spread over the indicators, or at random."
+    )
+    repeats: int = setting(
+        6, "Subsets that are trained again with another seed, to measure the noise.", ge=0
+    )
+    candidates: int = setting(
+        50_000, "Rows that subsets are drawn from; of more rows a sample by hash is taken.", ge=1
+    )
+    indicators: tuple[str, ...] = setting(
+        (), "Indicators that may become terms. Empty: all that are measured."
+    )
+    criterion: Literal["cv", "aic", "bic", "p"] = setting("cv", "How a term is accepted.")
+    seed: int = setting(0, "Seed of everything random.")
+    max_runs: int | None = setting(None, "Largest number of finetunes. null: no limit.")
+    budget_minutes: float | None = setting(
+        None, "Minutes after which no wave of finetunes may end. null: no limit."
+    )
+    stop_at: float | None = setting(
+        None,
+        "Stop when the half-width of the standardised coefficients is this small. null: never "
+        "stop early.",
+        gt=0,
+    )
+    max_failed_fraction: float = setting(
+        0.1, "Fail the run if more than this share of the finetunes failed.", ge=0, le=1
+    )
+    name: str | None = setting(None, "Name of the rule. null: `fitted-POOL`.")
+    to: str | None = setting(
+        None, "Folder for rule.json, fit.md and fit_table.csv. null: only MLflow has them."
+    )
+    register_rule: bool = setting(True, "Register the rule in MLflow as a candidate.")
+
+
+class Select(Section):
+    """Which examples are chosen; without a size, quotas alone decide."""
+
+    strategy: str = setting(
+        "rule",
+        "What is best first: `rule`, `random`, `longest`, `highest_reward`, `lowest_perplexity`, "
+        "`ifd`.",
+    )
+    top: int | None = setting(None, "Number of examples to choose.", ge=1)
+    fraction: float | None = setting(None, "Share of the pool to choose.", gt=0, le=1)
+    tokens: int | None = setting(
+        None, "Choose examples of at most this many tokens, prompts and responses together.", ge=1
+    )
+    threshold: float | None = setting(None, "Choose all with this score or a better one.")
+    percentile: float | None = setting(
+        None,
+        "Choose all below this percentile of the prediction; with the strategy `rule`.",
+        gt=0,
+        le=100,
+    )
+    size: str | None = setting(
+        None, "Find the size by finetuning on several: `auto` or `auto:LOW-HIGH`."
+    )
+    per_source: int | None = setting(None, "Largest number of examples of each source.", ge=1)
+    quota: dict[str, float] = setting(
+        {},
+        "Largest number of examples of a source, NAME=N, or of the sources that match a pattern. "
+        "N below 1 is a share.",
+    )
+    diversity: Literal["none", "cosine", "facility", "near_duplicates"] = setting(
+        "none", "How examples that are alike are avoided."
+    )
+    similarity: float = setting(
+        0.9, "Cosine similarity above which two examples are too close.", gt=0, le=1
+    )
+    candidates: int | None = setting(
+        None,
+        "Best examples that diversity chooses from. null: 20 per wanted example, 10,000 to "
+        "200,000.",
+        ge=1,
+    )
+    seed: int = setting(0, "Seed of the strategy `random`.")
+    against: str | None = setting(
+        None, "Another rule: show what changes between the selections of the two."
+    )
+
+
+class Evaluate(Section):
+    """How a selection is proved; every arm gets the same."""
+
+    evaluation: tuple[str, ...] = setting(
+        (), "Evaluation data with reference answers, NAME=DATA or DATA."
+    )
+    top: int = setting(500, "Examples of each arm.", ge=1)
+    tokens: int | None = setting(None, "Tokens of each arm, instead of a number of examples.", ge=1)
+    seeds: int = setting(5, "Number of seeds, and so of finetunes, of each arm.", ge=2)
+    seed: int = setting(0, "The first seed.")
+    diversity: Literal["cosine", "facility", "near_duplicates"] = setting(
+        "facility", "How the arm `diverse` avoids examples that are alike."
+    )
+    overlap: int = setting(
+        8,
+        "Words in a row that an example may not share with an evaluation set.",
+        ge=1,
+    )
+    sizes: tuple[str, ...] = setting(
+        (), "Sizes for a curve of loss against size, instead of arms: 100,300 or `auto`."
+    )
+    size_trials: int = setting(12, "Sizes that `auto` tries.", ge=3)
+    size_seeds: int = setting(2, "Seeds of each size.", ge=2)
+    max_failed_fraction: float = setting(
+        0.1, "Fail the run if more than this share of the finetunes failed.", ge=0, le=1
+    )
+
+
+class Judge(Section):
+    """How answers are compared."""
+
+    kind: Literal["reward", "endpoint", "none"] = setting(
+        "reward", "Who compares the models' answers: the list's reward model, an endpoint, nobody."
+    )
+    arms: tuple[str, str] = setting(
+        ("selected", "random"), "The two arms whose answers are compared."
+    )
+    seeds: int = setting(1, "Number of seeds whose models answer.", ge=1)
+    prompts: int = setting(
+        100, "Prompts of each evaluation set that are judged, chosen by their id.", ge=1
+    )
+    answer_tokens: int = setting(128, "Largest number of tokens of an answer.", ge=1)
+    temperature: float = setting(
+        0.0, "Temperature of the answers; 0 takes the likeliest token.", ge=0
+    )
+    url: str | None = setting(
+        None, "URL of a server that speaks OpenAI's chat completions, up to /v1."
+    )
+    model: str | None = setting(None, "Model of the endpoint that judges.")
+    key_variable: str = setting(
+        "OPENAI_API_KEY", "Environment variable that holds the endpoint's key."
+    )
+    concurrency: int = setting(8, "Number of calls at the same time.", ge=1)
+    timeout: float = setting(60.0, "Seconds that a call may take.", gt=0)
+    attempts: int = setting(5, "Number of attempts for each call.", ge=1)
+    max_calls: int = setting(1000, "Largest number of calls of a run.", ge=0)
+    max_tokens: int = setting(
+        2_000_000, "Largest number of tokens of a run, as the endpoint counts them.", ge=0
+    )

@@ -1,0 +1,77 @@
+"""Settings come in layers: `conf/base.yml`, `--settings FILE`, `--set a.b=c`, then options."""
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from instructmining.errors import UserError
+from instructmining.layouts.detection import FORMATS
+from instructmining.layouts.field_names import steps
+from instructmining.packaged import conf_folder
+from instructmining.settings.sections import STAGES, Settings
+from instructmining.settings.yaml_files import explained, parse_yaml, read_yaml
+
+
+def load_settings(
+    file: str | None = None, sets: Iterable[str] = (), options: Mapping[str, Any] | None = None
+) -> Settings:
+    """Merge the layers; later ones win.
+
+    Args:
+        file: YAML with any part of the settings.
+        sets: `a.b=value`, the value read as YAML; a key with a dot stands in double quotes.
+        options: nested dictionary of command-line options; None values are left out.
+
+    Raises:
+        UserError: an unknown key (with the nearest known one), a wrong type, an unreadable file.
+    """
+    merged = read_yaml(conf_folder() / "base.yml", "settings file")
+    if file:
+        merged = _merge(merged, read_yaml(Path(file), "settings file"))
+    for assignment in sets:
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            raise UserError(f"--set {assignment}: write it as key.name=value")
+        given = parse_yaml(value, f"--set {key}")
+        for name, inner in given.items() if isinstance(given, Mapping) else ():
+            if inner is None:
+                raise UserError(
+                    f"--set {assignment}: {name} has no value; YAML wants a blank "
+                    "behind the colon, as in {a: 5}"
+                )
+        merged = _merge(merged, nested(steps(key.strip()), given))
+    merged = _merge(merged, options or {})
+    try:
+        settings = Settings(**merged)
+    except ValidationError as error:
+        raise UserError(explained(error, Settings, "setting")) from None
+    _check_known("stage", (s for s in settings.stages if not s.startswith("classifier:")), STAGES)
+    _check_known("format", [settings.read.format], ("auto", *FORMATS))
+    return settings
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        if value is None:
+            continue
+        before = merged.get(key)
+        nested = before if isinstance(before, Mapping) else {}
+        merged[key] = _merge(nested, value) if isinstance(value, Mapping) else value
+    return merged
+
+
+def nested(keys: Sequence[str], value: Any) -> dict[str, Any]:
+    """`value` under the keys, one level of mapping per key."""
+    return {keys[0]: value if len(keys) == 1 else nested(keys[1:], value)}
+
+
+def _check_known(what: str, names: Iterable[str], known: Sequence[str]) -> None:
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else f"; known: {', '.join(known)}"
+            raise UserError(f"unknown {what} {name!r}{hint}")

@@ -1,0 +1,76 @@
+"""What the text of an option means: lists, names of fields, columns, quotas."""
+
+import shlex
+from collections.abc import Iterable
+
+from instructmining.errors import UserError
+from instructmining.layouts.field_names import split_names, unquoted, written
+
+_LAYOUTS = ({"prompt", "response"}, {"turns", "role", "content"}, {"transcript"})
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """The parts of a list separated by commas."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def names_of(text: str) -> tuple[str, ...]:
+    """The fields that an option lists, separated by commas; see `layouts.field_names`."""
+    return tuple(map(unquoted, split_names(text)))
+
+
+def name_of(text: str) -> str:
+    """The one field that an option names."""
+    return unquoted(text)
+
+
+def columns_of(text: str) -> dict[str, str]:
+    """`--columns`: what each of the user's fields is, or what his data call a speaker.
+
+    Raises:
+        UserError: a part has no equals sign, or the columns do not make up a conversation.
+    """
+    if any("=" not in part for part in split_names(text)):
+        raise UserError(_with_quotes(text))
+    parts = (part.partition("=") for part in split_names(text))
+    columns = {key.strip(): unquoted(value.strip()) for key, _, value in parts}
+    if not any(names <= set(columns) for names in _LAYOUTS) or not all(columns.values()):
+        raise UserError(
+            "--columns needs prompt=FIELD,response=FIELD, or turns=LIST,role=FIELD,"
+            "content=FIELD, or transcript=FIELD,user=NAME,assistant=NAME"
+        )
+    return columns
+
+
+def _with_quotes(text: str) -> str:
+    """What to write where a part has no equals sign: mostly the rest of a name with a comma."""
+    pairs: list[str] = []
+    for part in text.split(","):
+        if "=" in part or not pairs:
+            pairs.append(part)
+        else:
+            pairs[-1] += f",{part}"
+    named = (pair.partition("=") for pair in pairs)
+    mended = ",".join(f"{key.strip()}={written([value.strip()])}" for key, _, value in named)
+    return (
+        "--columns: each part is NAME=FIELD, and a field whose name holds a comma stands in double "
+        f"quotes: --columns {shlex.quote(mended)}"
+    )
+
+
+def quotas(texts: Iterable[str]) -> dict[str, float]:
+    """`PATTERN=N` as a mapping; the pattern may hold an equals sign itself.
+
+    Raises:
+        UserError: one is not of that form.
+    """
+    limits = {}
+    for text in texts:
+        pattern, _, number = text.rpartition("=")
+        try:
+            limits[pattern] = float(number)
+        except ValueError:
+            pattern = ""
+        if not pattern:
+            raise UserError(f"--quota {text}: write it as PATTERN=NUMBER, such as 'alpaca*=500'")
+    return limits
