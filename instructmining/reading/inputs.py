@@ -12,8 +12,7 @@ from instructmining.reading.files import read_files, read_lines, splittable
 from instructmining.reading.sniffing import HEAD_BYTES, KNOWN, Kind, sniff
 from instructmining.reading.splitting import MAX_WHOLE
 from instructmining.reading.table_rows import RECORDS, SPARK_ERRORS, read_delta, read_parquet, union
-from instructmining.spark.paths import escaped, fixed_part, has_glob, shown
-from instructmining.store.tables import absolute
+from instructmining.spark.paths import absolute, escaped, fixed_part, has_glob, shown
 
 
 @dataclass(frozen=True)

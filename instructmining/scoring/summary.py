@@ -10,7 +10,8 @@ from pyspark.sql import functions as F
 from instructmining.progress import duration
 from instructmining.reading.ingest import Ingested
 from instructmining.rules.rule import LinearRule
-from instructmining.store.tables import Store, sql_text
+from instructmining.store.definition_sql import sql_text
+from instructmining.store.tables import Store
 
 _SNIPPET = 76  # characters of a text that fit a line
 _EXTREMES = 3

@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from instructmining.errors import UserError
 from instructmining.layouts.writing import LAYOUTS, record_of
 from instructmining.settings.sections import Export
-from instructmining.store.tables import absolute
+from instructmining.spark.paths import absolute
 
 Kind = Literal["lines", "parquet", "delta", "table"]
 _ENDINGS: tuple[tuple[str, Kind], ...] = (

@@ -2,6 +2,7 @@
 
 import os
 import re
+from pathlib import Path
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
@@ -44,3 +45,9 @@ def plain(encoded: Column) -> Column:
     path = F.regexp_replace(encoded, "^file:/+", "/")
     # url_decode would read a plus sign as a blank.
     return F.url_decode(F.replace(path, F.lit("+"), F.lit("%2B")))
+
+
+def absolute(path: str) -> str:
+    """A local path made absolute; a URI as it is."""
+    is_uri = "://" in path or path.startswith(("dbfs:", "file:"))
+    return path if is_uri else str(Path(path).expanduser().absolute())

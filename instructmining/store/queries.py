@@ -5,7 +5,8 @@ from pathlib import Path
 from string import Template
 
 from instructmining.errors import UserError
-from instructmining.store.tables import absolute, sql_text
+from instructmining.spark.paths import absolute
+from instructmining.store.definition_sql import sql_text
 
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 _END = re.compile(r";\s*$", re.MULTILINE)

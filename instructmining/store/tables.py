@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from pyspark.errors import ParseException
@@ -12,8 +11,10 @@ from pyspark.sql import functions as F
 from pyspark.sql.utils import is_remote
 
 from instructmining.errors import UserError
+from instructmining.spark.paths import absolute
 from instructmining.store.conflicts import ATTEMPTS, NoTableError, with_retries
-from instructmining.store.schemas import TABLES, Column
+from instructmining.store.definition_sql import create_table_sql, sql_text
+from instructmining.store.schemas import TABLES
 
 _ABSENT = (
     "PATH_NOT_FOUND",
@@ -54,7 +55,7 @@ class Store:
         return cls(spark, target, False)
 
     def sql_name(self, table: str) -> str:
-        """The table as it is written in SQL, quoted."""
+        """The name of the table in SQL, quoted."""
         if self.is_folder:
             return f"delta.`{self.location(table).replace('`', '``')}`"
         parts = [*self.target.split("."), table]
@@ -92,16 +93,7 @@ class Store:
         self._whole.add(table)
 
     def _create(self, table: str) -> None:
-        definition = TABLES[table]
-        clustering = f"CLUSTER BY ({', '.join(definition.cluster_by)})"
-        create = (
-            f"CREATE TABLE IF NOT EXISTS {self.sql_name(table)} ("
-            + ", ".join(_column_sql(column) for column in definition.columns)
-            + f") USING delta {clustering if definition.cluster_by else ''} "
-            f"COMMENT '{definition.comment}' TBLPROPERTIES ("
-            # Other readers (DuckDB, delta-rs) must be able to open what we write.
-            "'delta.enableDeletionVectors' = 'false', 'instructmining.contract' = '1')"
-        )
+        create = create_table_sql(TABLES[table], self.sql_name(table))
         with_retries(lambda: self._made(table, create))
         self._constrain(table, {})
 
@@ -148,8 +140,7 @@ class Store:
         Args:
             rows: columns are taken by name.
             table: a name of the data contract.
-            transaction: unique per commit; its Delta transaction version is always 0, so commits
-                of different chunks may land in any order.
+            transaction: unique per commit, so commits of different chunks may land in any order.
             about: goes into the commit's metadata as JSON.
             version: of the transaction; only `insert` counts them.
         """
@@ -268,18 +259,6 @@ class Store:
             writer.saveAsTable(f"{self.target}.{table}")
 
 
-def sql_text(value: str) -> str:
-    """A string as an SQL literal."""
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
-
-
-def absolute(path: str) -> str:
-    """A local path made absolute; a URI as it is."""
-    is_uri = "://" in path or path.startswith(("dbfs:", "file:"))
-    return path if is_uri else str(Path(path).expanduser().absolute())
-
-
 def _is_schema(spark: SparkSession, name: str) -> bool:
     try:
         return bool(spark.catalog.databaseExists(name))
@@ -304,9 +283,3 @@ def _can_load(spark: SparkSession, path: str) -> bool:
             return False
         raise
     return True
-
-
-def _column_sql(column: Column) -> str:
-    required = " NOT NULL" if column.required else ""
-    comment = column.comment.replace("'", "\\'")
-    return f"`{column.name}` {column.type}{required} COMMENT '{comment}'"

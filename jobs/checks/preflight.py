@@ -22,8 +22,9 @@ from instructmining.models.lists import ResolvedModel
 from instructmining.reading.inputs import Input
 from instructmining.reading.table_rows import SPARK_ERRORS
 from instructmining.settings.sections import Settings
+from instructmining.spark.paths import absolute
 from instructmining.store.schemas import MESSAGES
-from instructmining.store.tables import Store, absolute
+from instructmining.store.tables import Store
 from jobs.checks.fields import check_fields, first_records
 from jobs.checks.resources import Conf, check_gpus, check_memory, index_note, is_local, place_of
 from jobs.scoring.stages import table_of

@@ -19,8 +19,9 @@ from instructmining.erasing.traces import Trace, held
 from instructmining.errors import UserError
 from instructmining.settings.sections import Settings
 from instructmining.spark.session import with_session
+from instructmining.store.definition_sql import sql_text
 from instructmining.store.schemas import TABLES
-from instructmining.store.tables import Store, sql_text
+from instructmining.store.tables import Store
 from jobs.stored.erase_elsewhere import erase_elsewhere, look_elsewhere
 from jobs.stored.maintain import unchecked_retention, vacuum, vacuum_sql
 

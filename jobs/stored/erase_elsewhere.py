@@ -12,8 +12,7 @@ from instructmining.erasing.traces import Trace, verdict
 from instructmining.errors import UserError
 from instructmining.layouts.standard_form import standard_rows
 from instructmining.settings.sections import Read, Settings, Tracking
-from instructmining.spark.paths import shown
-from instructmining.store.tables import absolute
+from instructmining.spark.paths import absolute, shown
 from instructmining.tracking.mlflow_runs import connection
 
 _LINES = (".jsonl", ".jsonl.gz")

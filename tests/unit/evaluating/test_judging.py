@@ -1,7 +1,7 @@
 """Verdicts read from a judge's words, both orders, and the forms in which a result is told."""
 
 import math
-from types import SimpleNamespace
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pytest
@@ -25,8 +25,10 @@ from instructmining.evaluating.judging import (
     verdict_key,
 )
 from instructmining.settings.learning import Judge
-from jobs.evaluating import judge_answers
-from jobs.evaluating.judge_answers import Shown
+from jobs.evaluating.judge_by_endpoint import judge_by_endpoint
+from jobs.evaluating.judge_by_reward import judge_by_reward, reward_of_row
+from jobs.evaluating.shown_pairs import Shown
+from jobs.evaluating.verdict_table import Ruling
 
 HISTORY = [{"role": "user", "content": "Say hi"}]
 
@@ -73,11 +75,11 @@ def test_a_blank_answer_loses_to_any_other() -> None:
 @pytest.mark.parametrize("other", [Reward(1.0), Reward(math.nan), Reward(math.nan, "failed: too")])
 def test_an_answer_whose_reward_could_not_be_measured_loses_to_none(other: Reward) -> None:
     row = Row(value=None, status="failed", reason="failed: out of memory")
-    broken = judge_answers._reward(row)
+    broken = reward_of_row(row)
     assert by_reward(broken, other) == Judgement("unreadable", "failed: out of memory")
     assert by_reward(other, broken).outcome == "unreadable"
     blank = Row(value=None, status="ok", reason="the last assistant turn is blank")
-    assert by_reward(judge_answers._reward(blank), Reward(1.0)) == Judgement("lose")
+    assert by_reward(reward_of_row(blank), Reward(1.0)) == Judgement("lose")
 
 
 def test_the_forms_of_the_paper_and_of_the_survey() -> None:
@@ -205,31 +207,30 @@ def test_the_question_shows_both_answers_between_marks() -> None:
     assert "[Start of Answer of assistant B]\n你好\n[End" in asked
 
 
-class Stored(dict[str, str]):
-    """Verdicts by their key, in place of the table."""
+class Remembered(dict[str, str]):
+    """Verdicts by their key, kept in memory instead of a table."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch):
-        super().__init__()
-        monkeypatch.setattr(
-            judge_answers, "_known", lambda _, keys: {key: self[key] for key in keys if key in self}
-        )
-        monkeypatch.setattr(
-            judge_answers, "_row", lambda _, judge, shown, verdict, *__: (shown.key(judge), verdict)
-        )
-        monkeypatch.setattr(judge_answers, "_store", lambda _, rows, part: self.update(rows))
+    def known(self, keys: Sequence[str]) -> dict[str, str]:
+        return {key: self[key] for key in keys if key in self}
+
+    def add(self, judge: str, verdicts: Iterable[Ruling], part: str) -> None:
+        self.update({ruling.shown.key(judge): ruling.verdict for ruling in verdicts})
 
     def judged(self, server: Server, answers: dict[str, tuple[str, str]]) -> Tally:
         """What the server's judge says of these answers."""
         endpoint = JudgeEndpoint(Judge(url=server.url, model="m", timeout=2, concurrency=1))
-        pairs = [Shown("set", i, HISTORY, each, ("r", "s")) for i, each in answers.items()]
-        found = judge_answers._by_endpoint(None, endpoint, pairs)
-        return tally(zip(answers, found, strict=True))
+        judgements = judge_by_endpoint(self, endpoint, pairs_of(answers))
+        return tally(zip(answers, judgements, strict=True))
+
+
+def pairs_of(answers: dict[str, tuple[str, str]]) -> list[Shown]:
+    return [Shown("set", i, HISTORY, texts, ("r", "s")) for i, texts in answers.items()]
 
 
 @pytest.fixture
-def stored(monkeypatch: pytest.MonkeyPatch) -> Stored:
+def stored(monkeypatch: pytest.MonkeyPatch) -> Remembered:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    return Stored(monkeypatch)
+    return Remembered()
 
 
 def refusing_long(body: dict) -> tuple[int, str, dict[str, str]]:
@@ -240,7 +241,7 @@ def refusing_long(body: dict) -> tuple[int, str, dict[str, str]]:
     return completion("[[A]]" if "assistant A]\ngood" in asked else "[[B]]")
 
 
-def test_a_question_that_is_refused_costs_no_other_its_verdict(stored: Stored) -> None:
+def test_a_question_that_is_refused_costs_no_other_its_verdict(stored: Remembered) -> None:
     answers = {"1": ("good", "bad"), "2": ("good", "long"), "3": ("", "")}
     with running() as server:
         server.replies = [refusing_long]
@@ -252,14 +253,16 @@ def test_a_question_that_is_refused_costs_no_other_its_verdict(stored: Stored) -
         assert len(server.seen) == 4 + 2
 
 
-def test_an_endpoint_that_refuses_every_question_is_a_mistake_of_the_users(stored: Stored) -> None:
+def test_an_endpoint_that_refuses_every_question_is_a_mistake_of_the_users(
+    stored: Remembered,
+) -> None:
     with running() as server:
         server.replies = [refusing_long]
         with pytest.raises(UserError, match=r"judge\.url and judge\.model: HTTP 400: too many"):
             stored.judged(server, {"1": ("long", "bad"), "2": ("good", "long")})
 
 
-def test_another_server_under_the_same_models_name_is_another_judge(stored: Stored) -> None:
+def test_another_server_under_the_same_models_name_is_another_judge(stored: Remembered) -> None:
     answers = {"1": ("good", "bad")}
     with running() as server, running() as other:
         server.replies, other.replies = [refusing_long], [completion("[[C]]")]
@@ -270,7 +273,7 @@ def test_another_server_under_the_same_models_name_is_another_judge(stored: Stor
 
 
 def test_a_pair_whose_reward_could_not_be_measured_is_counted_apart_and_not_stored(
-    stored: Stored, monkeypatch: pytest.MonkeyPatch
+    stored: Remembered,
 ) -> None:
     broken = Reward(math.nan, "failed: out of memory")
     said = {
@@ -278,10 +281,12 @@ def test_a_pair_whose_reward_could_not_be_measured_is_counted_apart_and_not_stor
         for i in "123"
         for text in ("long", "ok", "")
     }
-    monkeypatch.setattr(judge_answers, "_rewards", lambda *_: said)
     answers = {"1": ("long", "ok"), "2": ("ok", ""), "3": ("long", "long")}
-    pairs = [Shown("set", i, HISTORY, each, ("r", "s")) for i, each in answers.items()]
-    found = judge_answers._by_reward(None, SimpleNamespace(fingerprint="f"), pairs)
+    judgements = judge_by_reward(stored, "f", pairs_of(answers), said)
     # Equal answers are a tie whatever can be measured.
-    assert found == [Judgement("unreadable", broken.failure), Judgement("win"), Judgement("tie")]
+    assert judgements == [
+        Judgement("unreadable", broken.failure),
+        Judgement("win"),
+        Judgement("tie"),
+    ]
     assert sorted(stored.values()) == ["first", "tie"]
