@@ -29,6 +29,7 @@ from instructmining.models.lists import ModelSpec, load_model_list, locate
 from udfs.indicators.perplexity import PerplexityScorer
 from udfs.indicators.reward import GPTNeoXRewardConfig, GPTNeoXRewardModel, GPTNeoXRewardScorer
 from udfs.running.device import choose_device, default_token_budget
+from udfs.running.measurement import Runtime
 
 Values = NDArray[np.float64]
 _SHEET = 989_000.0  # GFLOP/s
@@ -94,9 +95,7 @@ def reward(
         max_length=2048,
         indicators=("reward",),
     )
-    ours = GPTNeoXRewardScorer(
-        spec, str(folder), None, device, "bfloat16", default_token_budget(device)
-    )
+    ours = GPTNeoXRewardScorer(spec, _runtime(folder, device))
     model = model.eval().to(device)
     ids = _ids(rows)
     talks = _talks(rows)
@@ -121,6 +120,10 @@ def reward(
     )
 
 
+def _runtime(folder: Path, device: str) -> Runtime:
+    return Runtime(str(folder), None, device, "bfloat16", default_token_budget(device))
+
+
 def perplexity(
     folder: Path, shape: dict[str, Any], rows: list[str], device: str, repeats: int
 ) -> Suite:
@@ -129,9 +132,7 @@ def perplexity(
     model = GPTNeoXForCausalLM(GPTNeoXConfig(**shape)).to(torch.bfloat16)
     _saved(model, folder)
     spec = ModelSpec(kind="causal_lm", source=str(folder), max_length=2048, indicators=("nll",))
-    ours = PerplexityScorer(
-        spec, str(folder), None, device, "bfloat16", default_token_budget(device)
-    )
+    ours = PerplexityScorer(spec, _runtime(folder, device))
     model = model.eval().to(device)
     talks = _talks(rows)
     mark = bpe().eos_token_id

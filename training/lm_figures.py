@@ -20,6 +20,7 @@ from training.corruptions import CORRUPTIONS, Material
 from training.data import Example, half_examples
 from training.statistics import ratio, separation
 from udfs.indicators.perplexity import PerplexityScorer
+from udfs.running.measurement import Runtime
 
 CORRUPTED = (
     "shuffled",
@@ -80,7 +81,7 @@ def _measure(folder: Path, conversations: list[Any]) -> tuple[NDArray[np.float64
         max_length=1024,
         indicators=("nll", "nll_alone", "output_length"),
     )
-    scorer = PerplexityScorer(spec, str(folder), None, "cpu", "float32", 4096)
+    scorer = PerplexityScorer(spec, Runtime(str(folder)))
     found = scorer.measure(conversations).values
     tokens = found["output_length"] + 1  # the closing <|end|> is predicted too
     return found["nll"] * tokens, found["nll_alone"] * tokens
@@ -121,7 +122,7 @@ def _means(folder: Path, conversations: list[Any]) -> tuple[NDArray[np.float64],
         max_length=1024,
         indicators=("nll", "nll_alone"),
     )
-    scorer = PerplexityScorer(spec, str(folder), None, "cpu", "float32", 4096)
+    scorer = PerplexityScorer(spec, Runtime(str(folder)))
     found = scorer.measure(conversations).values
     return found["nll"], found["nll_alone"]
 

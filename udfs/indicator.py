@@ -17,8 +17,9 @@ from pyspark import TaskContext
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from instructmining.models.lists import ModelList, ResolvedModel, resolve
+from instructmining.models.lists import ModelList, ResolvedModel
 from instructmining.settings.sections import Measure
+from udfs.indicators import resolve
 from udfs.on_spark.arrow import vector_lists, windows
 from udfs.on_spark.audit import Stopwatch
 from udfs.on_spark.audit import window as audited

@@ -14,8 +14,8 @@ import numpy as np
 from bench.harness.arms import Suite
 from bench.harness.scored import Scored, cpu_seconds, rows_file, run_rows, session
 from instructmining.layouts.detection import standardize
-from instructmining.models.lists import load_model_list, resolve
 from udfs.indicator import WINDOW_ROWS
+from udfs.indicators import load_model_list, resolve
 from udfs.running.measurement import Conversation
 from udfs.running.scorers import load_scorer
 

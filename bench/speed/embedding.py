@@ -14,6 +14,7 @@ from bench.harness.texts import spread_out, window
 from instructmining.models.lists import load_model_list, locate
 from udfs.indicators.embedding import EmbeddingScorer
 from udfs.running.device import default_token_budget
+from udfs.running.measurement import Runtime
 
 Vectors = NDArray[np.float32]
 Arm = Callable[[], Vectors]
@@ -65,7 +66,8 @@ def suite(repeats: int) -> Suite:
 def ours(folder: str, dtype: str, rows: list[str], device: str = "cpu") -> Arm:
     """Our scorer, with the batches that it has on the device."""
     spec = load_model_list("embedded").stages["embed"]
-    scorer = EmbeddingScorer(spec, folder, None, device, dtype, default_token_budget(device))
+    runtime = Runtime(folder, None, device, dtype, default_token_budget(device))
+    scorer = EmbeddingScorer(spec, runtime)
     talks = [[{"role": "assistant", "content": text}] for text in rows]
     return lambda: _vectors(scorer.measure(talks).vectors)
 

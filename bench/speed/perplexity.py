@@ -23,6 +23,7 @@ from bench.harness.texts import bpe, spread_out, window
 from instructmining.models.lists import ModelSpec
 from udfs.indicators.perplexity import PerplexityScorer
 from udfs.running.device import default_token_budget, limit_threads
+from udfs.running.measurement import Runtime
 
 Losses = NDArray[np.float64]
 _ROWS = 64
@@ -99,7 +100,7 @@ def scorer(folder: Path, dtype: str) -> PerplexityScorer:
         kind="causal_lm", source=str(folder), max_length=_POSITIONS, indicators=("nll",)
     )
     budget = default_token_budget("cpu")
-    return PerplexityScorer(spec, str(folder), None, "cpu", dtype, budget)
+    return PerplexityScorer(spec, Runtime(str(folder), None, "cpu", dtype, budget))
 
 
 def losses(ours: PerplexityScorer, texts: Sequence[str]) -> Losses:

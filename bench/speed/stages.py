@@ -18,7 +18,8 @@ from rich.table import Table
 
 from bench.harness.rows import write_real_rows
 from instructmining.layouts.detection import standardize
-from instructmining.models.lists import ResolvedModel, load_model_list, resolve
+from instructmining.models.lists import ResolvedModel
+from udfs.indicators import load_model_list, resolve
 from udfs.running.device import choose_device, limit_threads
 from udfs.running.measurement import Conversation, TwoSteps
 from udfs.running.scorers import load_scorer

@@ -3,9 +3,10 @@
 import hashlib
 import importlib.util
 import json
+from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -14,24 +15,6 @@ from instructmining.models.weight_files import AGAIN, check_weights
 from instructmining.packaged import conf_folder
 from instructmining.settings.sections import Tracking
 from instructmining.settings.yaml_files import explained, read_yaml
-
-# kind -> "module:class" that measures with it, and the version of its formula. The class is named,
-# not imported: kinds without a neural model need no torch. The version is raised when the
-# arithmetic changes: the same weights then mean another number.
-KINDS: dict[str, tuple[str, int]] = {
-    "causal_lm": ("udfs.indicators.perplexity:PerplexityScorer", 1),
-    "gpt_neox_reward": ("udfs.indicators.reward:GPTNeoXRewardScorer", 2),
-    "mtld": ("udfs.indicators.mtld:MtldScorer", 1),
-    "python": ("udfs.indicators.function:FunctionScorer", 1),
-    "quality_heads": ("udfs.indicators.quality:QualityScorer", 1),
-    "sentence_encoder": ("udfs.indicators.embedding:EmbeddingScorer", 1),
-    "sequence_classifier": ("udfs.indicators.classifier:SequenceClassifierScorer", 2),
-    "unieval": ("udfs.indicators.unieval:UniEvalScorer", 1),
-}
-if TYPE_CHECKING:
-    Kind = str
-else:
-    Kind = Literal[tuple(KINDS)]
 
 # Keys of a config.json that say how a file was written, not what the model computes.
 _PROVENANCE_KEYS = {"_name_or_path", "dtype", "torch_dtype", "transformers_version"}
@@ -67,11 +50,11 @@ class ModelSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Kind
+    kind: str  # how it is measured; which kinds there are, `udfs.indicators` knows
     source: str = ""  # embedded:NAME, package:NAME, a folder, a hub id, or an MLflow URI
     base: str | None = None  # quality_heads: the encoder whose lower part it shares
     revision: str | None = None
-    template: str = "plain"  # a name of udfs/texts/templates.py, or `chat`: the tokenizer's own
+    template: str = "plain"  # how messages become one text; `chat`: the tokenizer's own way
     max_length: int = Field(default=512, ge=8)
     pooling: Literal["cls", "last", "mean"] = "mean"
     indicators: tuple[str, ...]
@@ -115,24 +98,41 @@ class ResolvedModel(BaseModel):
     definition: dict[str, Any]  # what the fingerprint hashes
 
 
-def load_model_list(name: str) -> ModelList:
-    """Read `conf/models/NAME.yml`, or the YAML file at the path NAME."""
+def load_model_list(name: str, kinds: Collection[str] | None = None) -> ModelList:
+    """Read `conf/models/NAME.yml`, or the YAML file at the path NAME.
+
+    Args:
+        name: of a shipped list, or a path.
+        kinds: the kinds that can be measured; None: a kind is looked up when it is needed.
+
+    Raises:
+        UserError: there is no such list, or an entry of it is wrong.
+    """
     lists = conf_folder() / "models"
     path = Path(name) if name.endswith((".yml", ".yaml")) else lists / f"{name}.yml"
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in lists.glob("*.yml")))
         raise UserError(f"no model list {name!r}: name one of {known}, or a YAML file")
     try:
-        return ModelList(**read_yaml(path, "model list"))
+        models = ModelList(**read_yaml(path, "model list"))
     except ValidationError as error:
         raise UserError(f"{path}: {explained(error, ModelList, 'entry')}") from None
+    for stage, spec in models.stages.items():
+        if kinds is not None and spec.kind not in kinds:
+            entry = f"classifiers.{stage}" if stage in models.classifiers else stage
+            raise UserError(
+                f"{path}: entry {entry}.kind: there is no kind {spec.kind!r}; "
+                f"choose one of {', '.join(sorted(kinds))}"
+            )
+    return models
 
 
-def resolve(spec: ModelSpec, tracking: Tracking | None = None) -> ResolvedModel:
+def find_model(spec: ModelSpec, formula: int, tracking: Tracking | None = None) -> ResolvedModel:
     """Find the model's files on the driver (downloading a hub id) and fingerprint them.
 
     Args:
         spec: an entry of a model list.
+        formula: the version of the arithmetic of its kind.
         tracking: where MLflow sources are looked up; None: the default store.
 
     Raises:
@@ -142,7 +142,7 @@ def resolve(spec: ModelSpec, tracking: Tracking | None = None) -> ResolvedModel:
     base = locate(spec.base, tracking=tracking) if spec.base else None
     for each in filter(None, (folder, base)):
         check_weights(each)
-    definition = _definition(spec, folder, base)
+    definition = {**_definition(spec, folder, base), "formula": formula}
     text = json.dumps(definition, sort_keys=True, ensure_ascii=False)
     return ResolvedModel(
         spec=spec,
@@ -207,7 +207,7 @@ def _definition(spec: ModelSpec, folder: Path | None, base: Path | None) -> dict
         if path
         for name, digest in _digests(path).items()
     }
-    return {**about, "formula": KINDS[spec.kind][1], "files": files}
+    return {**about, "files": files}
 
 
 def _digests(folder: Path) -> dict[str, str]:

@@ -7,10 +7,11 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from instructmining.errors import UserError
-from instructmining.models.lists import ResolvedModel, resolve
+from instructmining.models.lists import ResolvedModel
 from instructmining.settings.sections import Settings
 from jobs.checks.resources import Place, is_local, parameters_of, place_of
 from udfs.finetuning.finetuner import Shape, activation_bytes, adapter_of, training_bytes
+from udfs.indicators import resolve
 from udfs.on_spark.placement import model_slots
 from udfs.running.device import choose_device, default_token_budget, resolve_dtype
 

@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from instructmining.errors import UserError
-from instructmining.models.lists import load_model_list, resolve
 from jobs.commands.options import common, tracking_of
+from udfs.indicators import load_model_list, resolve
 from udfs.running.device import choose_device, resolve_dtype
 from udfs.running.scorers import load_scorer
 

@@ -11,7 +11,7 @@ from instructmining.errors import UserError
 from instructmining.evaluating.arms import Pick
 from instructmining.finetunes.evaluation_sets import EvaluationSet, read_evaluation_sets
 from instructmining.finetunes.runs import Task
-from instructmining.models.lists import ResolvedModel, load_model_list, resolve
+from instructmining.models.lists import ResolvedModel
 from instructmining.selecting.selection import pick
 from instructmining.settings.learning import Select
 from instructmining.settings.sections import Settings
@@ -25,6 +25,7 @@ from jobs.finetuning.sharded import refuse_what_cannot_be_spread
 from jobs.finetuning.waves import refuse_speculation
 from jobs.scoring.run import Choice, choose
 from jobs.selecting.diverse import pick_diverse
+from udfs.indicators import load_model_list, resolve
 
 
 @dataclass(frozen=True)

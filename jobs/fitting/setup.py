@@ -8,7 +8,7 @@ from pyspark.sql import SparkSession
 from instructmining.finetunes.evaluation_sets import EvaluationSet, read_evaluation_sets
 from instructmining.finetunes.runs import Task
 from instructmining.fitting.subset_design import Design, draw_subsets
-from instructmining.models.lists import ResolvedModel, load_model_list, resolve
+from instructmining.models.lists import ResolvedModel
 from instructmining.scoring.scores import Measured
 from instructmining.settings.sections import Settings
 from instructmining.store.tables import Store
@@ -17,6 +17,7 @@ from jobs.checks.resources import check_gpus
 from jobs.finetuning.candidates import Candidates, gather
 from jobs.finetuning.sharded import refuse_what_cannot_be_spread
 from jobs.finetuning.waves import refuse_speculation
+from udfs.indicators import load_model_list, resolve
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from instructmining.errors import UserError
-from instructmining.models.lists import ResolvedModel, load_model_list, resolve
+from instructmining.models.lists import ResolvedModel
 from instructmining.progress import duration
 from instructmining.reading.ingest import persisted
 from instructmining.reading.inputs import find_inputs
@@ -19,6 +19,7 @@ from jobs.checks.preflight import check_settings
 from jobs.scoring.run import chosen_stages
 from jobs.scoring.stages import table_of
 from udfs.indicator import with_measurements
+from udfs.indicators import load_model_list, resolve
 from udfs.on_spark.placement import gpu_profile, model_slots, ship
 
 _SAMPLE_PER_SLOT = 64

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pyspark.sql import DataFrame, SparkSession
 
 from instructmining.errors import FailedRowsError, UserError
-from instructmining.models.lists import ModelList, ResolvedModel, load_model_list, resolve
+from instructmining.models.lists import ModelList, ResolvedModel
 from instructmining.reading.ingest import ingest
 from instructmining.reading.inputs import find_inputs
 from instructmining.rules.registry import choose_rule
@@ -25,6 +25,7 @@ from jobs.checks.preflight import preflight
 from jobs.checks.resources import check_gpus
 from jobs.scoring.record import record_run
 from jobs.scoring.stages import Pool, StageResult, run_knn, run_model_stage
+from udfs.indicators import load_model_list, resolve
 
 T = TypeVar("T")
 

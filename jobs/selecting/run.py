@@ -7,7 +7,6 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 
 from instructmining.errors import UserError
-from instructmining.models.lists import load_model_list, resolve
 from instructmining.rules.registry import load_rule
 from instructmining.rules.rule import LinearRule, built_in_rules
 from instructmining.scoring.scores import Measured, scores_of
@@ -23,6 +22,7 @@ from instructmining.tracking.mlflow_runs import Run, log_run
 from jobs.scoring.run import choose as choose_rule
 from jobs.selecting.diverse import choose
 from jobs.selecting.size_choice import with_size
+from udfs.indicators import load_model_list, resolve
 
 
 @dataclass(frozen=True)

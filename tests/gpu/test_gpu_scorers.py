@@ -6,7 +6,8 @@ import tiny_models
 import torch
 from scipy.stats import spearmanr
 
-from instructmining.models.lists import ModelSpec, load_model_list, resolve
+from instructmining.models.lists import ModelSpec
+from udfs.indicators import load_model_list, resolve
 from udfs.running.device import resolve_dtype
 from udfs.running.scorers import load_scorer
 

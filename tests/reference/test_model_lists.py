@@ -10,7 +10,8 @@ from test_reward_reference import as_chat, gpt_neox_reward, oasst_ids, one_by_on
 from test_unieval_reference import full_softmax
 from transformers import PreTrainedTokenizerFast
 
-from instructmining.models.lists import load_model_list, locate, resolve
+from instructmining.models.lists import locate
+from udfs.indicators import load_model_list, resolve
 from udfs.running.scorers import load_scorer
 
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from instructmining.models.lists import ModelSpec, resolve
+from instructmining.models.lists import ModelSpec
+from udfs.indicators import resolve
 from udfs.running.scorers import load_scorer
 
 

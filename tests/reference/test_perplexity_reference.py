@@ -216,7 +216,8 @@ def test_without_indicators_that_need_it_the_second_forward_is_left_out(tmp_path
 
 
 def test_bfloat16_stays_within_a_few_percent(tmp_path, hand_made):
-    from instructmining.models.lists import ModelSpec, resolve
+    from instructmining.models.lists import ModelSpec
+    from udfs.indicators import resolve
     from udfs.running.scorers import load_scorer
 
     folder = tiny_models.llama(tmp_path)

@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerFast
 
 from instructmining.errors import UserError
-from instructmining.models.lists import ModelSpec, resolve
+from instructmining.models.lists import ModelSpec
+from udfs.indicators import resolve
 from udfs.running.scorers import load_scorer
 
 

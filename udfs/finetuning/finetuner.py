@@ -24,7 +24,7 @@ from udfs.finetuning.master_weights import Masters
 from udfs.indicators.perplexity import Counted, TokenLogLoss, behind_prompt
 from udfs.running.batching import token_batches
 from udfs.running.device import keep_few_primitives, return_freed_memory
-from udfs.running.measurement import Conversation
+from udfs.running.measurement import Conversation, Runtime
 from udfs.running.weights import load_model, load_tokenizer, position_limit
 from udfs.texts.conversations import defects
 from udfs.texts.rendering import cut, render
@@ -76,7 +76,9 @@ class Finetuner:
         self.tokenizer = load_tokenizer(folder, spec)
         self.template = Template(spec.template, self.tokenizer)
         self.start = start_token(self.tokenizer)
-        self.model = load_model(AutoModelForCausalLM, folder, spec, device, dtype)
+        self.model = load_model(
+            AutoModelForCausalLM, spec, Runtime(folder, device=device, dtype=dtype)
+        )
         self.parameters = sum(p.numel() for p in self.model.parameters())
         self.adapter = adapter_of(recipe, self.parameters)
         self.log_loss = TokenLogLoss(self.model, device)

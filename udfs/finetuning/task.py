@@ -13,7 +13,7 @@ from udfs.indicator import task_place
 from udfs.on_spark.placement import received
 from udfs.running.batching import device_is_lost
 from udfs.running.measurement import Conversation
-from udfs.running.resident import resident
+from udfs.running.scorers import resident
 
 _COLUMNS = TABLES["finetuning_runs"].columns
 SCHEMA = ", ".join(f"`{column.name}` {column.type}" for column in _COLUMNS)

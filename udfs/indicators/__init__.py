@@ -1,1 +1,63 @@
-"""The indicators, one file each, on plain arrays. No Spark."""
+"""The indicators, one file each, on plain arrays, and the registry of their kinds. No Spark."""
+
+from typing import NamedTuple
+
+from instructmining.errors import UserError
+from instructmining.models import lists
+from instructmining.models.lists import ModelList, ModelSpec, ResolvedModel
+from instructmining.settings.sections import Tracking
+
+
+class Kind(NamedTuple):
+    """What measures the entries of one kind of a model list.
+
+    Attributes:
+        scorer: "module:class", the module in this package. It is named, not imported: kinds
+            without a neural model need no torch.
+        formula: version of the arithmetic. Raise it when the same weights give other numbers:
+            stored values are then measured again instead of mixed with new ones.
+    """
+
+    scorer: str
+    formula: int
+
+
+KINDS = {
+    "causal_lm": Kind("perplexity:PerplexityScorer", 1),
+    "gpt_neox_reward": Kind("reward:GPTNeoXRewardScorer", 2),
+    "mtld": Kind("mtld:MtldScorer", 1),
+    "python": Kind("function:FunctionScorer", 1),
+    "quality_heads": Kind("quality:QualityScorer", 1),
+    "sentence_encoder": Kind("embedding:EmbeddingScorer", 1),
+    "sequence_classifier": Kind("classifier:SequenceClassifierScorer", 2),
+    "unieval": Kind("unieval:UniEvalScorer", 1),
+}
+
+
+def load_model_list(name: str) -> ModelList:
+    """Read a model list, as `instructmining.models.load_model_list`; refuse unknown kinds."""
+    return lists.load_model_list(name, KINDS)
+
+
+def resolve(spec: ModelSpec, tracking: Tracking | None = None) -> ResolvedModel:
+    """Find the model's files on the driver (downloading a hub id) and fingerprint them.
+
+    Args:
+        spec: an entry of a model list.
+        tracking: where MLflow sources are looked up; None: the default store.
+
+    Raises:
+        UserError: there is no such kind or model, or a file of it is damaged.
+    """
+    return lists.find_model(spec, kind_of(spec).formula, tracking)
+
+
+def kind_of(spec: ModelSpec) -> Kind:
+    """The registered kind of an entry.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    if spec.kind not in KINDS:
+        raise UserError(f"there is no kind {spec.kind!r}; choose one of {', '.join(sorted(KINDS))}")
+    return KINDS[spec.kind]

@@ -19,7 +19,7 @@ from instructmining.errors import UserError
 from instructmining.models.lists import ModelSpec
 from udfs.running.batching import for_each_batch, pad
 from udfs.running.cpu import tuned
-from udfs.running.measurement import Conversation, Measurement, Message, TwoSteps
+from udfs.running.measurement import Conversation, Measurement, Message, Runtime, TwoSteps
 from udfs.running.weights import load_model, load_tokenizer, position_limit, to_device
 from udfs.texts.conversations import last_reply, refuse_no_tokens, reply_defects, up_to_last_reply
 from udfs.texts.rendering import Rendered, cut, record_lengths, render
@@ -29,27 +29,19 @@ from udfs.texts.templates import Template
 class SequenceClassifierScorer(TwoSteps):
     """Kind `sequence_classifier`: transformers' AutoModelForSequenceClassification."""
 
-    def __init__(
-        self,
-        spec: ModelSpec,
-        folder: str,
-        base_folder: str | None,
-        device: str,
-        dtype: str,
-        token_budget: int,
-    ):
+    def __init__(self, spec: ModelSpec, runtime: Runtime):
         self.indicators = spec.indicators
-        self.tokenizer = load_tokenizer(folder, spec)
+        self.tokenizer = load_tokenizer(runtime.folder, spec)
         self.template = Template(spec.template, self.tokenizer)
-        self.model = tuned(with_float32_head(self._load(folder, spec, device, dtype)), device)
+        self.model = tuned(with_float32_head(self._load(spec, runtime)), runtime.device)
         self.max_length = min(spec.max_length, position_limit(self.model))
-        self.device = device
+        self.device = runtime.device
         self.read = _reading(self.model, spec)
         self.pad_id, alone = _padding(self.model, self.tokenizer)
-        self.token_budget = 1 if alone else token_budget
+        self.token_budget = 1 if alone else runtime.token_budget
 
-    def _load(self, folder: str, spec: ModelSpec, device: str, dtype: str) -> Any:
-        return load_model(AutoModelForSequenceClassification, folder, spec, device, dtype)
+    def _load(self, spec: ModelSpec, runtime: Runtime) -> Any:
+        return load_model(AutoModelForSequenceClassification, spec, runtime)
 
     def prepare(self, conversations: Sequence[Conversation]) -> tuple[Measurement, list[Rendered]]:
         """The last assistant turn of every conversation behind its history."""

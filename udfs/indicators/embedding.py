@@ -23,7 +23,7 @@ from instructmining.errors import UserError
 from instructmining.models.lists import ModelSpec
 from udfs.running.batching import for_each_batch, pad
 from udfs.running.cpu import tuned
-from udfs.running.measurement import Conversation, Measurement, TwoSteps
+from udfs.running.measurement import Conversation, Measurement, Runtime, TwoSteps
 from udfs.running.weights import load_model, load_tokenizer, position_limit, to_device
 from udfs.texts.conversations import defects, joined
 from udfs.texts.rendering import record_lengths, tokenize
@@ -44,27 +44,19 @@ class Encoder(NamedTuple):
 class EmbeddingScorer(TwoSteps):
     """Kind `sentence_encoder`: any encoder of transformers or sentence-transformers."""
 
-    def __init__(
-        self,
-        spec: ModelSpec,
-        folder: str,
-        base_folder: str | None,
-        device: str,
-        dtype: str,
-        token_budget: int,
-    ):
+    def __init__(self, spec: ModelSpec, runtime: Runtime):
         self.indicators = spec.indicators
-        self.tokenizer = load_tokenizer(folder, spec)
+        self.tokenizer = load_tokenizer(runtime.folder, spec)
         self.closing = len(special_tokens(self.tokenizer)[2])
-        self.encoder = _load_encoder(spec, folder, device, dtype)
+        self.encoder = _load_encoder(spec, runtime)
         self.max_length = min(
             spec.max_length,
             self.encoder.limit,
             self.tokenizer.model_max_length,
-            _own_limit(folder),
+            _own_limit(runtime.folder),
         )
-        self.device = device
-        self.token_budget = token_budget
+        self.device = runtime.device
+        self.token_budget = runtime.token_budget
 
     def prepare(self, conversations: Sequence[Conversation]) -> tuple[Measurement, list[list[int]]]:
         """The token ids of every text."""
@@ -107,14 +99,14 @@ class EmbeddingScorer(TwoSteps):
         return found
 
 
-def _load_encoder(spec: ModelSpec, folder: str, device: str, dtype: str) -> Encoder:
-    modules = _modules(folder, spec)
-    pooling = _own_pooling(folder) or spec.pooling
+def _load_encoder(spec: ModelSpec, runtime: Runtime) -> Encoder:
+    modules = _modules(runtime.folder, spec)
+    pooling = _own_pooling(runtime.folder) or spec.pooling
     if set(modules) - {"Transformer", "Pooling", "Normalize"} or pooling not in _POOLINGS:
-        return _load_with_library(folder, spec, device, dtype)
+        return _load_with_library(spec, runtime)
     from transformers import AutoModel
 
-    model = tuned(load_model(AutoModel, folder, spec, device, dtype), device)
+    model = tuned(load_model(AutoModel, spec, runtime), runtime.device)
     pool = _POOLINGS[pooling]
 
     def encode(ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -124,15 +116,15 @@ def _load_encoder(spec: ModelSpec, folder: str, device: str, dtype: str) -> Enco
     return Encoder(encode, int(model.config.hidden_size), position_limit(model))
 
 
-def _load_with_library(folder: str, spec: ModelSpec, device: str, dtype: str) -> Encoder:
+def _load_with_library(spec: ModelSpec, runtime: Runtime) -> Encoder:
     from sentence_transformers import SentenceTransformer
 
     model = SentenceTransformer(
-        folder,
-        device=device,
+        runtime.folder,
+        device=runtime.device,
         local_files_only=True,
         trust_remote_code=spec.trust_remote_code,
-        model_kwargs={"dtype": getattr(torch, dtype), "use_safetensors": True},
+        model_kwargs={"dtype": getattr(torch, runtime.dtype), "use_safetensors": True},
     ).eval()
 
     def encode(ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

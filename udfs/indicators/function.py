@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from instructmining.errors import UserError
 from instructmining.models.lists import ModelSpec
 from udfs.running.batching import for_each_batch
-from udfs.running.measurement import Conversation, Measurement
+from udfs.running.measurement import Conversation, Measurement, Runtime
 
 _AT_ONCE = 256  # conversations per call: enough for vectorised code, little repeated on an error
 
@@ -22,15 +22,7 @@ _AT_ONCE = 256  # conversations per call: enough for vectorised code, little rep
 class FunctionScorer:
     """Kind `python`: the user's own function, importable on the executors."""
 
-    def __init__(
-        self,
-        spec: ModelSpec,
-        folder: str,
-        base_folder: str | None,
-        device: str,
-        dtype: str,
-        token_budget: int,
-    ):
+    def __init__(self, spec: ModelSpec, runtime: Runtime):
         self.indicators = spec.indicators
         self.function = _function(spec.function or "")
 

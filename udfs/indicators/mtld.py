@@ -6,51 +6,34 @@ and a backward pass; higher: more varied. Words and the rest of the last stretch
 language written without spaces has too few words to measure.
 """
 
-from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from instructmining.models.lists import ModelSpec
-from udfs.running.batching import for_each_batch
-from udfs.running.measurement import Conversation, Measurement
-from udfs.texts.conversations import assistant_text, defects
+from udfs.running.measurement import Conversation
+from udfs.running.text_indicator import TextIndicator, Undefined
+from udfs.texts.conversations import assistant_text
 
 THRESHOLD = 0.72
 FEWEST_WORDS = 10  # below, implementations disagree and all-distinct words decide the value
 
 
-class MtldScorer:
-    """Kind `mtld`: no weights, no torch."""
+class MtldScorer(TextIndicator):
+    """Kind `mtld`: MTLD of all assistant turns joined; no weights, no torch."""
 
-    def __init__(
-        self,
-        spec: ModelSpec,
-        folder: str,
-        base_folder: str | None,
-        device: str,
-        dtype: str,
-        token_budget: int,
-    ):
-        self.indicators = spec.indicators
+    def value(self, conversation: Conversation) -> float | Undefined:
+        """Null below 10 words."""
+        text = _read(assistant_text(conversation))
+        if text.words < FEWEST_WORDS:
+            return Undefined(f"fewer than {FEWEST_WORDS} words")
+        return float(text.mtld(threshold=THRESHOLD))
 
-    def measure(self, conversations: Sequence[Conversation]) -> Measurement:
-        """MTLD of all assistant turns joined; `tokens` are words."""
-        from lexicalrichness import LexicalRichness
+    def words(self, conversation: Conversation) -> int:
+        """Words as MTLD counts them."""
+        return int(_read(assistant_text(conversation)).words)
 
-        found = Measurement.empty(self.indicators, len(conversations))
-        found.reasons = defects(conversations)
-        values = found.values[self.indicators[0]]
 
-        def compute(rows: NDArray[np.int64]) -> None:
-            for row in rows:
-                text = LexicalRichness(assistant_text(conversations[row]))
-                found.tokens[row] = text.words
-                if text.words < FEWEST_WORDS:
-                    found.reasons[row] = f"fewer than {FEWEST_WORDS} words"
-                else:
-                    values[row] = text.mtld(threshold=THRESHOLD)
+@lru_cache(maxsize=1)  # a row is asked for its words and for its value; reading costs the most
+def _read(text: str) -> Any:
+    from lexicalrichness import LexicalRichness
 
-        measurable = [row for row, reason in enumerate(found.reasons) if reason is None]
-        for_each_batch(np.ones(len(conversations)), 1, compute, found.reasons, measurable)
-        return found.explained()
+    return LexicalRichness(text)

@@ -26,7 +26,7 @@ from instructmining.errors import UserError
 from instructmining.models.lists import ModelSpec
 from udfs.running.batching import for_each_batch, pad
 from udfs.running.cpu import tuned
-from udfs.running.measurement import Conversation, Measurement, TwoSteps
+from udfs.running.measurement import Conversation, Measurement, Runtime, TwoSteps
 from udfs.running.weights import load_model, load_tokenizer, position_limit, to_device
 from udfs.texts.conversations import defects, refuse_no_tokens
 from udfs.texts.rendering import Rendered, cut, record_lengths, render
@@ -51,27 +51,19 @@ _LOGITS_AT_ONCE = {"cpu": 2**23, "cuda": 2**26}
 class PerplexityScorer(TwoSteps):
     """Kind `causal_lm`: any model of transformers' AutoModelForCausalLM; see the module."""
 
-    def __init__(
-        self,
-        spec: ModelSpec,
-        folder: str,
-        base_folder: str | None,
-        device: str,
-        dtype: str,
-        token_budget: int,
-    ):
+    def __init__(self, spec: ModelSpec, runtime: Runtime):
         unknown = set(spec.indicators) - set(INDICATORS)
         if unknown:
             raise UserError(f"a causal_lm measures {', '.join(INDICATORS)}, not {unknown.pop()!r}")
         self.indicators = spec.indicators
-        self.tokenizer = load_tokenizer(folder, spec)
+        self.tokenizer = load_tokenizer(runtime.folder, spec)
         self.template = Template(spec.template, self.tokenizer)
         self.start = start_token(self.tokenizer)
-        model = tuned(load_model(AutoModelForCausalLM, folder, spec, device, dtype), device)
+        model = tuned(load_model(AutoModelForCausalLM, spec, runtime), runtime.device)
         self.max_length = min(spec.max_length, position_limit(model))
-        self.log_loss = TokenLogLoss(model, device)
-        self.device = device
-        self.token_budget = token_budget
+        self.log_loss = TokenLogLoss(model, runtime.device)
+        self.device = runtime.device
+        self.token_budget = runtime.token_budget
 
     def prepare(self, conversations: Sequence[Conversation]) -> tuple[Measurement, list[Rendered]]:
         """The lengths, which need no model, and every text as it is read."""

@@ -16,7 +16,7 @@ from instructmining.models.lists import ModelSpec
 from udfs.indicators.quality_model import HEADS, Pair, load_quality_model, pair
 from udfs.running.batching import for_each_batch, pad
 from udfs.running.cpu import tuned
-from udfs.running.measurement import Conversation, Measurement, TwoSteps
+from udfs.running.measurement import Conversation, Measurement, Runtime, TwoSteps
 from udfs.running.weights import load_tokenizer, to_device
 from udfs.texts.conversations import last_reply, refuse_no_tokens, reply_defects
 from udfs.texts.rendering import record_lengths, tokenize
@@ -25,24 +25,16 @@ from udfs.texts.rendering import record_lengths, tokenize
 class QualityScorer(TwoSteps):
     """Kind `quality_heads`: the embedded quality model."""
 
-    def __init__(
-        self,
-        spec: ModelSpec,
-        folder: str,
-        base_folder: str | None,
-        device: str = "cpu",
-        dtype: str = "float32",
-        token_budget: int = 4096,
-    ):
+    def __init__(self, spec: ModelSpec, runtime: Runtime):
         unknown = set(spec.indicators) - set(HEADS)
         if unknown:
             raise UserError(f"quality_heads measures {', '.join(HEADS)}, not {unknown.pop()!r}")
         self.indicators = spec.indicators
-        self.model, self.config = load_quality_model(spec, folder, base_folder, device, dtype)
-        tuned(self.model.encoder, device)
-        self.tokenizer = load_tokenizer(str(base_folder), spec)
-        self.device = device
-        self.token_budget = token_budget
+        self.model, self.config = load_quality_model(spec, runtime)
+        tuned(self.model.encoder, runtime.device)
+        self.tokenizer = load_tokenizer(str(runtime.base), spec)
+        self.device = runtime.device
+        self.token_budget = runtime.token_budget
 
     def prepare(self, conversations: Sequence[Conversation]) -> tuple[Measurement, dict[int, Pair]]:
         """The last assistant turn of every conversation that has one, behind its history."""

@@ -12,6 +12,7 @@ again; the folder of the quality model holds the trained transformer layers, the
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from torch import nn
 
 from instructmining.errors import UserError
 from instructmining.models.lists import ModelSpec
+from udfs.running.measurement import Runtime
 from udfs.running.weights import load_model
 
 HEADS = ("reward", "naturalness", "coherence", "understandability")
@@ -81,22 +83,18 @@ class Pair(NamedTuple):
     read: int
 
 
-def load_base(base_folder: str, layers: int, spec: ModelSpec, device: str, dtype: str) -> Any:
-    """The base encoder with only its lower `layers` layers."""
+def load_base(spec: ModelSpec, runtime: Runtime, layers: int) -> Any:
+    """The base encoder, in `runtime.base`, with only its lower `layers` layers."""
     return load_model(
         _auto_model(),
-        base_folder,
         spec,
-        device,
-        dtype,
+        replace(runtime, folder=runtime.base or ""),
         num_hidden_layers=layers,
         add_pooling_layer=False,
     )
 
 
-def load_quality_model(
-    spec: ModelSpec, folder: str, base_folder: str | None, device: str, dtype: str
-) -> tuple[QualityModel, dict[str, Any]]:
+def load_quality_model(spec: ModelSpec, runtime: Runtime) -> tuple[QualityModel, dict[str, Any]]:
     """The model in evaluation mode, and its config.
 
     Raises:
@@ -104,21 +102,22 @@ def load_quality_model(
     """
     from safetensors.torch import load_file
 
-    weights = Path(folder) / "model.safetensors"
-    about = Path(folder) / "config.json"
-    if not base_folder:
+    folder = Path(runtime.folder)
+    weights = folder / "model.safetensors"
+    about = folder / "config.json"
+    if not runtime.base:
         raise UserError(f"model {spec.source}: kind quality_heads needs `base`, its encoder")
     if not (weights.is_file() and about.is_file()):
         raise UserError(f"model {spec.source}: no model.safetensors and config.json in {folder}")
     config = json.loads(about.read_text(encoding="utf-8"))
-    model = QualityModel(load_base(base_folder, config["layers"], spec, device, dtype))
+    model = QualityModel(load_base(spec, runtime, config["layers"]))
     missing, unexpected = model.load_state_dict(load_file(weights), strict=False)
     missing = [name for name in missing if not name.startswith("encoder.embeddings.")]
     if missing or unexpected:
         name = (missing + unexpected)[0]
         raise UserError(f"model {spec.source}: its weights do not fit the base model ({name})")
     model.heads.float()
-    return model.eval().to(device), config
+    return model.eval().to(runtime.device), config
 
 
 def save_quality_model(model: QualityModel, config: dict[str, Any], folder: Path) -> None:

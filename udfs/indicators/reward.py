@@ -17,6 +17,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 
 from instructmining.models.lists import ModelSpec
 from udfs.indicators.classifier import SequenceClassifierScorer
+from udfs.running.measurement import Runtime
 from udfs.running.weights import load_model
 
 
@@ -55,6 +56,6 @@ class GPTNeoXRewardModel(GPTNeoXPreTrainedModel):  # type: ignore[misc]
 class GPTNeoXRewardScorer(SequenceClassifierScorer):
     """Kind `gpt_neox_reward`: OpenAssistant/oasst-rm-*-pythia-*."""
 
-    def _load(self, folder: str, spec: ModelSpec, device: str, dtype: str) -> Any:
-        config = GPTNeoXRewardConfig.from_pretrained(folder, num_labels=1)
-        return load_model(GPTNeoXRewardModel, folder, spec, device, dtype, config=config)
+    def _load(self, spec: ModelSpec, runtime: Runtime) -> Any:
+        config = GPTNeoXRewardConfig.from_pretrained(runtime.folder, num_labels=1)
+        return load_model(GPTNeoXRewardModel, spec, runtime, config=config)

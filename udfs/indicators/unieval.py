@@ -21,7 +21,7 @@ from instructmining.errors import UserError
 from instructmining.models.lists import ModelSpec
 from udfs.running.batching import for_each_batch, pad
 from udfs.running.cpu import tuned
-from udfs.running.measurement import Conversation, Measurement, TwoSteps
+from udfs.running.measurement import Conversation, Measurement, Runtime, TwoSteps
 from udfs.running.weights import load_model, load_tokenizer, to_device
 from udfs.texts.conversations import last_reply, reply_defects
 from udfs.texts.rendering import record_lengths, tokenize
@@ -40,28 +40,20 @@ QUESTIONS = {
 class UniEvalScorer(TwoSteps):
     """Kind `unieval`: a T5 trained to answer Yes or No, such as MingZhong/unieval-dialog."""
 
-    def __init__(
-        self,
-        spec: ModelSpec,
-        folder: str,
-        base_folder: str | None,
-        device: str,
-        dtype: str,
-        token_budget: int,
-    ):
+    def __init__(self, spec: ModelSpec, runtime: Runtime):
         unknown = set(spec.indicators) - set(QUESTIONS)
         if unknown:
             raise UserError(f"unieval measures {', '.join(QUESTIONS)}, not {unknown.pop()!r}")
         self.indicators = spec.indicators
         self.max_length = spec.max_length
-        self.tokenizer = load_tokenizer(folder, spec)
+        self.tokenizer = load_tokenizer(runtime.folder, spec)
         self.closing = len(special_tokens(self.tokenizer)[2])
-        self.model = tuned(load_model(AutoModelForSeq2SeqLM, folder, spec, device, dtype), device)
+        self.model = tuned(load_model(AutoModelForSeq2SeqLM, spec, runtime), runtime.device)
         self.answers = [self.tokenizer(word)["input_ids"][0] for word in ("Yes", "No")]
         if self.answers[0] == self.answers[1]:
             raise UserError(f"model {spec.source}: its tokenizer cannot tell Yes from No")
-        self.device = device
-        self.token_budget = token_budget
+        self.device = runtime.device
+        self.token_budget = runtime.token_budget
 
     def prepare(
         self, conversations: Sequence[Conversation]

@@ -64,6 +64,25 @@ class Measurement:
         return self
 
 
+@dataclass(frozen=True)
+class Runtime:
+    """What a scorer is given to run with; kinds without weights need none of it.
+
+    Attributes:
+        folder: the files of the model; empty for kinds without weights.
+        base: the files of the model that it builds on, or None.
+        device: of `udfs.running.device.choose_device`.
+        dtype: `bfloat16` or `float32`, of the weights.
+        token_budget: upper limit of rows x longest in a batch.
+    """
+
+    folder: str = ""
+    base: str | None = None
+    device: str = "cpu"
+    dtype: str = "float32"
+    token_budget: int = 4096
+
+
 class Scorer(Protocol):
     """One model stage on plain arrays."""
 

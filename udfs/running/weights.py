@@ -11,6 +11,7 @@ from transformers.utils import logging
 
 from instructmining.errors import UserError
 from instructmining.models.lists import ModelSpec
+from udfs.running.measurement import Runtime
 
 
 def load_tokenizer(folder: str, spec: ModelSpec) -> Any:
@@ -27,32 +28,29 @@ def load_tokenizer(folder: str, spec: ModelSpec) -> Any:
     return tokenizer
 
 
-def load_model(
-    auto_class: Any, folder: str, spec: ModelSpec, device: str, dtype: str, **options: Any
-) -> Any:
+def load_model(auto_class: Any, spec: ModelSpec, runtime: Runtime, **options: Any) -> Any:
     """A model in evaluation mode on its device.
 
     Args:
         auto_class: anything with transformers' `from_pretrained`.
-        folder: where config.json and the safetensors files are.
         spec: names the model in messages; says whether its own code may run.
-        device: torch device.
-        dtype: `float32` or `bfloat16`, of the weights themselves (no autocast).
+        runtime: the folder with config.json and the safetensors files, the device, and the dtype
+            of the weights themselves (no autocast).
         options: further arguments of `from_pretrained`.
 
     Raises:
         UserError: no safetensors file, or weights missing that transformers would draw at random.
     """
-    if not any(Path(folder).glob("*.safetensors")):
+    if not any(Path(runtime.folder).glob("*.safetensors")):
         raise UserError(
-            f"model {spec.source}: no .safetensors file in {folder}; pickled weights (.bin, .pt) "
-            "can run code when loaded, so convert them: load them in transformers where you "
-            "trust them and call save_pretrained"
+            f"model {spec.source}: no .safetensors file in {runtime.folder}; pickled weights "
+            "(.bin, .pt) can run code when loaded, so convert them: load them in transformers "
+            "where you trust them and call save_pretrained"
         )
     _be_quiet()
     model, info = auto_class.from_pretrained(
-        folder,
-        dtype=getattr(torch, dtype),
+        runtime.folder,
+        dtype=getattr(torch, runtime.dtype),
         local_files_only=True,
         use_safetensors=True,
         trust_remote_code=spec.trust_remote_code,
@@ -66,7 +64,7 @@ def load_model(
             f"model {spec.source}: the folder has no fitting weights for {', '.join(absent[:3])}"
             f"{' …' if len(absent) > 3 else ''}; it is not a trained {type(model).__name__}"
         )
-    return model.eval().to(device)
+    return model.eval().to(runtime.device)
 
 
 def position_limit(model: Any) -> int:

@@ -13,7 +13,6 @@ from judge_server import completion, running
 from pyspark.sql import SparkSession
 
 from instructmining.errors import FailedRowsError, UserError
-from instructmining.models.lists import load_model_list, resolve
 from instructmining.settings.loading import load_settings
 from instructmining.settings.sections import Settings
 from instructmining.store.tables import Store
@@ -21,6 +20,7 @@ from instructmining.tracking.mlflow_runs import connection
 from jobs.evaluating.run import Evaluated, run
 from jobs.scoring.run import run as score
 from jobs.selecting.run import run as select
+from udfs.indicators import load_model_list, resolve
 
 pytestmark = pytest.mark.slow
 

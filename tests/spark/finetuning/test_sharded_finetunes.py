@@ -9,12 +9,13 @@ from transformers import AutoTokenizer
 from instructmining.errors import UserError
 from instructmining.finetunes.evaluation_sets import EvaluationSet
 from instructmining.finetunes.runs import PlannedRun, Task, ids_hash
-from instructmining.models.lists import ModelSpec, resolve
+from instructmining.models.lists import ModelSpec
 from instructmining.settings.loading import load_settings
 from instructmining.settings.sections import Settings
 from instructmining.store.tables import Store
 from jobs.finetuning.sharded import refuse_what_cannot_be_spread
 from jobs.finetuning.waves import run_finetunes
+from udfs.indicators import resolve
 
 pytestmark = pytest.mark.slow
 

@@ -7,9 +7,10 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from instructmining.models.lists import ModelList, ModelSpec, resolve
+from instructmining.models.lists import ModelList, ModelSpec
 from instructmining.settings.sections import Measure
 from udfs.indicator import WINDOW_ROWS, indicator_udf, register, with_measurements
+from udfs.indicators import resolve
 from udfs.on_spark.audit import open_audit
 from udfs.on_spark.placement import chunk_rows
 

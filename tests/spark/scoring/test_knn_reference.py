@@ -6,11 +6,11 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from instructmining.errors import UserError
-from instructmining.models.lists import load_model_list, resolve
 from instructmining.settings.loading import load_settings
 from instructmining.settings.sections import Settings
 from instructmining.store.tables import Store
 from jobs.scoring.stages import Pool, run_knn
+from udfs.indicators import load_model_list, resolve
 
 MODEL = resolve(load_model_list("embedded").stages["embed"])
 OLD, NEW = 60, 15

@@ -8,7 +8,6 @@ import tiny_models
 from pyspark.sql import SparkSession
 
 from instructmining.errors import UserError
-from instructmining.models.lists import load_model_list, resolve
 from instructmining.reading.inputs import find_inputs
 from instructmining.settings.loading import load_settings
 from instructmining.settings.sections import Settings
@@ -16,6 +15,7 @@ from instructmining.store.schemas import TABLES
 from instructmining.store.tables import Store
 from jobs.checks import preflight as module
 from jobs.checks.preflight import check_output, preflight
+from udfs.indicators import load_model_list, resolve
 
 ROWS = [
     {"question": "Ask " + "?" * (i % 2 + 1), "reply": {"text": f"Word {i}"}, "score": i}

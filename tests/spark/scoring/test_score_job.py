@@ -244,7 +244,6 @@ def test_scores_are_native_columns_and_no_window_gathers_everything(
     first, spark: SparkSession, quick: dict[str, str]
 ) -> None:
     """The plan from stored measurements to scores holds no Python and no unpartitioned window."""
-    from instructmining.models.lists import load_model_list, resolve
     from instructmining.scoring.scores import (
         Measured,
         percentile_column,
@@ -252,6 +251,7 @@ def test_scores_are_native_columns_and_no_window_gathers_everything(
         with_rule,
     )
     from instructmining.store.planning import members
+    from udfs.indicators import load_model_list, resolve
 
     chosen = settings(quick)
     models = load_model_list(chosen.models)

@@ -18,7 +18,6 @@ from pyspark.sql import functions as F
 
 from instructmining.errors import UserError
 from instructmining.layouts.standard_form import standard_rows
-from instructmining.models.lists import load_model_list, resolve
 from instructmining.rules.rule import read_rule
 from instructmining.selecting.diversity import Room, apart, facility_location
 from instructmining.selecting.export_files import one_line, target_of
@@ -29,6 +28,7 @@ from instructmining.store.tables import Store
 from jobs.cli import main
 from jobs.scoring.run import run as score
 from jobs.selecting.run import export, run
+from udfs.indicators import load_model_list, resolve
 from udfs.neighbors.facility_location import near_rows
 
 pytestmark = pytest.mark.slow

@@ -8,9 +8,10 @@ import tiny_models
 import torch
 
 from instructmining.errors import UserError
-from instructmining.models.lists import ModelSpec, ResolvedModel, resolve
+from instructmining.models.lists import ModelSpec, ResolvedModel
 from instructmining.settings.sections import Knn, Measure
 from jobs.checks.resources import Place, check_gpus, check_memory, index_note, is_local, place_of
+from udfs.indicators import resolve
 
 CLUSTER = {"spark.master": "spark://head:7077", "spark.executor.cores": "4"}
 GPU = {**CLUSTER, "spark.executor.resource.gpu.amount": "1"}

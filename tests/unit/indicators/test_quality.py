@@ -12,6 +12,7 @@ from instructmining.errors import UserError
 from instructmining.models.lists import ModelSpec
 from udfs.indicators.quality import QualityScorer
 from udfs.indicators.quality_model import HEADS, QualityModel, load_base, pair, save_quality_model
+from udfs.running.measurement import Runtime
 
 SPEC = ModelSpec(kind="quality_heads", source="here", base="there", indicators=HEADS)
 VOCABULARY = """[PAD] [UNK] [CLS] [SEP] [MASK] why is the sky blue short waves of light are
@@ -48,7 +49,7 @@ def folders(tmp_path_factory):
         max_position_embeddings=64,
     )
     BertModel(shape).save_pretrained(base)
-    model = QualityModel(load_base(str(base), 1, SPEC, "cpu", "float32"))
+    model = QualityModel(load_base(SPEC, Runtime(base=str(base)), 1))
     for parameter in model.encoder.encoder.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     save_quality_model(model, CONFIG, own)
@@ -57,7 +58,7 @@ def folders(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def scorer(folders):
-    return QualityScorer(SPEC, *folders)
+    return QualityScorer(SPEC, Runtime(*folders))
 
 
 def conversation(prompt, response):
@@ -98,7 +99,7 @@ def test_rows_without_a_reply_get_a_reason_and_cost_the_others_nothing(scorer):
 
 @pytest.mark.parametrize("token_budget", [1, 60, 4096])
 def test_values_do_not_depend_on_batching_or_order(folders, scorer, token_budget):
-    other = QualityScorer(SPEC, *folders, token_budget=token_budget)
+    other = QualityScorer(SPEC, Runtime(*folders, token_budget=token_budget))
     forward = scorer.measure(ROWS)
     backward = other.measure(ROWS[::-1])
     for name in HEADS:
@@ -174,7 +175,7 @@ def test_embedding_weights_are_not_stored_again(folders):
 
 
 def test_bfloat16_stays_near_float32(folders, scorer):
-    rough = QualityScorer(SPEC, *folders, dtype="bfloat16").measure(ROWS).values
+    rough = QualityScorer(SPEC, Runtime(*folders, dtype="bfloat16")).measure(ROWS).values
     for name, values in scorer.measure(ROWS).values.items():
         assert rough[name] == pytest.approx(values, abs=0.1)
 
@@ -182,12 +183,12 @@ def test_bfloat16_stays_near_float32(folders, scorer):
 def test_what_does_not_fit_is_refused_with_a_clear_sentence(folders, tmp_path):
     own, base = folders
     with pytest.raises(UserError, match="needs `base`"):
-        QualityScorer(SPEC, own, None)
+        QualityScorer(SPEC, Runtime(own))
     with pytest.raises(UserError, match=r"no model\.safetensors"):
-        QualityScorer(SPEC, str(tmp_path), base)
+        QualityScorer(SPEC, Runtime(str(tmp_path), base))
     with pytest.raises(UserError, match="not 'charm'"):
-        QualityScorer(SPEC.model_copy(update={"indicators": ("charm",)}), own, base)
+        QualityScorer(SPEC.model_copy(update={"indicators": ("charm",)}), Runtime(own, base))
     shutil.copy(f"{own}/model.safetensors", tmp_path)
     (tmp_path / "config.json").write_text(json.dumps(CONFIG | {"layers": 2}))
     with pytest.raises(UserError, match="do not fit"):
-        QualityScorer(SPEC, str(tmp_path), base)
+        QualityScorer(SPEC, Runtime(str(tmp_path), base))

@@ -2,8 +2,9 @@
 
 import pytest
 
-from instructmining.models.lists import load_model_list, resolve
+from udfs.indicators import load_model_list, resolve
 from udfs.indicators.quality import QualityScorer
+from udfs.running.measurement import Runtime
 
 QUESTION = "Why do leaves change colour in autumn?"
 ANSWER = (
@@ -24,7 +25,7 @@ SPOILED = {
 @pytest.fixture(scope="module")
 def values():
     model = resolve(load_model_list("embedded").stages["reward"])
-    scorer = QualityScorer(model.spec, model.folder, model.base_folder)
+    scorer = QualityScorer(model.spec, Runtime(model.folder, model.base_folder))
     replies = [ANSWER, *SPOILED.values()]
     found = scorer.measure(
         [

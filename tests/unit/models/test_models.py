@@ -9,10 +9,11 @@ import pytest
 from safetensors.numpy import save_file
 
 from instructmining.errors import UserError
-from instructmining.models.lists import ModelSpec, load_model_list, locate, resolve
+from instructmining.models.lists import ModelSpec, locate
 from instructmining.rules.rule import LinearRule
 from instructmining.settings.loading import load_settings
 from jobs.scoring.run import choose, chosen_stages, needed_models
+from udfs.indicators import load_model_list, resolve
 
 
 @pytest.fixture
@@ -43,6 +44,19 @@ def test_what_defines_the_number_changes_the_fingerprint(folder: Path, change) -
     before = fingerprint(folder)
     change(folder)
     assert fingerprint(folder) != before
+
+
+def test_the_fingerprints_of_the_shipped_models_are_those_of_stored_values() -> None:
+    """As an earlier version wrote them into its tables: another one would measure all again."""
+    models = load_model_list("embedded")
+    assert {stage: resolve(spec).fingerprint for stage, spec in models.stages.items()} == {
+        "reward": "1ccb4f7a64061b48bbcc2aa9c77bcb40",
+        "perplexity": "1ee17b8ab70a56d4ba9071c3199d573a",
+        "embed": "046c9225f407ea7db92b2f52ac48056e",
+        "mtld": "214764d1cadd8ecb697263cfda828e9c",
+    }
+    own = ModelSpec(kind="python", function="m:f", indicators=("x",))
+    assert resolve(own).fingerprint == "5040fd73dfa163bbdc5850ce3b4430d6"
 
 
 @pytest.mark.parametrize("setting", [{"max_length": 64}, {"template": "alpaca"}])
@@ -120,7 +134,11 @@ def test_a_list_with_an_unknown_key_is_refused(tmp_path: Path) -> None:
         ),
         (
             "name: x\nreward: {kind: bert, indicators: [reward]}\n",
-            "entry reward.kind: Input should be 'causal_lm', ",
+            "entry reward.kind: there is no kind 'bert'; choose one of causal_lm, ",
+        ),
+        (
+            "name: x\nclassifiers: {toxic: {kind: Mtld, indicators: [toxic]}}\n",
+            "entry classifiers.toxic.kind: there is no kind 'Mtld'; choose one of causal_lm, ",
         ),
         ("name: x\nreward: {kind: mtld}\n", "entry reward.indicators is missing"),
         ("name: x\nreward: {kind: [}\n", "is not YAML: "),

@@ -6,8 +6,9 @@ import pytest
 import tiny_models
 import yaml
 
-from instructmining.models.lists import ModelSpec, load_model_list, resolve
+from instructmining.models.lists import ModelSpec
 from jobs.cli import main
+from udfs.indicators import load_model_list, resolve
 from udfs.running.scorers import load_scorer
 
 CHAT = [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "потому 因为 so"}]

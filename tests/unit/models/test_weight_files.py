@@ -8,8 +8,9 @@ import pytest
 from safetensors.numpy import save_file
 
 from instructmining.errors import UserError
-from instructmining.models.lists import ModelSpec, resolve
+from instructmining.models.lists import ModelSpec
 from instructmining.models.weight_files import tensors_of
+from udfs.indicators import resolve
 
 
 @pytest.fixture

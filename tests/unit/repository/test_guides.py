@@ -9,7 +9,8 @@ import pytest
 import yaml
 from installed import ROOT
 
-from instructmining.models.lists import KINDS, ModelList
+from instructmining.models.lists import ModelList
+from udfs.indicators import KINDS
 
 DOCS = ROOT / "docs"
 PAGES = [

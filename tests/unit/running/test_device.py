@@ -89,7 +89,8 @@ def test_threads_follow_the_task():
 
 def test_choosing_a_cpu_and_loading_mtld_import_no_torch():
     program = (
-        "import sys; from instructmining.models.lists import ModelSpec, resolve;"
+        "import sys; from instructmining.models.lists import ModelSpec;"
+        "from udfs.indicators import resolve;"
         "from udfs.running.scorers import load_scorer;"
         "load_scorer(resolve(ModelSpec(kind='mtld', indicators=('mtld',))), 'cpu');"
         "sys.exit('torch' in sys.modules)"

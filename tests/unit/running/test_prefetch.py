@@ -7,8 +7,9 @@ import pyarrow as pa
 import pytest
 import tiny_models
 
-from instructmining.models.lists import ModelSpec, resolve
+from instructmining.models.lists import ModelSpec
 from udfs.indicator import measured_windows
+from udfs.indicators import resolve
 from udfs.running.prefetch import prepared_ahead
 from udfs.running.scorers import load_scorer
 

@@ -4,11 +4,11 @@ import weakref
 
 import tiny_models
 
-from instructmining.models.lists import ModelSpec, resolve
+from instructmining.models.lists import ModelSpec
 from instructmining.settings.learning import Finetune
 from udfs.finetuning.task import loaded_finetuner
-from udfs.running.resident import resident
-from udfs.running.scorers import load_scorer
+from udfs.indicators import resolve
+from udfs.running.scorers import load_scorer, resident
 
 
 class Model:

@@ -9,7 +9,8 @@ import pytest
 import tiny_models
 
 from instructmining.errors import UserError
-from instructmining.models.lists import KINDS, ModelSpec, resolve
+from instructmining.models.lists import ModelSpec
+from udfs.indicators import KINDS, resolve
 from udfs.running.scorers import load_scorer
 
 GREETING = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
@@ -43,10 +44,16 @@ def language_models(tmp_path_factory):
 
 
 def test_every_kind_has_a_scorer():
-    for place, formula in KINDS.values():
-        module, _, name = place.partition(":")
-        assert callable(getattr(importlib.import_module(module), name).measure)
-        assert formula >= 1
+    for kind in KINDS.values():
+        module, _, name = kind.scorer.partition(":")
+        scorer = getattr(importlib.import_module(f"udfs.indicators.{module}"), name)
+        assert callable(scorer.measure)
+        assert kind.formula >= 1
+
+
+def test_an_entry_of_an_unknown_kind_is_refused_with_the_known_ones():
+    with pytest.raises(UserError, match=r"no kind 'bert'; choose one of causal_lm, .*, unieval"):
+        resolve(ModelSpec(kind="bert", indicators=("words",)))
 
 
 def test_a_model_is_loaded_once_per_process(language_models):
