@@ -1,10 +1,7 @@
 """The command line: `instructmining COMMAND`; exit codes 0 done, 1 failed, 2 a user's mistake."""
 
 import sys
-import traceback
 from collections.abc import Sequence
-from contextlib import suppress
-from pathlib import Path
 
 import click
 
@@ -40,14 +37,13 @@ def console(argv: Sequence[str] | None = None) -> None:
     except FailedRowsError as error:
         _fail(str(error), 1)
     except BrokenOffError as error:
-        _fail(f"{error} (the whole report: {_full_report()})", 1)
+        _fail(f"{error}{_full_report()}", 1)
     except KeyboardInterrupt:
         _fail("interrupted: what was committed stays, run again to go on", 130)
     except Exception as error:
         if not type(error).__module__.startswith(("pyspark", "py4j")):
             raise
-        report = _full_report()
-        _fail(f"Spark failed: {cause(error)} (the whole report: {report})", 1)
+        _fail(f"Spark failed: {cause(error)}{_full_report()}", 1)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -68,13 +64,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise KeyboardInterrupt from None
 
 
-def _full_report() -> Path:
-    """Write the error at hand, with what Spark says of it, behind what the JVM has logged."""
-    from instructmining.spark.session import jvm_log
+def _full_report() -> str:
+    """Write the error at hand, with all that Spark says of it, to the log, and name that."""
+    from instructmining.spark.process_log import write_error
 
-    with suppress(OSError), jvm_log().open("a", encoding="utf-8") as log:
-        traceback.print_exc(file=log)  # the disk may be what is full
-    return jvm_log()
+    log = write_error()
+    return f" (the whole report: {log})" if log else ""
 
 
 def _fail(message: str, code: int) -> None:

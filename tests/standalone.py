@@ -10,7 +10,7 @@ from pathlib import Path
 import pyspark
 from installed import ROOT, run
 
-from instructmining.spark.session import delta_jars
+from instructmining.spark.delta_jars import delta_jars
 
 SPARK = Path(pyspark.__file__).parent
 

@@ -12,6 +12,7 @@ from instructmining.layouts.detection import FORMATS
 from instructmining.layouts.field_names import steps
 from instructmining.packaged import conf_folder
 from instructmining.settings.sections import STAGES, Settings
+from instructmining.settings.spark_keys import with_spark_keys
 from instructmining.settings.yaml_files import explained, parse_yaml, read_yaml
 
 
@@ -30,7 +31,7 @@ def load_settings(
     """
     merged = read_yaml(conf_folder() / "base.yml", "settings file")
     if file:
-        merged = _merge(merged, read_yaml(Path(file), "settings file"))
+        merged = _merge(merged, with_spark_keys(read_yaml(Path(file), "settings file")))
     for assignment in sets:
         key, equals, value = assignment.partition("=")
         if not equals:
@@ -42,8 +43,8 @@ def load_settings(
                     f"--set {assignment}: {name} has no value; YAML wants a blank "
                     "behind the colon, as in {a: 5}"
                 )
-        merged = _merge(merged, nested(steps(key.strip()), given))
-    merged = _merge(merged, options or {})
+        merged = _merge(merged, with_spark_keys(nested(steps(key.strip()), given)))
+    merged = _merge(merged, with_spark_keys(options or {}))
     try:
         settings = Settings(**merged)
     except ValidationError as error:

@@ -153,6 +153,11 @@ class Erase(Section):
     exports: tuple[str, ...] = setting(
         (), "An exported file or folder to search, beside those that are known."
     )
+    delete_elsewhere: bool = setting(
+        False,
+        "Also delete what holds an example outside the store: lines of exports, HTML pages, MLflow "
+        "artifacts. Without it they are listed, each with the command that deletes it.",
+    )
     vacuum_now: bool = setting(
         False, "Give up all older versions of the tables at once; for a store in a folder."
     )
@@ -217,3 +222,10 @@ class Settings(Section):
     maintain: Maintain = Maintain()
     erase: Erase = Erase()
     tracking: Tracking = Tracking()
+    # Not recorded: Spark's settings of a file system may hold its keys.
+    spark: dict[str, str | None] = setting(
+        {},
+        "Spark's own settings for a session that the command starts itself, as in "
+        "spark.driver.memory=6g. Where spark-submit or a platform starts it they are not used.",
+        exclude=True,
+    )

@@ -1,6 +1,7 @@
 """What ends a run from outside — a full disk, a killed process — told in one sentence."""
 
 import errno
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -20,11 +21,13 @@ _EXECUTORS = (
     "SparkContext has been shutdown",
 )
 _WORKER = ("Python worker exited unexpectedly", "Python worker failed to connect back")
+_HEAP = "java.lang.OutOfMemoryError"
+_OF_AN_EXECUTOR = re.compile(r"executor \d+\)")  # a lost task; a local one is `executor driver`
 _CAUSES = 10  # of an error, at most
 
 
 def broken_off(
-    error: BaseException, settings: Settings, jvm_answers: bool
+    error: BaseException, settings: Settings, jvm_answers: bool, more_memory: str
 ) -> BrokenOffError | None:
     """The sentence for an error that neither the settings nor the data are to blame for.
 
@@ -32,24 +35,34 @@ def broken_off(
         error: what a program raised.
         settings: name the places that it writes to.
         jvm_answers: whether the driver's JVM is there.
+        more_memory: how a user gives that JVM more memory.
 
     Returns:
         None where the error is of another kind.
     """
-    told = _told(error, settings, jvm_answers)
+    told = _told(error, settings, jvm_answers, more_memory)
     return BrokenOffError(f"{told}; {_REMEDY}") if told else None
 
 
-def _told(error: BaseException, settings: Settings, jvm_answers: bool) -> str | None:
+def _told(
+    error: BaseException, settings: Settings, jvm_answers: bool, more_memory: str
+) -> str | None:
     causes = list(_causes(error))
     text = "\n".join(map(_words, causes))
     if any(getattr(each, "errno", None) in _FULL_CODES for each in causes) or _has(text, _FULL):
         return _full(settings)
     if not jvm_answers:
         return (
-            "the JVM of Spark's driver ended under this run (killed, or out of memory: raise "
-            "spark.driver.memory)"
+            "the JVM of Spark's driver ended during this run (killed, or out of memory: "
+            f"{more_memory})"
         )
+    if _HEAP in text:
+        if _OF_AN_EXECUTOR.search(text):
+            return (
+                "an executor's JVM was out of memory: raise spark.executor.memory where the session"
+                " is started"
+            )
+        return f"the JVM of Spark's driver was out of memory: {more_memory}"
     if _has(text, _EXECUTORS):
         return (
             "executors of this run ended again and again, or its application was ended "

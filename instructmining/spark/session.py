@@ -2,12 +2,10 @@
 
 import logging
 import os
+import re
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any, TypeVar
 
 from py4j.protocol import Py4JNetworkError
@@ -15,9 +13,10 @@ from pyspark.sql import SparkSession
 from pyspark.sql.utils import is_remote
 
 from instructmining.errors import FailedRowsError, UserError
-from instructmining.packaged import conf_folder
 from instructmining.settings.sections import Settings
 from instructmining.spark.broken_off import broken_off
+from instructmining.spark.delta_jars import delta_jars
+from instructmining.spark.process_log import log_path, open_log
 
 Given = TypeVar("Given", bound=Settings)
 Result = TypeVar("Result")
@@ -40,6 +39,9 @@ _LOCAL = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
 }
+# What Spark says where no master of a cluster took the application.
+_STOPPED = ("stopped SparkContext", "SparkContext was shut down", "SparkContext is stopped")
+_KILLED = "Application has been killed. Reason:"  # and on the output of its JVM
 # Ours on every session that has no opinion of its own: they change no result.
 _RUNTIME = {
     "spark.sql.execution.arrow.maxBytesPerBatch": str(32 * 1024 * 1024),
@@ -55,7 +57,7 @@ def with_session(work: Callable[[SparkSession, Given], Result], given: Given) ->
     """
     spark, ours = None, False
     try:
-        spark, ours = get_session()
+        spark, ours = get_session(spark_conf(given))
         if ours:
             _hush(spark)
         return work(spark, given)
@@ -63,7 +65,8 @@ def with_session(work: Callable[[SparkSession, Given], Result], given: Given) ->
         raise
     except Exception as error:
         lost = isinstance(error, ConnectionError | Py4JNetworkError)  # while it was starting
-        told = broken_off(error, given, _answers(spark) if spark is not None else not lost)
+        answers = _answers(spark) if spark is not None else not lost
+        told = broken_off(error, given, answers, _more_memory(given))
         if told is None:
             raise
         raise told from error
@@ -78,23 +81,68 @@ def get_session(extra: Mapping[str, str] | None = None) -> tuple[SparkSession, b
     Under `spark-submit` or on Databricks the session (or its master) is given, and nothing of the
     operator's is overridden. Otherwise a local session is built for `SPARK_MASTER` or `local[*]`.
 
+    Args:
+        extra: Spark's settings for a session that is built here; of another they are named as
+            not used.
+
     Returns:
         The session, and whether this call created it (only then may the caller stop it).
+
+    Raises:
+        UserError: the cluster's master did not answer.
     """
     active = SparkSession.getActiveSession()
     if active is not None:
+        _name_unused(extra)
         return active, False
     if "DATABRICKS_RUNTIME_VERSION" in os.environ:
         # The session is the platform's, whichever thread asks, and has Delta.
+        _name_unused(extra)
         return SparkSession.builder.getOrCreate(), False
-    if "PYSPARK_GATEWAY_PORT" in os.environ:  # spark-submit
-        builder = SparkSession.builder
-        for key, value in _DELTA.items():
-            builder = builder.config(key, value)
-        return builder.getOrCreate(), True
+    if _is_submitted():
+        _name_unused(extra)
+        return _started(_with(SparkSession.builder, _DELTA)), True
     # Spark's workers take `python3` from the PATH unless told: often not this environment.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     return _local_session(extra or {}), True
+
+
+def spark_conf(settings: Settings) -> dict[str, str]:
+    """Spark's own settings among ours, as Spark names them."""
+    return {f"spark.{name}": value for name, value in settings.spark.items() if value is not None}
+
+
+def _is_submitted() -> bool:
+    return "PYSPARK_GATEWAY_PORT" in os.environ  # `spark-submit` has started the JVM
+
+
+def _name_unused(extra: Mapping[str, str] | None) -> None:
+    if extra:
+        names = ", ".join(extra)
+        print(
+            f"instructmining: {names} not used: this session is started elsewhere; set it there "
+            "(spark-submit --conf, the cluster's configuration)",
+            file=sys.stderr,
+        )
+
+
+def _more_memory(settings: Settings) -> str:
+    """How a user gives the driver's JVM more memory."""
+    if "DATABRICKS_RUNTIME_VERSION" in os.environ:
+        return "take a driver with more memory"
+    if _is_submitted():
+        return "raise spark.driver.memory: spark-submit --driver-memory 6g"
+    usual = _LOCAL["spark.driver.memory"] if _master().startswith("local") else ""
+    heap = settings.spark.get("driver.memory") or usual
+    size = re.fullmatch(r"(\d+)([a-zA-Z]*)", heap)
+    more = f"{2 * int(size[1])}{size[2]}" if size else "6g"
+    now = f", now {heap}" if heap else ""
+    return f"raise spark.driver.memory{now}: --set spark.driver.memory={more}"
+
+
+def _master() -> str:
+    """Where a session of ours runs."""
+    return os.environ.get("SPARK_MASTER") or "local[*]"
 
 
 def _hush(spark: SparkSession) -> None:
@@ -123,72 +171,56 @@ def _answers(spark: SparkSession) -> bool:
 
 
 def _local_session(extra: Mapping[str, str]) -> SparkSession:
-    master = os.environ.get("SPARK_MASTER", "local[*]")
+    master = _master()
     local = _LOCAL if master.startswith("local") else {}
     settings = {**_DELTA, **_RUNTIME, **local, **delta_jars(), **extra}
-    builder: Any = SparkSession.builder.appName("instructmining").master(master)
+    builder = _with(SparkSession.builder.appName("instructmining").master(master), settings)
+    with _jvm_output_to_log():
+        return _started(builder)
+
+
+def _with(builder: Any, settings: Mapping[str, str]) -> Any:
     for key, value in settings.items():
         builder = builder.config(key, value)
-    with _jvm_output_to_log():
+    return builder
+
+
+def _started(builder: Any) -> SparkSession:
+    """Start the session.
+
+    Raises:
+        UserError: the cluster's master did not answer. Spark itself says only that a stopped
+            context was used, and what happened before on the output of the JVM.
+    """
+    try:
         session: SparkSession = builder.getOrCreate()
+    except Exception as error:
+        if not any(sign in str(error) for sign in _STOPPED):
+            raise
+        raise UserError(_unreached()) from error
     return session
 
 
-def delta_jars() -> dict[str, str]:
-    """Spark settings that put Delta's jars on the class path.
+def _unreached() -> str:
+    """The sentence for a master that did not answer; Spark's own words are on the JVM's output."""
+    from pyspark import SparkConf
 
-    The first session on a machine fetches them into a cache of our own; later ones name the files
-    and need no network. `INSTRUCTMINING_JARS` names a folder of jars for machines without one.
-    """
-    given = os.environ.get("INSTRUCTMINING_JARS")
-    folder = Path(given) if given else jar_cache() / "jars"
-    # Ivy also fetches what Spark itself has (Hadoop, Parquet, logging): only Delta's own are named.
-    found = [
-        jar
-        for group in ("io.delta_*", "io.unitycatalog_*", "delta-*", "unitycatalog-*")
-        for jar in folder.glob(f"{group}.jar")
-    ]
-    jars = sorted(map(str, found))
-    if jars:
-        return {"spark.jars": ",".join(jars)}
-    if given:
-        raise UserError(f"INSTRUCTMINING_JARS={given} holds no .jar; put delta-spark's jars there")
-    return {
-        "spark.jars.packages": _delta_package(),
-        "spark.jars.ivy": str(jar_cache()),
-        "spark.jars.ivySettings": str(conf_folder() / "ivysettings.xml"),
-    }
-
-
-def jar_cache() -> Path:
-    """Where the jars of this pair of Spark and Delta are kept."""
-    try:
-        pair = f"spark-{version('pyspark')}-delta-{version('delta-spark')}"
-    except PackageNotFoundError as error:
-        raise UserError(
-            f"{error.name} is not installed: pip install 'instructmining[local]'"
-        ) from None
-    root = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
-    return root / "instructmining" / pair
-
-
-def _delta_package() -> str:
-    from delta import configure_spark_with_delta_pip
-
-    builder = configure_spark_with_delta_pip(SparkSession.Builder())
-    return str(builder._options["spark.jars.packages"])
-
-
-def jvm_log() -> Path:
-    """Where a local session's JVM and Python workers write what nobody needs on a good day."""
-    return Path(tempfile.gettempdir()) / f"instructmining-spark-{os.getuid()}.log"
+    if _is_submitted():
+        master = SparkConf().get("spark.master")
+        remedy = "--master of spark-submit; what Spark says of it is on this output"
+    else:
+        master = _master()
+        log = log_path()
+        said = _KILLED in log.read_text(encoding="utf-8", errors="replace")
+        remedy = "SPARK_MASTER" + (f"; what Spark says of it: {log}" if said else "")
+    return f"Spark's master {master} did not answer: start it, or correct {remedy}"
 
 
 @contextmanager
 def _jvm_output_to_log() -> Iterator[None]:
     """The JVM inherits this process's streams when it starts: hand it a file instead."""
     kept = [os.dup(1), os.dup(2)]
-    log = os.open(jvm_log(), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    log = open_log()
     os.dup2(log, 1)
     os.dup2(log, 2)
     try:

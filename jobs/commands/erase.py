@@ -10,7 +10,7 @@ from jobs.commands.options import options_of, settings_of
 @click.command()
 @options_of("erase")
 def erase(**values: Any) -> None:
-    """Erase examples, and say until when time travel still reaches them."""
+    """Erase examples from a store; list what else holds them, and when older versions go."""
     from jobs.stored.erase import run_with_session
 
     run_with_session(settings_of("erase", values))

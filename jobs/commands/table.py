@@ -113,6 +113,7 @@ OPTIONS: dict[str, dict[str, str]] = {
         "--id": "erase.ids",
         "--ids": "erase.ids_file",
         "--export": "erase.exports",
+        "--delete-elsewhere": "erase.delete_elsewhere",
         "--vacuum-now": "erase.vacuum_now",
     },
 }

@@ -1,4 +1,4 @@
-"""Erase examples: from every table, index files, exports and logged artifacts, in one command.
+"""Erase examples from every table and index file; list what holds them outside the store.
 
 What a version of a table held stays readable by time travel until VACUUM takes its files: the
 command says when that is, or does it at once for a store in a folder.
@@ -11,11 +11,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from instructmining.erasing.traces import Trace, held
+from instructmining.erasing.traces import Trace
 from instructmining.errors import UserError
 from instructmining.settings.sections import Settings
 from instructmining.spark.session import with_session
@@ -23,6 +22,7 @@ from instructmining.store.definition_sql import sql_text
 from instructmining.store.schemas import TABLES
 from instructmining.store.tables import Store
 from jobs.stored.erase_elsewhere import erase_elsewhere, look_elsewhere
+from jobs.stored.erase_quarantine import erase_quarantined
 from jobs.stored.maintain import unchecked_retention, vacuum, vacuum_sql
 
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -54,8 +54,9 @@ def run(spark: SparkSession, settings: Settings) -> dict[str, int]:
             f"no table of {settings.store} has {', '.join(wanted[:3])}"
             f"{' …' if len(wanted) > 3 else ''}: see examples.example_id"
         )
-    elsewhere = erase_elsewhere(settings, look_elsewhere(settings), wanted, traces)
-    quarantined, doubtful = _erase_quarantined(store, traces)
+    seen_elsewhere = look_elsewhere(settings, wanted, traces)
+    elsewhere = erase_elsewhere(seen_elsewhere, settings.erase.delete_elsewhere)
+    quarantined, doubtful = erase_quarantined(store, traces)
     # Without its row in `examples` nothing could be found by its texts: a run that was broken off
     # can be run again for as long as that is there.
     for table in sorted(erased, key="examples".__eq__):
@@ -89,11 +90,21 @@ def _wanted(settings: Settings) -> list[str]:
 
 
 def _traces(store: Store, ids: Sequence[str]) -> list[Trace]:
-    rows = store.read("examples").where(F.col("example_id").isin(list(ids)))
+    examples = store.read("examples").select("example_id", "messages.content")
+    is_erased = F.col("example_id").isin(list(ids))
+    shared = _shared(examples.where(is_erased), examples.where(~is_erased))
     return [
-        Trace.of(row.example_id, row.prompt or "", row.response or "")
-        for row in rows.select("example_id", "prompt", "response").collect()
+        Trace.of(row.example_id, [text or "" for text in row.content], shared)
+        for row in examples.where(is_erased).collect()
     ]
+
+
+def _shared(erased: DataFrame, others: DataFrame) -> set[str]:
+    """Texts of the erased examples that other examples have as well."""
+    texts = erased.select(F.explode("content").alias("text")).distinct()
+    others = others.select(F.explode("content").alias("text"))
+    both = others.join(F.broadcast(texts), "text", "left_semi").distinct()
+    return {row.text for row in both.collect()}
 
 
 def _sources(store: Store, ids: Sequence[str]) -> list[str]:
@@ -120,42 +131,6 @@ def _conditions(ids: Sequence[str]) -> Iterator[str]:
     for start in range(0, len(ids), _IDS_AT_ONCE):
         part = ", ".join(sql_text(each) for each in ids[start : start + _IDS_AT_ONCE])
         yield f"`example_id` IN ({part})"
-
-
-def _erase_quarantined(store: Store, traces: Sequence[Trace]) -> tuple[int, list[str]]:
-    """Records that could not be used but hold the texts of an erased example.
-
-    Returns:
-        How many were erased, and a line about those that have its texts perhaps by chance.
-    """
-    found = _held_in_quarantine(store, [trace for trace in traces if trace.is_sure])
-    condition = f"`content_hash` IN ({', '.join(map(sql_text, found))})"
-    count = store.read("quarantine").where(condition).count() if found else 0
-    if count:
-        store.delete_where("quarantine", condition)
-    left = _held_in_quarantine(store, [trace for trace in traces if not trace.is_sure])
-    return count, [f"  NOT erased: {len(left):,} records of quarantine may hold it"] if left else []
-
-
-def _held_in_quarantine(store: Store, traces: Sequence[Trace]) -> list[str]:
-    """Content hashes of the records that hold one of the examples."""
-    if not traces:
-        return []
-
-    def look(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            found = [
-                key
-                for key, raw in zip(
-                    *(batch[name].to_pylist() for name in ("content_hash", "raw")), strict=True
-                )
-                if held(raw or "", traces)
-            ]
-            yield pa.RecordBatch.from_pydict({"content_hash": pa.array(found, pa.string())})
-
-    records: DataFrame = store.read("quarantine").select("content_hash", "raw")
-    hashes = records.mapInArrow(look, "content_hash STRING").distinct()
-    return [row.content_hash for row in hashes.collect()]
 
 
 def _reach(store: Store, erased: Any) -> list[str]:

@@ -18,7 +18,8 @@ PROGRAM = """
 import sys
 from pyspark.sql import SparkSession
 from pyspark.sql.utils import is_remote
-from instructmining.spark.session import _DELTA, _LOCAL, delta_jars
+from instructmining.spark.delta_jars import delta_jars
+from instructmining.spark.session import _DELTA, _LOCAL
 builder = SparkSession.builder.master("local[2]").config("spark.api.mode", "connect")
 for key, value in {**_DELTA, **_LOCAL, **delta_jars()}.items():
     builder = builder.config(key, value)

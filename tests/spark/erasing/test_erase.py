@@ -1,5 +1,6 @@
 """Erasing an example, and maintaining the tables, on a store with files and artifacts."""
 
+import csv
 import json
 import re
 from pathlib import Path
@@ -15,7 +16,7 @@ from instructmining.store.schemas import TABLES
 from instructmining.store.tables import Store
 from instructmining.tracking.mlflow_runs import log_run
 from jobs.scoring import run as score
-from jobs.stored import erase, erase_elsewhere, maintain
+from jobs.stored import erase, erase_artifacts, maintain
 
 pytestmark = pytest.mark.slow
 
@@ -24,6 +25,13 @@ QUESTION = "Tell me a tale — 讲个故事。"
 OTHER = [{"instruction": f"Say {i}.", "output": f"{i} " * 12} for i in range(3)]
 RECORD = json.dumps({"instruction": QUESTION, "output": SECRET}, ensure_ascii=False)
 ID = example_id([{"role": "user", "content": QUESTION}, {"role": "assistant", "content": SECRET}])
+# Records that no layout reads: the example as JSON inside JSON, then cut, then its beginnings only.
+UNUSABLE = (
+    json.dumps({"payload": json.dumps({"turns": json.dumps([QUESTION, SECRET])})}),
+    '{"payload": ' + json.dumps(SECRET[:60]),
+    json.dumps({"payload": [QUESTION, f"{SECRET[:45]} eighteen suns under the new bridge."]}),
+    json.dumps({"payload": "Говорит: — 月亮"}, ensure_ascii=False),
+)
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +41,14 @@ def place(spark, tmp_path_factory):
     (place / "models.yml").write_text("name: words\nmtld: {kind: mtld, indicators: [mtld]}\n")
     lines = [RECORD, *map(json.dumps, OTHER), '{"broken": ' + json.dumps(SECRET)]
     (place / "data.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    with (place / "rows.csv").open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file)  # a cell too many: quotes and line breaks as CSV has them
+        rows.writerows([["prompt", "response"], [f'"{QUESTION}"\n', f"{SECRET}", "extra"]])
+        rows.writerow(["Hm, well?", "Yes, I think so."])
+    (place / "more.jsonl").write_text("\n".join(UNUSABLE), encoding="utf-8")
     given = settings(
         place,
-        input=(str(place / "data.jsonl"),),
+        input=tuple(str(place / name) for name in ("data.jsonl", "rows.csv", "more.jsonl")),
         stages=("ingest", "mtld", "rule"),
         models=str(place / "models.yml"),
     )
@@ -98,7 +111,7 @@ def test_a_run_that_broke_off_can_be_run_again(spark, place, monkeypatch):
     store = Store.open(spark, settings(place).store)
     before = {table: store.version(table) for table in TABLES}
     with monkeypatch.context() as patch:
-        patch.setattr(erase_elsewhere, "_runs", broken)
+        patch.setattr(erase_artifacts, "_runs", broken)
         with pytest.raises(ConnectionError):
             erase.run(spark, settings(place, erase={"ids": (ID,)}))
     with monkeypatch.context() as patch:
@@ -123,16 +136,23 @@ def test_one_command_erases_it_everywhere(spark, place, capsys):
         spark,
         settings(
             place,
-            erase={"ids_file": str(place / "ids.txt"), "exports": (str(place / "copy.jsonl"),)},
+            erase={
+                "ids_file": str(place / "ids.txt"),
+                "exports": (str(place / "copy.jsonl"),),
+                "delete_elsewhere": True,
+            },
         ),
     )
-    assert erased == dict.fromkeys(
-        ("examples", "occurrences", "stage_values", "embeddings", "scores", "quarantine"), 1
-    )
+    assert erased == {
+        **dict.fromkeys(("examples", "occurrences", "stage_values", "embeddings", "scores"), 1),
+        "quarantine": 3,
+    }
     for table in before:
         if "example_id" in TABLES[table].names:
             assert store.read(table).where(F.col("example_id") == ID).isEmpty()
-    assert store.read("examples").count() == len(OTHER)
+    assert store.read("examples").count() == len(OTHER) + 1
+    left = store.read("quarantine").orderBy("position").collect()
+    assert [row.raw for row in left] == list(UNUSABLE[1:])
     assert not (place / "files" / "index" / "v.npy").exists()
     assert sorted(path.name for path in place.glob("files/*.html")) == ["other.html"]
     for name in ("best.jsonl", "copy.jsonl"):  # known from MLflow, and named by us
@@ -140,7 +160,8 @@ def test_one_command_erases_it_everywhere(spark, place, capsys):
     assert not list(place.glob(".*.part"))
 
     said = capsys.readouterr().out
-    assert "NOT erased: table:some.where" in said
+    assert "NOT deleted (may hold it): table:some.where" in said
+    _named_records_can_be_deleted(store, said, place)
     client = MlflowClient(f"sqlite:///{place}/mlflow.db")
     [run] = re.findall(r"deleted artifact report.html of run (\w+)", said)
     assert [each.path for each in client.list_artifacts(run)] == ["rest.html"]
@@ -151,6 +172,17 @@ def test_one_command_erases_it_everywhere(spark, place, capsys):
     assert held.first().response == SECRET
     assert re.search(r"VACUUM delta.`\S+/examples` RETAIN 168 HOURS;  -- after 20\d\d-", said)
     assert texts(place)
+
+
+def _named_records_can_be_deleted(store: Store, said: str, place: Path) -> None:
+    more = place / "more.jsonl"
+    [statement] = re.findall(
+        rf"2 records of quarantine may hold it \({more} record 2, {more} record 3\); if so: (.+);",
+        said,
+    )
+    store.spark.sql(statement)
+    [other] = store.read("quarantine").collect()
+    assert other.raw == UNUSABLE[3]
 
 
 def test_after_a_vacuum_of_now_no_version_reaches_it(spark, place, capsys):
@@ -164,7 +196,7 @@ def test_after_a_vacuum_of_now_no_version_reaches_it(spark, place, capsys):
     assert not [path for path in texts(place) if "/examples/" in path]
     with pytest.raises(Exception, match=r"(?i)file.*(not exist|vacuum)|FILE_NOT_EXIST|DELTA_FILE"):
         store.read("examples", version).collect()
-    assert store.read("examples").count() == len(OTHER)
+    assert store.read("examples").count() == len(OTHER) + 1
     check = "spark.databricks.delta.retentionDurationCheck.enabled"
     assert spark.conf.get(check, "true") == "true"
 

@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 from sample_store import SampleStore
 
 from instructmining.errors import UserError
-from instructmining.spark.session import delta_jars
+from instructmining.spark.delta_jars import delta_jars
 from instructmining.store.queries import read_queries
 from instructmining.store.schemas import TABLES
 from instructmining.store.tables import Store

@@ -4,8 +4,12 @@ import errno
 
 import pytest
 
+from instructmining.errors import BrokenOffError
 from instructmining.settings.loading import load_settings
 from instructmining.spark.broken_off import broken_off
+from instructmining.spark.session import with_session
+
+MORE = "raise spark.driver.memory, now 3g: --set spark.driver.memory=6g"
 
 
 @pytest.fixture
@@ -40,7 +44,7 @@ def test_a_full_disk_is_named_by_the_option_that_leads_there(error, settings, mo
         "instructmining.spark.broken_off.shutil.disk_usage",
         lambda path: type("Usage", (), {"free": left["pytest" in str(path)]}),
     )
-    told = str(broken_off(error, settings, True))
+    told = str(broken_off(error, settings, True, MORE))
     assert told.startswith(f"no space is left on a disk: --store {settings.store} has 5.0 MiB")
     assert told.endswith(
         "make room there; what was committed stays: run the same command again to go on"
@@ -56,14 +60,70 @@ def test_a_full_disk_is_named_by_the_option_that_leads_there(error, settings, mo
     ],
 )
 def test_killed_processes_are_told(text, told, settings):
-    sentence = str(broken_off(RuntimeError(text), settings, True))
+    sentence = str(broken_off(RuntimeError(text), settings, True, MORE))
     assert sentence.startswith(told)
     assert sentence.endswith("run the same command again to go on")
 
 
 def test_a_jvm_that_does_not_answer_is_the_cause_whatever_was_raised(settings):
-    assert "the JVM" in str(broken_off(ConnectionRefusedError(), settings, False))
+    sentence = str(broken_off(ConnectionRefusedError(), settings, False, MORE))
+    assert sentence == (
+        f"the JVM of Spark's driver ended during this run (killed, or out of memory: {MORE}); "
+        "what was committed stays: run the same command again to go on"
+    )
+
+
+LOST = "Job aborted due to stage failure: Task 0 in stage 1.0 failed 1 times, most recent failure: "
+
+
+@pytest.mark.parametrize(
+    ("text", "start"),
+    [
+        (
+            "An error occurred while calling o5.collectToPython.\n: java.lang.OutOfMemoryError: "
+            "Java heap space",
+            f"the JVM of Spark's driver was out of memory: {MORE};",
+        ),
+        (
+            f"{LOST}Lost task 0.0 in stage 1.0 (TID 1) (127.0.0.1 executor driver): "
+            "java.lang.OutOfMemoryError: GC overhead limit exceeded",
+            f"the JVM of Spark's driver was out of memory: {MORE};",
+        ),
+        (
+            f"{LOST}Lost task 0.3 in stage 1.0 (TID 1) (10.0.0.7 executor 12): "
+            "java.lang.OutOfMemoryError: Java heap space",
+            "an executor's JVM was out of memory: raise spark.executor.memory",
+        ),
+    ],
+)
+def test_memory_is_named_by_the_setting_of_the_jvm_that_had_too_little(text, start, settings):
+    assert str(broken_off(RuntimeError(text), settings, True, MORE)).startswith(start)
+
+
+@pytest.mark.parametrize(
+    ("environment", "given", "remedy"),
+    [
+        ({}, [], "now 3g: --set spark.driver.memory=6g"),
+        ({}, ["spark.driver.memory=700m"], "now 700m: --set spark.driver.memory=1400m"),
+        ({}, ["spark.driver.memory=much"], "now much: --set spark.driver.memory=6g"),
+        ({"SPARK_MASTER": "spark://host:7077"}, [], "driver.memory: --set spark.driver.memory=6g"),
+        ({"PYSPARK_GATEWAY_PORT": "1"}, [], "spark.driver.memory: spark-submit --driver-memory 6g"),
+        ({"DATABRICKS_RUNTIME_VERSION": "18.0"}, [], "take a driver with more memory"),
+    ],
+)
+def test_the_way_to_more_memory_is_that_of_who_started_the_session(
+    environment, given, remedy, monkeypatch
+):
+    def work(*_):
+        raise RuntimeError(": java.lang.OutOfMemoryError: Java heap space")
+
+    monkeypatch.delenv("SPARK_MASTER", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("instructmining.spark.session.get_session", lambda _: (None, False))
+    with pytest.raises(BrokenOffError, match=f"was out of memory: .*{remedy};"):
+        with_session(work, load_settings(sets=given))
 
 
 def test_other_errors_are_left_alone(settings):
-    assert broken_off(ValueError("a bug"), settings, True) is None
+    assert broken_off(ValueError("a bug"), settings, True, MORE) is None

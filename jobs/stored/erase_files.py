@@ -1,0 +1,99 @@
+"""Erased examples in files outside the store: lines of exports, report pages, other files."""
+
+import gzip
+import os
+import shlex
+from collections.abc import Collection, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from instructmining.erasing.traces import HOLDS, MAY_HOLD, Trace, verdict
+from instructmining.layouts.standard_form import standard_rows
+from instructmining.settings.sections import Read
+from jobs.stored.erase_finding import Finding
+
+LINES = (".jsonl", ".jsonl.gz")
+PAGES = (".html",)
+OTHERS = (".json", ".csv", ".tsv", ".txt")
+
+_LARGEST = 256 << 20  # bytes of a file that is looked into as a whole
+_DETECTED = Read().model_dump()
+
+
+def findings_in_file(file: Path, ids: set[str], traces: Sequence[Trace]) -> Iterator[Finding]:
+    """Where a file holds, or may hold, an example; nothing where none is seen."""
+    if file.name.endswith(LINES):
+        yield from _findings_in_lines(file, ids, traces)
+    elif file.suffix == ".parquet":
+        yield Finding(f"{file}, Parquet is not read", MAY_HOLD, _remove(file), None)
+    elif file.suffix in (*PAGES, *OTHERS) and (seen := verdict(content(file), traces)):
+        delete = partial(os.unlink, file) if file.suffix in PAGES else None
+        yield Finding(str(file), seen, _remove(file), delete)
+
+
+def content(file: Path) -> str:
+    """The text of a file; nothing of one that is too large."""
+    if file.stat().st_size > _LARGEST:
+        return ""
+    opened: Any = gzip.open if file.suffix == ".gz" else open
+    with opened(file, "rt", encoding="utf-8", errors="replace") as source:
+        return str(source.read())
+
+
+def _findings_in_lines(file: Path, ids: set[str], traces: Sequence[Trace]) -> Iterator[Finding]:
+    """A record of a known layout is known by its id, one of the user's own (`--columns`) by texts.
+
+    A line of another example that has all the texts, a longer conversation, only may hold it.
+    """
+    numbers: dict[str, list[int]] = {HOLDS: [], MAY_HOLD: []}
+    opened: Any = gzip.open if file.suffix == ".gz" else open
+    with opened(file, "rb") as source:
+        for number, line in enumerate(source, start=1):
+            known = _ids_of(line)
+            seen = HOLDS if known & ids else verdict(line.decode("utf-8", "replace"), traces)
+            if seen:
+                numbers[MAY_HOLD if known and not known & ids else seen].append(number)
+    for seen, of_lines in numbers.items():
+        if of_lines:
+            name = f"{len(of_lines):,} line{'s' * (len(of_lines) > 1)} of {file}"
+            delete = partial(_delete_lines, file, set(of_lines))
+            yield Finding(name, seen, _delete_lines_command(file, of_lines), delete)
+
+
+def _ids_of(line: bytes) -> set[str]:
+    """The examples of a record, its layout detected; none of a blank or unusable line."""
+    record = {
+        "source": "",
+        "position": 0,
+        "raw": line,
+        "reason": None,
+        "detail": None,
+        "records": 1,
+    }
+    rows = standard_rows(record, _DETECTED) if line.strip() else []
+    return {row["example_id"] for row in rows if row.get("example_id")}
+
+
+def _delete_lines(file: Path, numbers: Collection[int]) -> None:
+    opened: Any = gzip.open if file.suffix == ".gz" else open
+    kept = file.with_name(f".{file.name}.part")
+    try:
+        with opened(file, "rb") as source, opened(kept, "wb") as target:
+            lines = enumerate(source, start=1)
+            target.writelines(line for number, line in lines if number not in numbers)
+        os.replace(kept, file)
+    finally:
+        kept.unlink(missing_ok=True)
+
+
+def _delete_lines_command(file: Path, numbers: Sequence[int]) -> str:
+    name, kept = shlex.quote(str(file)), shlex.quote(f"{file}.new")
+    delete = f"sed '{';'.join(f'{number}d' for number in numbers)}'"
+    if file.suffix == ".gz":
+        return f"gzip -dc {name} | {delete} | gzip > {kept} && mv {kept} {name}"
+    return f"{delete} {name} > {kept} && mv {kept} {name}"
+
+
+def _remove(file: Path) -> str:
+    return f"rm -- {shlex.quote(str(file))}"
