@@ -104,7 +104,7 @@ def subsets_of(
 
 
 def _picked(rows: DataFrame, pick: Pick, recipe: Select, name: str) -> tuple[str, ...]:
-    found = pick(rows, recipe).orderBy("rank").select("example_id").collect()
-    if not found:
+    chosen = pick(rows, recipe).orderBy("rank").select("example_id").collect()
+    if not chosen:
         raise UserError(f"arm {name} finds no example in this pool ({recipe.strategy})")
-    return tuple(row.example_id for row in found)
+    return tuple(row.example_id for row in chosen)

@@ -59,8 +59,10 @@ def differences(losses: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> pd.Da
         )
         for arm, rival in pairs:
             both = table.reindex(columns=[arm, rival]).dropna()
-            found = (both[arm] - both[rival]).to_numpy(float)
-            rows.append({"evaluation": evaluation, "arm": arm, "rival": rival, **paired(found)})
+            differences = (both[arm] - both[rival]).to_numpy(float)
+            rows.append(
+                {"evaluation": evaluation, "arm": arm, "rival": rival, **paired(differences)}
+            )
     frame = pd.DataFrame(rows)
     frame["p_adjusted"] = _holm(frame["p"].to_numpy(float))
     return frame
@@ -116,9 +118,9 @@ def verdict(row: Any) -> str:
     return f"{place}{between}: {row.difference:+.4f} [{row.low:+.4f}, {row.high:+.4f}] {test}"
 
 
-def verdicts(found: pd.DataFrame) -> list[str]:
+def verdicts(comparisons: pd.DataFrame) -> list[str]:
     """All comparisons in words."""
-    return [verdict(row) for row in found.itertuples()]
+    return [verdict(row) for row in comparisons.itertuples()]
 
 
 def p_text(p: float) -> str:

@@ -128,7 +128,7 @@ class JudgeEndpoint:
     def ask_all(self, questions: Sequence[tuple[str, str]]) -> list[Reply]:
         """Ask (system, user) questions, several at a time; in the order they came."""
         with ThreadPoolExecutor(self.judge.concurrency) as threads:
-            return list(threads.map(lambda each: self.ask(*each), questions))
+            return list(threads.map(lambda message: self.ask(*message), questions))
 
     def ask(self, system: str, user: str) -> Reply:
         """One question, with further attempts where the failure may pass.
@@ -178,10 +178,10 @@ class JudgeEndpoint:
 
     def _reply(self, body: bytes) -> Reply:
         try:
-            found = json.loads(body)
-            tokens = int((found.get("usage") or {}).get("total_tokens") or 0)
+            reply = json.loads(body)
+            tokens = int((reply.get("usage") or {}).get("total_tokens") or 0)
             self.spending.add(tokens)
-            text = found["choices"][0]["message"]["content"]
+            text = reply["choices"][0]["message"]["content"]
         except _MISSHAPEN:
             raise NoChatCompletionError from None
         if not isinstance(text, str):
@@ -200,9 +200,9 @@ class JudgeEndpoint:
     def _refusal(self, error: urllib.error.HTTPError) -> str:
         """`HTTP 400: ` and the start of the server's message, without the key."""
         try:
-            found = json.loads(error.read())
-            found = found.get("error", found)
-            message = " ".join(str(found["message"]).split())
+            reply = json.loads(error.read())
+            reply = reply.get("error", reply)
+            message = " ".join(str(reply["message"]).split())
         except (OSError, HTTPException, *_MISSHAPEN):
             return f"HTTP {error.code}"
         if self._key:

@@ -157,13 +157,13 @@ class Tally:
         """
         from statsmodels.stats.proportion import proportion_confint
 
-        found = {}
+        shares = {}
         prompts = len(self.prompts)
         for name, count in (("win", self.win), ("tie", self.tie), ("lose", self.lose)):
             share = count / self.n
             low, high = proportion_confint(share * prompts, prompts, method="wilson")
-            found[name] = (100 * share, 100 * float(low), 100 * float(high))
-        return found
+            shares[name] = (100 * share, 100 * float(low), 100 * float(high))
+        return shares
 
     def score_interval(self) -> tuple[float, float]:
         """Of the score, at 95 %, with the prompts' own spread of (wins − losses) as its error.
@@ -184,7 +184,7 @@ class Tally:
     def decided(self) -> tuple[int, int]:
         """Prompts with more pairs won than lost, and with more lost than won."""
         net = [win - lose for win, _, lose in self.prompts]
-        return sum(each > 0 for each in net), sum(each < 0 for each in net)
+        return sum(lead > 0 for lead in net), sum(lead < 0 for lead in net)
 
     def p(self) -> float:
         """Two-sided sign test of the prompts that are decided."""
@@ -199,22 +199,25 @@ def tally(judged: Iterable[tuple[str, Judgement]]) -> Tally:
     names = get_args(Counted)
     prompts: defaultdict[str, Counter[Outcome]] = defaultdict(Counter)
     left_out = []
-    for prompt, each in judged:
-        if each.outcome in names:
-            prompts[prompt][each.outcome] += 1
+    for prompt, judgement in judged:
+        if judgement.outcome in names:
+            prompts[prompt][judgement.outcome] += 1
         else:
-            left_out.append(each)
-    counts = ((each["win"], each["tie"], each["lose"]) for each in prompts.values())
+            left_out.append(judgement)
+    counts = (
+        (counts_of_one["win"], counts_of_one["tie"], counts_of_one["lose"])
+        for counts_of_one in prompts.values()
+    )
     return Tally(tuple(counts), tuple(left_out))
 
 
-def told(arm: str, rival: str, evaluation: str, judge: str, found: Tally) -> str:
+def told(arm: str, rival: str, evaluation: str, judge: str, outcomes: Tally) -> str:
     """The comparison in words."""
     place = f"answers to {evaluation}, judged by {judge}: "
-    left = "".join(_left_out(found))
-    if not found.n:
+    left = "".join(_left_out(outcomes))
+    if not outcomes.n:
         return f"{place}no pair could be judged{left}"
-    p, (ahead, behind) = found.p(), found.decided()
+    p, (ahead, behind) = outcomes.p(), outcomes.decided()
     if p < 0.05:
         better, worse = (arm, rival) if ahead > behind else (rival, arm)
         said = f"{better} is preferred to {worse}"
@@ -222,24 +225,24 @@ def told(arm: str, rival: str, evaluation: str, judge: str, found: Tally) -> str
         said = f"no detectable preference between {arm} and {rival}"
     shares = ", ".join(
         f"{name} {share:.1f} % [{low:.1f}, {high:.1f}]"
-        for name, (share, low, high) in found.shares().items()
+        for name, (share, low, high) in outcomes.shares().items()
     )
-    low, high = found.score_interval()
+    low, high = outcomes.score_interval()
     return (
-        f"{place}{said}: {arm} {shares}, (win − lose)/all + 1 = {found.score:.3f} "
+        f"{place}{said}: {arm} {shares}, (win − lose)/all + 1 = {outcomes.score:.3f} "
         f"[{low:.3f}, {high:.3f}], sign test p = {p_text(p)}, "
-        f"n = {len(found.prompts)} prompts, {found.n} pairs{left}"
+        f"n = {len(outcomes.prompts)} prompts, {outcomes.n} pairs{left}"
     )
 
 
-def _left_out(found: Tally) -> Iterator[str]:
+def _left_out(outcomes: Tally) -> Iterator[str]:
     """How many pairs have no verdict, each kind with its commonest reason."""
     kinds: dict[Outcome, str] = {
         "unreadable": "without a readable verdict",
         "unjudged": "not judged",
     }
     for outcome, words in kinds.items():
-        left = [each.reason for each in found.left_out if each.outcome == outcome]
+        left = [judgement.reason for judgement in outcomes.left_out if judgement.outcome == outcome]
         if left:
             reason = Counter(filter(None, left)).most_common(1)
             yield f"; {len(left)} pairs {words}" + (f" (mostly: {reason[0][0]})" if reason else "")

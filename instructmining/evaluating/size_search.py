@@ -78,8 +78,8 @@ def search_size(
 
 def _known(size: int, tried: Iterable[int]) -> int:
     """A size tried before that is as good as the same, else the size itself."""
-    near = [each for each in tried if abs(each - size) <= _SAME * size]
-    return min(near, key=lambda each: abs(each - size)) if near else int(size)
+    near = [tried_size for tried_size in tried if abs(tried_size - size) <= _SAME * size]
+    return min(near, key=lambda tried_size: abs(tried_size - size)) if near else int(size)
 
 
 def _over(budget: float | None, tried: dict[int, SizePoint], starts: Sequence[int]) -> bool:

@@ -38,7 +38,7 @@ class EvaluationSet:
         return ids_hash(self.ids)
 
 
-def read_evaluation_sets(spark: SparkSession, given: Sequence[str]) -> list[EvaluationSet]:
+def read_evaluation_sets(spark: SparkSession, sources: Sequence[str]) -> list[EvaluationSet]:
     """Read `NAME=DATA` or `DATA`, each in any format that `score` reads.
 
     DATA may be several paths with commas between them, as for questions and answers in two files.
@@ -46,20 +46,20 @@ def read_evaluation_sets(spark: SparkSession, given: Sequence[str]) -> list[Eval
     Raises:
         UserError: none is given, a name comes twice, or a set holds no usable conversation.
     """
-    if not given:
+    if not sources:
         raise UserError("--eval is missing: name data with reference answers, as NAME=PATH")
-    found = [_read(spark, each) for each in given]
-    names = [each.name for each in found]
+    sets = [_read(spark, source) for source in sources]
+    names = [evaluation.name for evaluation in sets]
     if len(set(names)) < len(names):
         raise UserError(f"two evaluation sets have one name ({', '.join(names)}): write NAME=PATH")
-    return found
+    return sets
 
 
-def _read(spark: SparkSession, given: str) -> EvaluationSet:
-    name, equals, data = given.partition("=")
+def _read(spark: SparkSession, source: str) -> EvaluationSet:
+    name, equals, data = source.partition("=")
     if not equals or "/" in name:
         name = ""
-        data = given
+        data = source
     paths = tuple(part for part in data.split(",") if part)
     name = name or re.sub(r"\W+", "_", PurePosixPath(paths[0]).name.partition(".")[0])
     inputs, _ = find_inputs(spark, paths)

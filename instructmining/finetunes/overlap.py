@@ -53,22 +53,24 @@ def overlapping(examples: DataFrame, sets: Sequence[EvaluationSet], n: int) -> D
         sets: as they were read.
         n: words of a run.
     """
-    known = {each.name: frozenset(_all_marks(each.conversations, n)) for each in sets}
-    given = examples.sparkSession.sparkContext.broadcast(known)
+    known = {
+        evaluation.name: frozenset(_all_marks(evaluation.conversations, n)) for evaluation in sets
+    }
+    marks_by_set = examples.sparkSession.sparkContext.broadcast(known)
 
     def find(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             ids = batch["example_id"].to_pylist()
             texts = batch["messages"].to_pylist()
-            found = [
+            shared = [
                 (identifier, name)
                 for identifier, messages in zip(ids, texts, strict=True)
-                for name in _shared(messages, given.value, n)
+                for name in _shared(messages, marks_by_set.value, n)
             ]
             yield pa.RecordBatch.from_pydict(
                 {
-                    "example_id": pa.array([i for i, _ in found], pa.string()),
-                    "evaluation": pa.array([name for _, name in found], pa.string()),
+                    "example_id": pa.array([i for i, _ in shared], pa.string()),
+                    "evaluation": pa.array([name for _, name in shared], pa.string()),
                 }
             )
 

@@ -73,9 +73,9 @@ def finished(store: Store, keys: Sequence[str]) -> pd.DataFrame:
     """The runs of these keys that have a result, one row per key, in the order of the keys."""
     rows = store.read("finetuning_runs").where(F.col("status") == "ok").drop("run_id")
     wanted = store.spark.createDataFrame([(key,) for key in keys] or [("",)], "run_key STRING")
-    found = rows.join(wanted, "run_key", "left_semi").dropDuplicates(["run_key"]).toPandas()
+    stored = rows.join(wanted, "run_key", "left_semi").dropDuplicates(["run_key"]).toPandas()
     order = {key: place for place, key in enumerate(keys)}
-    return found.sort_values("run_key", key=lambda keys: keys.map(order)).reset_index(drop=True)
+    return stored.sort_values("run_key", key=lambda keys: keys.map(order)).reset_index(drop=True)
 
 
 def regression_frame(runs: pd.DataFrame, indicators: Sequence[str], target: str) -> pd.DataFrame:
@@ -92,13 +92,13 @@ def regression_frame(runs: pd.DataFrame, indicators: Sequence[str], target: str)
     """
     trained = runs[runs["subset"] != "base"].reset_index(drop=True)
     names = list(indicators)
-    measured = pd.DataFrame([dict(each) for each in trained["indicators"]], columns=names)
-    losses = pd.DataFrame([dict(each) for each in trained["losses"]]).map(np.log)
+    measured = pd.DataFrame([dict(means) for means in trained["indicators"]], columns=names)
+    losses = pd.DataFrame([dict(losses) for losses in trained["losses"]]).map(np.log)
     losses = losses.reindex(columns=[target, *losses.columns.drop(target, errors="ignore")])
     return pd.concat(
         [
             trained[["run_key", "subset", "seed"]],
-            pd.Series([_largest(each) for each in trained["mix"]], name="mix"),
+            pd.Series([_largest(mix) for mix in trained["mix"]], name="mix"),
             measured,
             losses[target].rename("log_loss"),
             losses.add_prefix("log_loss_"),
@@ -126,8 +126,8 @@ def on_other_bases(store: Store, task: Task, target: str) -> dict[str, pd.DataFr
     )
     means = rows.groupBy("base", "subset").agg(F.avg("log_loss").alias("log_loss")).toPandas()
     return {
-        str(base): each[["subset", "log_loss"]].sort_values("subset")
-        for base, each in means.groupby("base")
+        str(base): runs_of_base[["subset", "log_loss"]].sort_values("subset")
+        for base, runs_of_base in means.groupby("base")
     }
 
 

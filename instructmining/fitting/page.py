@@ -16,15 +16,16 @@ def fit_page(learned: Learned, design: Design, spread: pd.DataFrame, target: str
 
 def reading(learned: Learned, target: str) -> list[str]:
     """The result in sentences, a null result as one."""
-    found = learned.cross_validated
+    validated = learned.cross_validated
     mean = learned.mean_only
     said = [learned.selection.sentence]
     if learned.fit.terms:
         said.append(
-            f"On {target}, out of fold: R² {found.r_squared:.2f}, rank correlation "
-            f"{found.rank_correlation:.2f}, error {found.rmse:.5f} against {mean.rmse:.5f} of the "
-            f"mean alone (n = {learned.fit.n} runs). The terms were chosen on all of these runs, "
-            "which the figures out of fold do not count: on other runs expect less."
+            f"On {target}, out of fold: R² {validated.r_squared:.2f}, rank correlation "
+            f"{validated.rank_correlation:.2f}, error {validated.rmse:.5f} against "
+            f"{mean.rmse:.5f} of the mean alone (n = {learned.fit.n} runs). The "
+            "terms were chosen on all of these runs, which the figures out of fold do not count: "
+            "on other runs expect less."
         )
         table = learned.fit.table
         holds_zero = (table["low"] <= 0) & (table["high"] >= 0)
@@ -34,7 +35,7 @@ def reading(learned: Learned, target: str) -> list[str]:
                 f"Whose interval holds zero, so that it may be nothing: {', '.join(unsure)}."
             )
     for name, other in learned.others.items():
-        better = "better" if found.rmse < other.rmse else "not better"
+        better = "better" if validated.rmse < other.rmse else "not better"
         said.append(
             f"The terms of {name}, refitted on these runs: R² {other.r_squared:.2f}; "
             f"the new rule is {better}."
@@ -117,14 +118,14 @@ def _validations(learned: Learned) -> pd.DataFrame:
     rows = {"this rule": learned.cross_validated, "mean only": learned.mean_only, **learned.others}
     if learned.left_out is not None:
         rows["this rule, source left out"] = learned.left_out
-    rows |= {f"this rule, on {name}": each for name, each in learned.elsewhere.items()}
-    return pd.DataFrame({name: _record(each) for name, each in rows.items()}).T
+    rows |= {f"this rule, on {name}": validated for name, validated in learned.elsewhere.items()}
+    return pd.DataFrame({name: _record(validated) for name, validated in rows.items()}).T
 
 
-def _record(each: CrossValidation) -> dict[str, float]:
+def _record(validated: CrossValidation) -> dict[str, float]:
     return {
-        "rmse": each.rmse,
-        "rmse_se": each.rmse_se,
-        "r_squared": each.r_squared,
-        "rank_correlation": each.rank_correlation,
+        "rmse": validated.rmse,
+        "rmse_se": validated.rmse_se,
+        "r_squared": validated.r_squared,
+        "rank_correlation": validated.rank_correlation,
     }

@@ -82,18 +82,18 @@ def ols(runs: pd.DataFrame, terms: Sequence[str], seed: int) -> OlsFit:
             f"one of {', '.join(terms)} is a sum of the others in these runs: leave "
             "one out with --indicators"
         )
-    found = sm.OLS(y, x).fit(cov_type="HC3", use_t=True)
-    covariance = (found.cov_params() + found.cov_params().T) / 2
+    fitted = sm.OLS(y, x).fit(cov_type="HC3", use_t=True)
+    covariance = (fitted.cov_params() + fitted.cov_params().T) / 2
     influence = OLSInfluence(sm.OLS(y, x).fit())
     return OlsFit(
         terms=tuple(terms),
         n=len(y),
-        intercept=float(found.params[0]),
-        coefficients=dict(zip(terms, map(float, found.params[1:]), strict=True)),
+        intercept=float(fitted.params[0]),
+        coefficients=dict(zip(terms, map(float, fitted.params[1:]), strict=True)),
         covariance=tuple(tuple(map(float, row)) for row in covariance),
-        table=_table(found, x, y, names, seed),
-        r_squared=float(found.rsquared) if terms else 0.0,
-        fitted=found.fittedvalues,
+        table=_table(fitted, x, y, names, seed),
+        r_squared=float(fitted.rsquared) if terms else 0.0,
+        fitted=fitted.fittedvalues,
         residuals=influence.resid_studentized_external,
         leverage=influence.hat_matrix_diag,
         influence=influence.cooks_distance[0],
@@ -108,14 +108,14 @@ def univariate(runs: pd.DataFrame, indicators: Sequence[str]) -> pd.DataFrame:
     y = runs["log_loss"].to_numpy(float)
     rows = {}
     for name in indicators:
-        found = sm.OLS(y, design_matrix(runs, [name])).fit(cov_type="HC3", use_t=True)
-        low, high = found.conf_int()[1]
+        fitted = sm.OLS(y, design_matrix(runs, [name])).fit(cov_type="HC3", use_t=True)
+        low, high = fitted.conf_int()[1]
         rows[name] = {
-            "slope": found.params[1],
+            "slope": fitted.params[1],
             "low": low,
             "high": high,
             "r": np.corrcoef(y, runs[name])[0, 1],
-            "p": found.pvalues[1],
+            "p": fitted.pvalues[1],
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -132,20 +132,20 @@ def standardised(design: Array) -> Array:
     return np.column_stack([design[:, 0], columns / np.where(spread > 0, spread, 1.0)])
 
 
-def _table(found: Any, x: Array, y: Array, names: list[str], seed: int) -> pd.DataFrame:
+def _table(fitted: Any, x: Array, y: Array, names: list[str], seed: int) -> pd.DataFrame:
     from statsmodels.stats.outliers_influence import variance_inflation_factor
 
-    low, high = found.conf_int().T
+    low, high = fitted.conf_int().T
     boot_low, boot_high = np.quantile(_bootstrap(x, y, seed), [0.025, 0.975], axis=0)
     inflation = [variance_inflation_factor(x, i) for i in range(1, len(names))]
-    beta = found.params * np.r_[np.nan, x[:, 1:].std(axis=0)] / y.std()
+    beta = fitted.params * np.r_[np.nan, x[:, 1:].std(axis=0)] / y.std()
     return pd.DataFrame(
         {
-            "coefficient": found.params,
-            "se": found.bse,
+            "coefficient": fitted.params,
+            "se": fitted.bse,
             "low": low,
             "high": high,
-            "p": found.pvalues,
+            "p": fitted.pvalues,
             "beta": beta,
             "vif": [np.nan, *inflation],
             "boot_low": boot_low,
@@ -164,6 +164,6 @@ def _bootstrap(x: Array, y: Array, seed: int) -> Array:
     products = (unit[:, :, None] * unit[:, None, :]).reshape(len(y), -1)
     squares = (counts @ products).reshape(_DRAWS, x.shape[1], x.shape[1])
     crossed = counts @ (unit * y[:, None])
-    found = (np.linalg.pinv(squares, hermitian=True) @ crossed[:, :, None])[:, :, 0] / scale
-    found[:, 0] -= found[:, 1:] @ shift[1:]
-    return np.asarray(found)
+    coefficients = (np.linalg.pinv(squares, hermitian=True) @ crossed[:, :, None])[:, :, 0] / scale
+    coefficients[:, 0] -= coefficients[:, 1:] @ shift[1:]
+    return np.asarray(coefficients)

@@ -109,8 +109,10 @@ def learn(
         noise=noise,
         elsewhere=elsewhere,
         other_bases={
-            name: runs[["subset", "log_loss"]].merge(each, on="subset", suffixes=("", "_there"))
-            for name, each in bases.items()
+            name: runs[["subset", "log_loss"]].merge(
+                runs_of_base, on="subset", suffixes=("", "_there")
+            )
+            for name, runs_of_base in bases.items()
         },
         diversity=tried(runs, terms, fit.seed),
     )
@@ -159,7 +161,7 @@ def rule_of(
     gate = {
         "rmse": learned.cross_validated.rmse,
         "rmse_mean_only": learned.mean_only.rmse,
-        "rmse_others": {name: each.rmse for name, each in learned.others.items()},
+        "rmse_others": {name: validated.rmse for name, validated in learned.others.items()},
         "r_squared": learned.cross_validated.r_squared,
         "rank_correlation": learned.cross_validated.rank_correlation,
     }

@@ -43,9 +43,9 @@ def diversity_of(
     """
     rows = {}
     for subset, ids in subsets.items():
-        found = [vectors[each] for each in ids if each in vectors]
-        whole = len(found) == len(ids) and len(ids) > 1
-        matrix = np.array(found) if whole else np.empty((0, 0), np.float32)
+        stored = [vectors[i] for i in ids if i in vectors]
+        whole = len(stored) == len(ids) and len(ids) > 1
+        matrix = np.array(stored) if whole else np.empty((0, 0), np.float32)
         rows[subset] = (mean_distance(matrix), vendi(matrix)) if whole else (np.nan, np.nan)
     return pd.DataFrame.from_dict(rows, orient="index", columns=list(MEASURES))
 

@@ -118,7 +118,7 @@ def _by_cross_validation(runs: pd.DataFrame, indicators: Sequence[str], seed: in
         targets = np.column_stack([y, explained[:, None] + (y - explained)[orders].T])
         before = _squared_errors(design, folds, targets)
         after = [_squared_errors(_design(runs, [*terms, name]), folds, targets) for name in left]
-        gains = np.array([1 - each.mean(axis=0) / before.mean(axis=0) for each in after])
+        gains = np.array([1 - errors.mean(axis=0) / before.mean(axis=0) for errors in after])
         best = int(np.argmax(gains[:, 0]))
         fall = before[:, 0] - after[best][:, 0]
         error = fall.std(ddof=1) / np.sqrt(len(y))
@@ -148,8 +148,8 @@ def _by_cross_validation(runs: pd.DataFrame, indicators: Sequence[str], seed: in
 def _sentence(path: pd.DataFrame) -> str:
     taken = path[path["taken"]]
     if len(taken):
-        each = ", ".join(f"{row.term} (p = {row.p:.3f})" for row in taken.itertuples())
-        return f"Found by cross-validation and permutation of the search: {each}."
+        listed = ", ".join(f"{row.term} (p = {row.p:.3f})" for row in taken.itertuples())
+        return f"Found by cross-validation and permutation of the search: {listed}."
     best = ""
     if len(path):
         name = path["term"].iloc[0]
@@ -206,13 +206,13 @@ def _backward(runs: pd.DataFrame, indicators: Sequence[str]) -> Selection:
 def _in_sample(
     terms: list[str], criterion: str, rows: list[dict[str, object]], columns: list[str]
 ) -> Selection:
-    found = ", ".join(terms) or "none"
+    named = ", ".join(terms) or "none"
     return Selection(
         tuple(terms),
         criterion,
         None,
         pd.DataFrame(rows, columns=columns),
-        f"Chosen in sample by {criterion}, which does not guard against chance: {found}.",
+        f"Chosen in sample by {criterion}, which does not guard against chance: {named}.",
     )
 
 
@@ -226,8 +226,8 @@ def _validated(
     runs: pd.DataFrame, terms: Sequence[str], folds: Sequence[Labels]
 ) -> CrossValidation:
     y = runs["log_loss"].to_numpy(float)
-    errors = np.array([_left_out(_design(runs, terms), each) @ y for each in folds])
-    alone = np.array([_left_out(_design(runs, ()), each) @ y for each in folds])
+    errors = np.array([_left_out(_design(runs, terms), fold) @ y for fold in folds])
+    alone = np.array([_left_out(_design(runs, ()), fold) @ y for fold in folds])
     squares = (errors**2).mean(axis=0)
     predictions = y - errors.mean(axis=0)
     rmse = float(np.sqrt(squares.mean()))

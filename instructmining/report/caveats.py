@@ -57,16 +57,16 @@ def rule_terms(scored: Scored, spread: Mapping[str, Spread]) -> list[Term]:
         spread: over all rows, of the `contribution_…` columns.
     """
     parts = {name: spread[f"contribution_{name}"] for name in scored.terms}
-    whole = sum(each.sd or 0.0 for each in parts.values()) or 1.0
-    terms = [_term(scored, name, each, (each.sd or 0.0) / whole) for name, each in parts.items()]
+    whole = sum(part.sd or 0.0 for part in parts.values()) or 1.0
+    terms = [_term(scored, name, part, (part.sd or 0.0) / whole) for name, part in parts.items()]
     return sorted(terms, key=lambda term: -term.sd)
 
 
 def measurers(scored: Scored) -> list[Measurer]:
     """The models that the store knows, by stage."""
     rows = scored.store.read("fingerprints").select("stage", "source", "fingerprint").distinct()
-    found = rows.orderBy("stage", "source", "fingerprint").collect()
-    return [Measurer(row.stage, row.source or "", row.fingerprint) for row in found]
+    models = rows.orderBy("stage", "source", "fingerprint").collect()
+    return [Measurer(row.stage, row.source or "", row.fingerprint) for row in models]
 
 
 def warnings_of(
@@ -136,7 +136,7 @@ def _models(known: list[Measurer], models: str) -> ModelList | None:
         listed = load_model_list(models)
     except UserError:
         return None
-    sources = {each.source for each in known}
+    sources = {model.source for model in known}
     return listed if {_source(spec) for spec in listed.stages.values()} <= sources else None
 
 
@@ -155,7 +155,7 @@ def _mismatches(scored: Scored, known: list[Measurer], models: str) -> list[str]
     if listed is None or scored.rule is None:
         return []
     sources = {name: _source(spec) for spec in listed.stages.values() for name in spec.indicators}
-    now = {each.source: each.fingerprint for each in known}
+    now = {model.source: model.fingerprint for model in known}
     prints = {name: now[source] for name, source in sources.items() if source in now}
     return [f"{sentence}." for sentence in scored.rule.mismatches(prints, sources)]
 
@@ -163,5 +163,5 @@ def _mismatches(scored: Scored, known: list[Measurer], models: str) -> list[str]
 def _outside(scored: Scored) -> str:
     assert scored.rule is not None  # noqa: S101 - rows are out of range only of a known rule
     names = F.explode(scored.rule.out_of_range()).alias("name")
-    found = scored.rows.select(names).groupBy("name").count().orderBy(F.desc("count")).collect()
-    return ", ".join(f"{row.name} {row['count']:,}" for row in found)
+    counts = scored.rows.select(names).groupBy("name").count().orderBy(F.desc("count")).collect()
+    return ", ".join(f"{row.name} {row['count']:,}" for row in counts)

@@ -51,12 +51,12 @@ class Counts:
     @property
     def examples(self) -> int:
         """Distinct usable conversations: what is scored."""
-        return sum(each.examples for each in self.sources)
+        return sum(source.examples for source in self.sources)
 
     @property
     def copies(self) -> int:
         """Further records of the same conversations."""
-        return sum(each.copies for each in self.sources)
+        return sum(source.copies for source in self.sources)
 
     @property
     def quarantined(self) -> int:
@@ -93,7 +93,7 @@ def count(scored: Scored, most_copied: int) -> Counts:
             SourceCount(name, usable.get(name, 0), examples.get(name, 0), unusable.get(name, 0))
             for name in named
         ),
-        tuple(sorted(reasons.items(), key=lambda each: (-each[1], each[0]))),
+        tuple(sorted(reasons.items(), key=lambda reason: (-reason[1], reason[0]))),
         _missing(scored.rows),
         totals.predicted,
         totals.outside,
@@ -117,8 +117,8 @@ def quarantined(store: Store, pool: str) -> DataFrame:
 
 
 def _missing(rows: DataFrame) -> tuple[tuple[str, int], ...]:
-    found = rows.where("missing_reason IS NOT NULL").groupBy("missing_reason").count()
-    top = found.orderBy(F.desc("count"), "missing_reason").limit(_REASONS).collect()
+    counts = rows.where("missing_reason IS NOT NULL").groupBy("missing_reason").count()
+    top = counts.orderBy(F.desc("count"), "missing_reason").limit(_REASONS).collect()
     return tuple((row.missing_reason, row["count"]) for row in top)
 
 

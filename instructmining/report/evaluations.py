@@ -66,23 +66,23 @@ def last_evaluation(store: Store, pool: str) -> Evaluation | None:
     runs = store.read("finetuning_runs").where(F.col("status") == "ok")
     # The run of a key may be an earlier evaluation's: equal subsets share one.
     joined = arms.join(runs.select("run_key", "losses").dropDuplicates(["run_key"]), "run_key")
-    found = joined.select("arm", "seed", "recipe", "losses").toPandas()
+    losses = joined.select("arm", "seed", "recipe", "losses").toPandas()
     said = rows[rows["run_id"] == run_id].sort_values(["evaluation", "arm", "rival"])
     return Evaluation(
         run_id,
-        dict(zip(found["arm"], found["recipe"], strict=True)),
-        tuple(_sets(found)),
+        dict(zip(losses["arm"], losses["recipe"], strict=True)),
+        tuple(_sets(losses)),
         tuple(said["verdict"].dropna()),
     )
 
 
-def _sets(found: pd.DataFrame) -> list[EvaluationSetLosses]:
+def _sets(runs: pd.DataFrame) -> list[EvaluationSetLosses]:
     from instructmining.evaluating.comparison import means  # SciPy, and only evaluations need it
 
     losses = pd.DataFrame(
         [
             (name, row["arm"], row["seed"], loss)
-            for row in found.to_dict("records")
+            for row in runs.to_dict("records")
             for name, loss in dict(row["losses"]).items()
         ],
         columns=["evaluation", "arm", "seed", "loss"],
@@ -102,6 +102,6 @@ def _losses(name: str, group: pd.DataFrame) -> EvaluationSetLosses:
         )
         for row in group.sort_values("loss").to_dict("records")
     ]
-    ends = [value for each in arms for value in (each.loss, *(each.interval or ()))]
+    ends = [value for arm in arms for value in (arm.loss, *(arm.interval or ()))]
     margin = 0.05 * (max(ends) - min(ends) or 1.0)
     return EvaluationSetLosses(name, tuple(arms), Scale(min(ends) - margin, max(ends) + margin))

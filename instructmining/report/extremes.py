@@ -82,9 +82,9 @@ def extremes(
     # In a small pool an example would be both: it is shown once, where it ranks.
     seen = {row.example_id for row in best}
     worst = [row for row in ends[1] if row.example_id not in seen]
-    found = texts(scored.store, [row.example_id for row in [*best, *worst]], characters)
+    text_of = texts(scored.store, [row.example_id for row in [*best, *worst]], characters)
     explained = [
-        [_explain(row, scored.terms, means, found) for row in rows] for rows in (best, worst)
+        [_explain(row, scored.terms, means, text_of) for row in rows] for rows in (best, worst)
     ]
     return explained[0], explained[1]
 
@@ -112,13 +112,13 @@ def texts(store: Store, ids: Sequence[str], characters: int) -> dict[str, tuple[
 def axis(examples: Iterable[Explained]) -> tuple[float, float]:
     """The lowest and highest sum on the way to any prediction: one scale for all of them."""
     sums = [0.0]
-    for each in examples:
-        sums += [each.intercept, each.prediction, *(step.end for step in each.steps)]
+    for example in examples:
+        sums += [example.intercept, example.prediction, *(step.end for step in example.steps)]
     return min(sums), max(sums)
 
 
 def _explain(
-    row: Any, terms: Sequence[str], means: dict[str, float], found: dict[str, tuple[Text, Text]]
+    row: Any, terms: Sequence[str], means: dict[str, float], text_of: dict[str, tuple[Text, Text]]
 ) -> Explained:
     contributions = {name: row[f"contribution_{name}"] for name in terms}
     intercept = row.predicted_log_loss - sum(contributions.values())
@@ -128,7 +128,7 @@ def _explain(
         steps.append(Step(name, row[name], part, total, part - means[name]))
         total += part
     nothing = (Text("", 0), Text("", 0))
-    prompt, response = found.get(row.example_id, nothing)
+    prompt, response = text_of.get(row.example_id, nothing)
     return Explained(
         row.example_id,
         row.source,

@@ -72,16 +72,16 @@ class Fit:
 def runs_for(store: Store, purpose: str) -> pd.DataFrame:
     """Runs of one purpose, each key once: the finished one, where there is one."""
     rows = store.read("finetuning_runs").where(F.col("purpose") == purpose)
-    found = rows.drop("mix", "device", "run_id").toPandas()
-    found = found.sort_values(["status", "run_key"], ascending=[False, True])  # ok before failed
-    return found.drop_duplicates("run_key").reset_index(drop=True)
+    runs = rows.drop("mix", "device", "run_id").toPandas()
+    runs = runs.sort_values(["status", "run_key"], ascending=[False, True])  # ok before failed
+    return runs.drop_duplicates("run_key").reset_index(drop=True)
 
 
 def experiments(runs: pd.DataFrame) -> list[Experiment]:
     """The runs by what they share, the largest experiment first."""
     keys = ["base", "base_fingerprint", "recipe", "evaluation"]
     made = [_experiment(group) for _, group in runs.groupby(keys, sort=False)]
-    return sorted(made, key=lambda each: -each.runs)
+    return sorted(made, key=lambda group: -group.runs)
 
 
 def fit_of(scored: Scored, runs: pd.DataFrame) -> Fit | None:
@@ -89,14 +89,14 @@ def fit_of(scored: Scored, runs: pd.DataFrame) -> Fit | None:
     rule = scored.rule
     if rule is None or not rule.provenance:
         return None
-    told = dict(rule.provenance)
-    gate = told.pop("cross_validation", None) or {}
+    provenance = dict(rule.provenance)
+    gate = provenance.pop("cross_validation", None) or {}
     errors = [
         ("this rule", gate.get("rmse")),
         ("the mean alone", gate.get("rmse_mean_only")),
         *(gate.get("rmse_others") or {}).items(),
     ]
-    facts = [(key.replace("_", " "), _words(value)) for key, value in told.items()]
+    facts = [(key.replace("_", " "), _words(value)) for key, value in provenance.items()]
     proof = {
         "cross-validated R²": "r_squared",
         "cross-validated rank correlation": "rank_correlation",
@@ -115,7 +115,7 @@ def _experiment(group: pd.DataFrame) -> Experiment:
     ok = group[group["status"] == "ok"]
     trained = ok[ok["subset"] != _BASE]
     base = ok[ok["subset"] == _BASE]
-    measured = pd.DataFrame([dict(each) for each in trained["losses"]])
+    measured = pd.DataFrame([dict(losses) for losses in trained["losses"]])
     before = dict(base["losses"].iloc[0]) if len(base) else {}
     losses = [
         Losses(
@@ -161,7 +161,9 @@ def _points(rule: LinearRule, runs: pd.DataFrame) -> tuple[str, list[tuple[float
 
 def _words(value: Any) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_words(each)}" for key, each in value.items() if each is not None)
+        return ", ".join(
+            f"{key} {_words(inner)}" for key, inner in value.items() if inner is not None
+        )
     if isinstance(value, list | tuple):
         return ", ".join(map(_words, value))
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -86,13 +86,13 @@ def near_duplicates(scored: Scored, groups: int, characters: int) -> Neighbors |
         return None
     closest = near.where("d IS NOT NULL").orderBy("d", "example_id").limit(_CLOSEST)
     stored = {row.example_id: row.d for row in closest.collect()}
-    found = _groups(_vectors(scored, stored), groups)
+    groups_of_vectors = _groups(_vectors(scored, stored), groups)
     return Neighbors(
         counted.n,
         counted.rows - counted.n,
         counted.method,
         {limit: counted[f"b{i}"] for i, limit in enumerate(LIMITS)},
-        tuple(_described(scored, found, characters)),
+        tuple(_described(scored, groups_of_vectors, characters)),
     )
 
 
@@ -103,27 +103,27 @@ def _vectors(scored: Scored, stored: Mapping[str, float]) -> pd.Series:
     )
     frame = rows.select("example_id", "fingerprint", "vector").toPandas()
     candidates = [
-        each.drop_duplicates("example_id").set_index("example_id")["vector"].sort_index()
-        for _, each in frame.groupby("fingerprint")
+        vectors.drop_duplicates("example_id").set_index("example_id")["vector"].sort_index()
+        for _, vectors in frame.groupby("fingerprint")
     ]
     if not candidates:
         return pd.Series(dtype=object)
-    return max(candidates, key=lambda each: _agreeing(each, stored))
+    return max(candidates, key=lambda candidate: _agreeing(candidate, stored))
 
 
 def _agreeing(vectors: pd.Series, stored: Mapping[str, float]) -> int:
     nearest = distances(vectors).min(axis=1)
-    told = np.array([stored[name] for name in vectors.index])
-    return int((np.abs(nearest - told) < _AGREES).sum())
+    stored_distances = np.array([stored[name] for name in vectors.index])
+    return int((np.abs(nearest - stored_distances) < _AGREES).sum())
 
 
 def distances(vectors: pd.Series) -> NDArray[np.float64]:
     """Euclidean distances of all pairs, [n, n]; infinite to itself."""
-    matrix = np.stack([np.asarray(each, dtype=np.float64) for each in vectors])
+    matrix = np.stack([np.asarray(vector, dtype=np.float64) for vector in vectors])
     # Two nearly equal vectors: the difference itself, since 2 - 2ab loses all digits there.
-    found = np.sqrt([((matrix - row) ** 2).sum(axis=1) for row in matrix])
-    np.fill_diagonal(found, np.inf)
-    return np.asarray(found)
+    distances = np.sqrt([((matrix - row) ** 2).sum(axis=1) for row in matrix])
+    np.fill_diagonal(distances, np.inf)
+    return np.asarray(distances)
 
 
 def _groups(vectors: pd.Series, most: int) -> list[tuple[float, list[str]]]:
@@ -138,14 +138,15 @@ def _groups(vectors: pd.Series, most: int) -> list[tuple[float, list[str]]]:
         if apart[i, j] > LIMITS[-1]:
             break  # beyond that they are not near
         known = [group[k] for k in (int(i), j) if k in group]
-        if not known and len({id(each) for each in group.values()}) == most:
+        if not known and len({id(members) for members in group.values()}) == most:
             break
-        merged = list(dict.fromkeys([k for each in known for k in each] + [j, int(i)]))
+        merged = list(dict.fromkeys([k for members in known for k in members] + [j, int(i)]))
         for k in merged:
             group[k] = merged
-    named = {id(each): each for each in group.values()}.values()
+    named = {id(members): members for members in group.values()}.values()
     return sorted(
-        (float(apart.min(axis=1)[each].min()), sorted(vectors.index[each])) for each in named
+        (float(apart.min(axis=1)[members].min()), sorted(vectors.index[members]))
+        for members in named
     )
 
 
@@ -153,7 +154,7 @@ def _described(
     scored: Scored, groups: Sequence[tuple[float, list[str]]], characters: int
 ) -> list[Group]:
     shown = [name for _, ids in groups for name in ids[:_MEMBERS]]
-    found = texts(scored.store, shown, characters)
+    text_of = texts(scored.store, shown, characters)
     sources = scored.rows.where(F.col("example_id").isin(shown)).select("example_id", "source")
     source = {row.example_id: row.source for row in sources.collect()} if shown else {}
     nothing = (Text("", 0), Text("", 0))
@@ -162,7 +163,7 @@ def _described(
             distance,
             len(ids),
             tuple(
-                Member(name, source.get(name, ""), *found.get(name, nothing))
+                Member(name, source.get(name, ""), *text_of.get(name, nothing))
                 for name in ids[:_MEMBERS]
             ),
         )

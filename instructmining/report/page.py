@@ -98,40 +98,40 @@ def gather(scored: Scored, settings: Report, models: str) -> Told:
     )
 
 
-def render(told: Told, run_id: str, now: datetime | None = None) -> str:
+def render(facts: Told, run_id: str, now: datetime | None = None) -> str:
     """The page: HTML with everything in it, escaped, without scripts and without a network."""
     page = _environment().get_template("page.html.j2")
-    named = [each.source for each in told.counts.sources]
+    named = [source.source for source in facts.counts.sources]
     return page.render(
-        told=told,
-        scored=told.scored,
-        counts=told.counts,
+        told=facts,
+        scored=facts.scored,
+        counts=facts.counts,
         short=short_names(named),
-        cards=[_card(told, name) for name in (PREDICTION, *told.scored.indicators)],
-        heat=_heat(told.correlations),
-        scale=charts.Scale(*axis([*told.best, *told.worst])),
-        scatter=charts.scatter(told.fit.points) if told.fit and told.fit.points else None,
-        conclusions=conclusions(told, short_names(named)),
+        cards=[_card(facts, name) for name in (PREDICTION, *facts.scored.indicators)],
+        heat=_heat(facts.correlations),
+        scale=charts.Scale(*axis([*facts.best, *facts.worst])),
+        scatter=charts.scatter(facts.fit.points) if facts.fit and facts.fit.points else None,
+        conclusions=conclusions(facts, short_names(named)),
         prediction=PREDICTION,
-        spread=told.spread[None],
+        spread=facts.spread[None],
         run_id=run_id,
         version=__version__,
         now=f"{now or datetime.now(UTC):%d %B %Y, %H:%M} UTC",
     )
 
 
-def conclusions(told: Told, short: dict[str, str]) -> list[str]:
+def conclusions(facts: Told, short: dict[str, str]) -> list[str]:
     """The page in a few sentences, each computed."""
-    counts = told.counts
-    whole = told.spread[None][PREDICTION]
+    counts = facts.counts
+    whole = facts.spread[None][PREDICTION]
     said = [
         f"Of {counts.rows:,} records {counts.examples:,} are scored, {counts.copies:,} are "
         f"copies of these and {counts.quarantined:,} cannot be used."
     ]
     medians = {
-        name: each[PREDICTION].median
-        for name, each in told.spread.items()
-        if name not in (None, OTHERS) and each[PREDICTION].median is not None
+        name: indicator[PREDICTION].median
+        for name, indicator in facts.spread.items()
+        if name not in (None, OTHERS) and indicator[PREDICTION].median is not None
     }
     if len(medians) > 1:
         low, high = (pick(medians, key=lambda name: medians[name]) for pick in (min, max))  # type: ignore[arg-type,return-value]
@@ -145,8 +145,8 @@ def conclusions(told: Told, short: dict[str, str]) -> list[str]:
             f"The best twentieth of the examples lies below {figure(whole.quantiles[0])}, "
             f"the worst above {figure(whole.quantiles[-1])}."
         )
-    if told.terms and told.terms[0].sd:
-        first = told.terms[0]
+    if facts.terms and facts.terms[0].sd:
+        first = facts.terms[0]
         said.append(
             f"What moves predictions most is {first.name}: "
             f"{100 * first.share:.0f} % of the terms' summed spread."
@@ -162,22 +162,22 @@ def figure(value: float | None) -> str:
     return text.replace("-", "−")
 
 
-def _card(told: Told, name: str) -> dict[str, Any]:
+def _card(facts: Told, name: str) -> dict[str, Any]:
     """One number's distribution: all examples as a histogram, each source as a strip below it."""
-    edges, binned, _ = told.bins.get(name, (np.zeros(2), np.zeros(1, dtype=np.int64), 0))
+    edges, binned, _ = facts.bins.get(name, (np.zeros(2), np.zeros(1, dtype=np.int64), 0))
     scale = charts.Scale(float(edges[0]), float(edges[-1]))
     groups = [
-        (source, each[name], charts.strip(each[name], scale))
-        for source, each in told.spread.items()
+        (source, indicator[name], charts.strip(indicator[name], scale))
+        for source, indicator in facts.spread.items()
         if source is not None
     ]
-    ordered = sorted(groups, key=lambda each: _last_if_none(each[1].median))
+    ordered = sorted(groups, key=lambda item: _last_if_none(item[1].median))
     return {
         "name": name,
         "about": _ABOUT.get(name, ""),
         "path": charts.histogram_path(binned),
         "scale": scale,
-        "whole": told.spread[None][name],
+        "whole": facts.spread[None][name],
         "groups": ordered,
     }
 

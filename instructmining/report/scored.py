@@ -90,8 +90,8 @@ def open_scores(store: Store, pool: str, source: str, tracking: Tracking) -> Sco
 def commits(store: Store, table: str) -> list[dict[str, Any]]:
     """What the table's commits say of themselves, the last first; old ones may be gone."""
     history = store.spark.sql(f"DESCRIBE HISTORY {store.sql_name(table)}")
-    told = history.orderBy(F.desc("version")).select("userMetadata").collect()
-    return [json.loads(row.userMetadata) for row in told if row.userMetadata]
+    commits = history.orderBy(F.desc("version")).select("userMetadata").collect()
+    return [json.loads(row.userMetadata) for row in commits if row.userMetadata]
 
 
 def short_names(sources: Sequence[str]) -> dict[str, str]:
@@ -99,10 +99,10 @@ def short_names(sources: Sequence[str]) -> dict[str, str]:
     parts = [source.replace("\\", "/").split("/") for source in sources]
     shared = 0
     while parts and all(
-        len(each) > shared + 1 and each[shared] == parts[0][shared] for each in parts
+        len(steps) > shared + 1 and steps[shared] == parts[0][shared] for steps in parts
     ):
         shared += 1
-    return {source: "/".join(each[shared:]) for source, each in zip(sources, parts, strict=True)}
+    return {source: "/".join(steps[shared:]) for source, steps in zip(sources, parts, strict=True)}
 
 
 def _choose(
@@ -121,7 +121,7 @@ def _choose(
         return key, *_record_of(key, tracking)
     rule = load_rule(source, tracking)
     if (rule.name, rule.version) not in there:
-        names = ", ".join(" ".join(each) for each in there)
+        names = ", ".join(" ".join(words) for words in there)
         raise UserError(
             f"pool {pool!r} has no scores under {rule.name} {rule.version}, only under "
             f"{names}: run instructmining score --rule {source}"
@@ -153,8 +153,8 @@ def _record_of(key: tuple[str, str], tracking: Tracking) -> tuple[LinearRule | N
 
 
 def _records(store: Store, pool: str) -> tuple[tuple[str, int], ...]:
-    found = store.read("occurrences").where(F.col("pool") == pool).groupBy("source").count()
-    ordered = found.orderBy(F.desc("count"), "source").collect()
+    counts = store.read("occurrences").where(F.col("pool") == pool).groupBy("source").count()
+    ordered = counts.orderBy(F.desc("count"), "source").collect()
     return tuple((row.source, row["count"]) for row in ordered)
 
 

@@ -66,16 +66,16 @@ def publish_rule(
         )
     name = settings.registry_model
     with connection(settings) as client:
-        found = _find(client, name, rule.fingerprint)
-        made = found is None
-        if found is None:
+        registered = _find(client, name, rule.fingerprint)
+        made = registered is None
+        if registered is None:
             _create(client, settings, rule)
-            found = _find(client, name, rule.fingerprint)
-        assert found is not None  # noqa: S101 — the version was made two lines above
-        if alias and alias not in found.aliases:
-            client.set_registered_model_alias(name, alias, str(found.version))
-        return found._replace(
-            aliases=tuple(sorted({*found.aliases, *([alias] if alias else [])}))
+            registered = _find(client, name, rule.fingerprint)
+        assert registered is not None  # noqa: S101 — the version was made two lines above
+        if alias and alias not in registered.aliases:
+            client.set_registered_model_alias(name, alias, str(registered.version))
+        return registered._replace(
+            aliases=tuple(sorted({*registered.aliases, *([alias] if alias else [])}))
         ), made
 
 
@@ -131,8 +131,8 @@ def resolve_version(uri: str, settings: Tracking) -> tuple[str, int]:
         return parts["name"], int(parts["version"])
     _require(settings, f"read {uri}")
     with connection(settings) as client:
-        found = client.get_model_version_by_alias(parts["name"], parts["alias"])
-    return parts["name"], int(found.version)
+        version = client.get_model_version_by_alias(parts["name"], parts["alias"])
+    return parts["name"], int(version.version)
 
 
 def load_rule(source: str, settings: Tracking) -> LinearRule:
@@ -260,7 +260,7 @@ def _create(client: "MlflowClient", settings: Tracking, rule: LinearRule) -> Non
 
 
 def _find(client: "MlflowClient", name: str, fingerprint: str) -> RegisteredRule | None:
-    equal = (found for found in _versions(client, name) if found.fingerprint == fingerprint)
+    equal = (version for version in _versions(client, name) if version.fingerprint == fingerprint)
     return next(equal, None)
 
 
@@ -268,19 +268,19 @@ def _versions(client: "MlflowClient", name: str) -> Iterator[RegisteredRule]:
     if _registered(client, name) is None:  # Unity Catalog would refuse to search for its versions
         return
     aliases = _aliases(client, name)
-    numbers = [int(found.version) for found in client.search_model_versions(f"name='{name}'")]
+    numbers = [int(version.version) for version in client.search_model_versions(f"name='{name}'")]
     for number in sorted(numbers, reverse=True):
         # A search in Unity Catalog leaves the tags out: each version is asked for its own.
-        found = client.get_model_version(name, str(number))
-        tags: dict[str, Any] = found.tags
+        version = client.get_model_version(name, str(number))
+        tags: dict[str, Any] = version.tags
         yield RegisteredRule(
             name,
             number,
-            found.run_id or "",
+            version.run_id or "",
             tags.get("rule", ""),
             tags.get("fingerprint", ""),
             tuple(sorted(a for a, v in aliases.items() if v == number)),
-            found.creation_timestamp,
+            version.creation_timestamp,
         )
 
 

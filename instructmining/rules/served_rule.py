@@ -33,13 +33,13 @@ class ServedRule(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
             for name, factor in self.coefficients.items()
         }
         predicted = sum(contributions.values(), start=self.intercept)
-        found = pd.DataFrame({"predicted_log_loss": predicted, **contributions})
+        outputs = pd.DataFrame({"predicted_log_loss": predicted, **contributions})
         if self.covariance is not None:
             values = model_input[list(self.coefficients)].astype("float64").to_numpy()
             design = np.column_stack([np.ones(len(values)), values])
             variance = ((design @ np.array(self.covariance)) * design).sum(axis=1)
-            found["predicted_log_loss_se"] = np.sqrt(variance.clip(min=0))
-        return found
+            outputs["predicted_log_loss_se"] = np.sqrt(variance.clip(min=0))
+        return outputs
 
 
 mlflow.models.set_model(ServedRule())

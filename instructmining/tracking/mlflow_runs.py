@@ -56,9 +56,10 @@ class Run:
             return
         from mlflow.entities import Param
 
-        given = {_NOT_IN_A_NAME.sub("_", key): str(value) for key, value in _flat(settings)}
+        parameters = {_NOT_IN_A_NAME.sub("_", key): str(value) for key, value in _flat(settings)}
         params = [
-            Param(key, without_credentials(value)[:_PARAM_LENGTH]) for key, value in given.items()
+            Param(key, without_credentials(value)[:_PARAM_LENGTH])
+            for key, value in parameters.items()
         ]
         for start in range(0, len(params), _PARAMS_PER_BATCH):
             self._client.log_batch(self.id, params=params[start : start + _PARAMS_PER_BATCH])
@@ -110,7 +111,7 @@ class Run:
 
         tags = [InputTag("mlflow.data.context", "scoring")]
         self._client.log_inputs(
-            self.id, [DatasetInput(_dataset(given)._to_mlflow_entity(), tags) for given in inputs]
+            self.id, [DatasetInput(_dataset(data)._to_mlflow_entity(), tags) for data in inputs]
         )
 
     def log_child(self, name: str, params: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
@@ -203,9 +204,9 @@ def connection(settings: Tracking) -> Iterator["MlflowClient"]:
         where = dict.fromkeys((settings.uri, registry_uri(settings)))
         code = getattr(error, "error_code", "INTERNAL_ERROR")  # what a lost connection is, too
         remedy = "name another with --tracking-uri, or do without by --tracking-uri none"
-        told = f"MLflow ({', '.join(where)}): {str(error).strip().splitlines()[0][:300]}"
+        message = f"MLflow ({', '.join(where)}): {str(error).strip().splitlines()[0][:300]}"
         raise UserError(
-            without_credentials(told) + (f"; {remedy}" if code == "INTERNAL_ERROR" else "")
+            without_credentials(message) + (f"; {remedy}" if code == "INTERNAL_ERROR" else "")
         ) from error
 
 
@@ -233,9 +234,9 @@ def experiment_id(client: "MlflowClient", settings: Tracking) -> str:
     name = settings.experiment
     if settings.uri.startswith("databricks") and not name.startswith("/"):
         name = f"/Shared/{name}"  # experiments are workspace objects there
-    found = client.get_experiment_by_name(name)
-    if found is not None:
-        return str(found.experiment_id)
+    experiment = client.get_experiment_by_name(name)
+    if experiment is not None:
+        return str(experiment.experiment_id)
     database = _sqlite_file(settings.uri)
     folder = database and (database.parent / "mlartifacts" / name.strip("/")).as_uri()
     return str(client.create_experiment(name, artifact_location=folder))
@@ -246,19 +247,19 @@ def _sqlite_file(uri: str) -> Path | None:
     return Path(uri.removeprefix(prefix)).absolute() if uri.startswith(prefix) else None
 
 
-def _dataset(given: Input) -> Any:
+def _dataset(data: Input) -> Any:
     from mlflow.data.delta_dataset_source import DeltaDatasetSource
     from mlflow.data.meta_dataset import MetaDataset
     from mlflow.data.spark_dataset_source import SparkDatasetSource
 
-    if given.version is None:
-        files = SparkDatasetSource(**{"table_name" if given.table else "path": given.location})
-        return MetaDataset(files, name=given.location)
+    if data.version is None:
+        files = SparkDatasetSource(**{"table_name" if data.table else "path": data.location})
+        return MetaDataset(files, name=data.location)
     delta = DeltaDatasetSource(
-        **{"delta_table_name" if given.table else "path": given.location},
-        delta_table_version=given.version,
+        **{"delta_table_name" if data.table else "path": data.location},
+        delta_table_version=data.version,
     )
-    return MetaDataset(delta, name=f"{given.location} version {given.version}")
+    return MetaDataset(delta, name=f"{data.location} version {data.version}")
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

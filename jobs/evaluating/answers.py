@@ -27,7 +27,10 @@ Prompts = Mapping[str, Sequence[tuple[str, Conversation]]]  # by evaluation set:
 
 def prompts_of(sets: Sequence[EvaluationSet], most: int) -> Prompts:
     """At most so many conversations of each set; ids are hashes, so the first are a fair draw."""
-    return {each.name: list(zip(each.ids, each.conversations, strict=True))[:most] for each in sets}
+    return {
+        evaluation.name: list(zip(evaluation.ids, evaluation.conversations, strict=True))[:most]
+        for evaluation in sets
+    }
 
 
 def answered(
@@ -39,9 +42,9 @@ def answered(
         `run_key`, `evaluation`, `example_id`, `answer`, `finished`.
     """
     decoding = decoding_of(judge)
-    wanted = {each.key: each for each in runs}
+    wanted = {run.key: run for run in runs}
     known = _stored(experiment, list(wanted), prompts, decoding)
-    needed = sum(len(each) for each in prompts.values())
+    needed = sum(len(listed) for listed in prompts.values())
     counts = known["run_key"].value_counts()
     todo = [run for key, run in wanted.items() if counts.get(key, 0) < needed]
     if todo:
@@ -59,14 +62,14 @@ def decoding_of(judge: Judge) -> str:
 def _stored(
     experiment: Experiment, keys: Sequence[str], prompts: Prompts, decoding: str
 ) -> pd.DataFrame:
-    asked = {(name, i) for name, each in prompts.items() for i, _ in each}
+    asked = {(name, i) for name, listed in prompts.items() for i, _ in listed}
     rows = experiment.store.read("answers").where(
         F.col("run_key").isin(list(keys)) & (F.col("decoding") == decoding)
     )
     columns = ["run_key", "evaluation", "example_id"]
-    found = rows.select(*columns, "answer", "finished").dropDuplicates(columns).toPandas()
-    known = pd.MultiIndex.from_frame(found[columns[1:]]).isin(asked)
-    return found[known].sort_values(columns, ignore_index=True)
+    answers = rows.select(*columns, "answer", "finished").dropDuplicates(columns).toPandas()
+    known = pd.MultiIndex.from_frame(answers[columns[1:]]).isin(asked)
+    return answers[known].sort_values(columns, ignore_index=True)
 
 
 def _answer(
@@ -77,11 +80,13 @@ def _answer(
     settings = experiment.settings
     spark = store.spark
     texts = texts_of(store, sorted({i for run in runs for i in run.ids}))
-    given = spark.sparkContext.broadcast(
+    examples = spark.sparkContext.broadcast(
         [(run.key, run.seed, [texts[i] for i in run.ids]) for run in runs]
     )
     asked = [
-        (name, i, list(conversation)) for name, each in prompts.items() for i, conversation in each
+        (name, i, list(conversation))
+        for name, listed in prompts.items()
+        for i, conversation in listed
     ]
     measure = settings.measure.model_copy(update={"dtype": experiment.task.dtype})
     model = ship(spark, experiment.base)
@@ -92,13 +97,13 @@ def _answer(
 
         for batch in batches:
             for number in batch["id"].to_pylist():
-                key, seed, rows = given.value[number]
+                key, seed, rows = examples.value[number]
                 device, dtype = task_place(measure)
                 finetuner = loaded_finetuner(model, device, dtype, measure.token_budget, recipe)
                 finetuner.run(rows, {}, seed)
-                found = answer(
+                answers = answer(
                     finetuner,
-                    [each for _, _, each in asked],
+                    [conversation for _, _, conversation in asked],
                     judge.answer_tokens,
                     judge.temperature,
                     seed,
@@ -108,14 +113,14 @@ def _answer(
                         "run_key": [key] * len(asked),
                         "evaluation": [name for name, _, _ in asked],
                         "example_id": [i for _, i, _ in asked],
-                        "answer": [each.text for each in found],
-                        "finished": [each.finished for each in found],
+                        "answer": [one.text for one in answers],
+                        "finished": [one.finished for one in answers],
                     }
                 )
 
     tasks = spark.range(0, len(runs), 1, min(len(runs), model_slots(spark, measure)))
-    found = in_model_workers(tasks, work, _SCHEMA, gpu_profile(spark, measure))
-    rows = found.withColumns(
+    answers = in_model_workers(tasks, work, _SCHEMA, gpu_profile(spark, measure))
+    rows = answers.withColumns(
         {"decoding": F.lit(decoding_of(judge)), "run_id": F.lit(experiment.run_id)}
     )
     transaction = f"{experiment.run_id}/answers/{ids_hash([run.key for run in runs])}"

@@ -75,8 +75,8 @@ class Experiment:
 
     def run(self, plan: Sequence[PlannedRun], name: str) -> Spent:
         """Finetune what the table does not have yet; equal runs once."""
-        once = list({each.key: each for each in plan}.values())
-        texts = texts_of(self.store, sorted({i for each in once for i in each.ids}))
+        once = list({run.key: run for run in plan}.values())
+        texts = texts_of(self.store, sorted({i for run in once for i in run.ids}))
         print(f"{name}: {len(once)} finetunes", flush=True)
         return run_finetunes(
             self.store,
@@ -105,8 +105,8 @@ def facts_of(rows: DataFrame, arms: Sequence[Arm]) -> pd.DataFrame:
     ids = sorted({i for arm in arms for i in arm.ids})
     wanted = rows.sparkSession.createDataFrame([(i,) for i in ids], "example_id STRING")
     known = [name for name in rows.columns if name in INDICATORS or name.startswith("knn_")]
-    found = rows.join(wanted, "example_id", "left_semi")
-    facts = found.select("example_id", "source", *known, "predicted_log_loss").toPandas()
+    chosen = rows.join(wanted, "example_id", "left_semi")
+    facts = chosen.select("example_id", "source", *known, "predicted_log_loss").toPandas()
     return facts.set_index("example_id")
 
 
@@ -124,10 +124,11 @@ def finetune_arms(
     kinds = [(arm, whole if arm.name == "full" else experiment) for arm in arms]
     runs = [ArmRun(arm, kind.planned(arm, facts), kind) for arm, kind in kinds]
     spent = [
-        each.run(
-            [*extra, *(found.run for found in runs if (found.arm.name == "full") == full)], name
+        kind.run(
+            [*extra, *(arm_run.run for arm_run in runs if (arm_run.arm.name == "full") == full)],
+            name,
         )
-        for each, extra, full, name in (
+        for kind, extra, full, name in (
             (experiment, [experiment.base_run()], False, "arms of equal size"),
             (whole, [], True, "full pool, as many steps"),
         )
@@ -160,7 +161,7 @@ def _tokens(facts: pd.DataFrame, ids: Sequence[str]) -> float:
     return float(facts.loc[list(ids), ["input_length", "output_length"]].sum().sum())
 
 
-def refuse_without_result(found: pd.DataFrame, spent: Spent, what: str) -> None:
+def refuse_without_result(results: pd.DataFrame, spent: Spent, what: str) -> None:
     """Fail where there is nothing to compare.
 
     Args:
@@ -171,7 +172,7 @@ def refuse_without_result(found: pd.DataFrame, spent: Spent, what: str) -> None:
     Raises:
         FailedRowsError: no run has a result; with the first reason.
     """
-    if found.empty:
+    if results.empty:
         why = next(iter(spent.failed.values()), "none was begun")
         raise FailedRowsError(f"no finetune of {what} has a result: {why}")
 
@@ -183,35 +184,35 @@ def outcomes(store: Store, runs: Sequence[ArmRun]) -> pd.DataFrame:
         `arm`, `seed`, `run_key`, `examples`, `steps`, `tokens` (response tokens, all epochs),
         `train_loss`, `losses`; runs that failed are not there.
     """
-    done = finished(store, list({each.run.key for each in runs})).set_index("run_key")
+    done = finished(store, list({arm_run.run.key for arm_run in runs})).set_index("run_key")
     rows = [
         {
-            "arm": each.arm.name,
-            "seed": each.arm.seed,
-            "run_key": each.run.key,
-            **done.loc[each.run.key, ["examples", "steps", "tokens", "train_loss", "losses"]],
+            "arm": arm_run.arm.name,
+            "seed": arm_run.arm.seed,
+            "run_key": arm_run.run.key,
+            **done.loc[arm_run.run.key, ["examples", "steps", "tokens", "train_loss", "losses"]],
         }
-        for each in runs
-        if each.run.key in done.index
+        for arm_run in runs
+        if arm_run.run.key in done.index
     ]
     columns = ["arm", "seed", "run_key", "examples", "steps", "tokens", "train_loss", "losses"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def losses_of(found: pd.DataFrame, sets: Sequence[EvaluationSet]) -> pd.DataFrame:
+def losses_of(results: pd.DataFrame, sets: Sequence[EvaluationSet]) -> pd.DataFrame:
     """`evaluation`, `arm`, `seed`, `loss` of every finished run."""
     rows = [
-        (each.name, row["arm"], row["seed"], dict(row["losses"])[each.name])
-        for each in sets
-        for row in found.to_dict("records")
+        (evaluation.name, row["arm"], row["seed"], dict(row["losses"])[evaluation.name])
+        for evaluation in sets
+        for row in results.to_dict("records")
     ]
     return pd.DataFrame(rows, columns=["evaluation", "arm", "seed", "loss"])
 
 
 def base_losses(experiment: Experiment) -> dict[str, float]:
     """Loss of the base model by evaluation set; empty where its run failed."""
-    found = finished(experiment.store, [experiment.base_run().key])
-    return dict(found["losses"][0]) if len(found) else {}
+    done = finished(experiment.store, [experiment.base_run().key])
+    return dict(done["losses"][0]) if len(done) else {}
 
 
 def store_arms(experiment: Experiment, runs: Sequence[ArmRun]) -> None:
@@ -219,14 +220,14 @@ def store_arms(experiment: Experiment, runs: Sequence[ArmRun]) -> None:
     rows = [
         (
             experiment.settings.pool,
-            each.arm.name,
-            each.arm.seed,
-            each.run.key,
-            each.run.subset,
-            each.arm.recipe.model_dump_json(exclude_defaults=True),
+            arm_run.arm.name,
+            arm_run.arm.seed,
+            arm_run.run.key,
+            arm_run.run.subset,
+            arm_run.arm.recipe.model_dump_json(exclude_defaults=True),
             experiment.run_id,
         )
-        for each in runs
+        for arm_run in runs
     ]
     columns = (
         "pool STRING, arm STRING, seed BIGINT, run_key STRING, subset STRING, "
@@ -247,20 +248,20 @@ def store_members(experiment: Experiment, runs: Sequence[ArmRun]) -> None:
         experiment.store,
         [
             Members(
-                each.run.subset,
-                each.arm.recipe.model_dump_json(exclude_defaults=True),
-                each.arm.ids,
+                arm_run.run.subset,
+                arm_run.arm.recipe.model_dump_json(exclude_defaults=True),
+                arm_run.arm.ids,
             )
-            for each in runs
+            for arm_run in runs
         ],
         experiment.run_id,
     )
 
 
 def _together(spent: Sequence[Spent]) -> Spent:
-    known = [each.estimated for each in spent if each.estimated]
+    known = [part.estimated for part in spent if part.estimated]
     estimated = (sum(e for e, _ in known), sum(t for _, t in known)) if known else None
-    failed = {key: why for each in spent for key, why in each.failed.items()}
+    failed = {key: why for part in spent for key, why in part.failed.items()}
     return Spent(
         sum(e.runs for e in spent),
         sum(e.found for e in spent),

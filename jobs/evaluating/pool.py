@@ -72,17 +72,19 @@ def evaluation_pool(
     rows = rows.persist()
     stack.callback(rows.unpersist)
     whole = rows.count()
-    found = overlapping(pool_examples(store, rows), sets, n).persist()
-    stack.callback(found.unpersist)
-    by_set = {row.evaluation: row["count"] for row in found.groupBy("evaluation").count().collect()}
-    overlap = {each.name: by_set.get(each.name, 0) for each in sets}
-    kept = rows.join(found.select("example_id"), "example_id", "left_anti").persist()
-    stack.callback(kept.unpersist)
-    left = kept.count()
+    overlaps = overlapping(pool_examples(store, rows), sets, n).persist()
+    stack.callback(overlaps.unpersist)
+    by_set = {
+        row.evaluation: row["count"] for row in overlaps.groupBy("evaluation").count().collect()
+    }
+    overlap = {evaluation.name: by_set.get(evaluation.name, 0) for evaluation in sets}
+    remaining = rows.join(overlaps.select("example_id"), "example_id", "left_anti").persist()
+    stack.callback(remaining.unpersist)
+    left = remaining.count()
     said.append(_overlap_said(overlap, whole - left, whole, n))
     if not left:
         raise UserError(f"pool {pool!r} has no example to evaluate with: {'; '.join(said)}")
-    return EvaluationPool(kept, left, overlap, said)
+    return EvaluationPool(remaining, left, overlap, said)
 
 
 def _overlap_said(overlap: dict[str, int], out: int, whole: int, n: int) -> str:

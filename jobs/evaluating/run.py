@@ -99,32 +99,33 @@ def evaluate(setup: Setup, experiment: Experiment, tracked: Run) -> Evaluated:
     runs, spent = finetune_arms(experiment, arms, facts_of(rows, arms))
     store_members(experiment, runs)
     store_arms(experiment, runs)
-    found = outcomes(setup.store, runs)
-    refuse_without_result(found, spent, "an arm")
-    losses = losses_of(found, setup.sets)
+    results = outcomes(setup.store, runs)
+    refuse_without_result(results, spent, "an arm")
+    losses = losses_of(results, setup.sets)
     average = means(losses)
     compared = differences(losses, PAIRS)
     store_comparisons(experiment, compared)
     print("\n".join(verdicts(compared)), flush=True)  # whatever becomes of the judge
-    judged, refused = judge(setup, experiment, runs, found)
+    judged, refused = judge(setup, experiment, runs, results)
     page = EvaluationPage(
         title_of(setup, settings),
-        [*setup.pool.sentences, *cautions(setup, settings, found)],
+        [*setup.pool.sentences, *cautions(setup, settings, results)],
         base_losses(experiment),
         settings.evaluate.seeds,
-        found,
+        results,
         average,
         compared,
         spent.failed,
-        [each.sentence for each in judged] + [f"answers are not judged: {refused}"] * bool(refused),
+        [verdict.sentence for verdict in judged]
+        + [f"answers are not judged: {refused}"] * bool(refused),
     )
-    done = Evaluated(page.text(), found, average, compared, judged, spent, refused)
+    done = Evaluated(page.text(), results, average, compared, judged, spent, refused)
     record(done, losses, tracked)
     return done
 
 
 def judge(
-    setup: Setup, experiment: Experiment, runs: Sequence[ArmRun], found: pd.DataFrame
+    setup: Setup, experiment: Experiment, runs: Sequence[ArmRun], results: pd.DataFrame
 ) -> tuple[list[Judged], UserError | None]:
     """Judge the answers of two arms, unless nobody is to judge or one of them has no model.
 
@@ -132,7 +133,7 @@ def judge(
         What the judge said, and the mistake that kept it from judging: the losses stand without it.
     """
     settings = experiment.settings.judge
-    if settings.kind == "none" or not set(settings.arms) <= set(found["arm"]):
+    if settings.kind == "none" or not set(settings.arms) <= set(results["arm"]):
         return [], None
     try:
         return judge_answers(experiment, runs, setup.resolved.get("reward")), None
@@ -144,11 +145,13 @@ def store_comparisons(experiment: Experiment, compared: pd.DataFrame) -> None:
     """Append the differences and their verdicts; what is not known is null."""
     store = experiment.store
     run_id = experiment.run_id
-    told = compared.assign(pool=experiment.settings.pool, run_id=run_id, verdict=verdicts(compared))
+    comparisons = compared.assign(
+        pool=experiment.settings.pool, run_id=run_id, verdict=verdicts(compared)
+    )
     table = TABLES["comparisons"]
     rows = [
         tuple(None if pd.isna(value) else value for value in row.values())
-        for row in told[table.names].astype({"n": int}).to_dict("records")
+        for row in comparisons[table.names].astype({"n": int}).to_dict("records")
     ]
     frame = store.spark.createDataFrame(rows, table.ddl)
     store.append(frame, "comparisons", f"{run_id}/comparisons", {"run_id": run_id})

@@ -76,7 +76,7 @@ def experiment_of(setup: Setup, settings: Settings, run_id: str) -> Experiment:
         base.spec.source,
         base.fingerprint,
         settings.finetune,
-        {each.name: each.version for each in setup.sets},
+        {evaluation.name: evaluation.version for evaluation in setup.sets},
         training_dtype(setup.store.spark, settings),
     )
     return Experiment(setup.store, settings, base, task, setup.sets, run_id)
@@ -105,13 +105,15 @@ def title_of(setup: Setup, settings: Settings) -> str:
     )
 
 
-def cautions(setup: Setup, settings: Settings, found: pd.DataFrame) -> list[str]:
+def cautions(setup: Setup, settings: Settings, results: pd.DataFrame) -> list[str]:
     """What a reader must know before believing the page."""
-    said = [*_uneven(found), *_alike(found)]
-    said += [f"{each}: its coefficient does not carry over" for each in setup.choice.mismatches]
+    said = [*_uneven(results), *_alike(results)]
+    said += [
+        f"{mismatch}: its coefficient does not carry over" for mismatch in setup.choice.mismatches
+    ]
     about = setup.choice.rule.provenance
     target = dict(about.get("evaluation", {})).get(about.get("target"))
-    same = [each.name for each in setup.sets if each.version == target]
+    same = [evaluation.name for evaluation in setup.sets if evaluation.version == target]
     if same:
         said.append(
             f"the rule was fitted to the loss on {', '.join(same)}: what it wins there is "
@@ -123,25 +125,25 @@ def cautions(setup: Setup, settings: Settings, found: pd.DataFrame) -> list[str]
             "what fresh examples are worth against repeated ones"
         )
     said += [
-        f"evaluation {each.name}: {len(each.ids)} conversations"
-        + (f", {each.unusable} unusable records" if each.unusable else "")
-        for each in setup.sets
+        f"evaluation {evaluation.name}: {len(evaluation.ids)} conversations"
+        + (f", {evaluation.unusable} unusable records" if evaluation.unusable else "")
+        for evaluation in setup.sets
     ]
     return said
 
 
-def _uneven(found: pd.DataFrame) -> list[str]:
+def _uneven(results: pd.DataFrame) -> list[str]:
     """The steps of every arm where they differ: by tokens, or by whole passes over a small pool."""
-    steps = found.groupby("arm", sort=False)["steps"].mean()
+    steps = results.groupby("arm", sort=False)["steps"].mean()
     if steps.max() <= 1.02 * steps.min():
         return []
-    each = ", ".join(f"{arm} {count:,.0f}" for arm, count in steps.items())
-    return [f"the arms differ in steps: {each}"]
+    steps_by_arm = ", ".join(f"{arm} {count:,.0f}" for arm, count in steps.items())
+    return [f"the arms differ in steps: {steps_by_arm}"]
 
 
-def _alike(found: pd.DataFrame) -> list[str]:
+def _alike(results: pd.DataFrame) -> list[str]:
     """Arms whose finetunes are the same, so that they say one thing and not two."""
-    shared = {tuple(sorted(set(arms))) for _, arms in found.groupby("run_key")["arm"]}
+    shared = {tuple(sorted(set(arms))) for _, arms in results.groupby("run_key")["arm"]}
     groups = sorted(arms for arms in shared if len(arms) > 1)
     return [
         f"the arms {' and '.join(arms)} have the same examples: they are one result"

@@ -77,15 +77,15 @@ class _Sizes:
     def arms(self, name: str, sizes: Sequence[int]) -> list[Arm]:
         """Every size at every seed."""
         recipe = self.recipes[name]
-        found = []
+        arms = []
         for seed in self.seeds:
             drawn = recipe.model_copy(update={"seed": seed}) if name == "random" else recipe
             order = self._order(name, drawn)
-            found += [
+            arms += [
                 Arm(name, seed, order[:size], drawn.model_copy(update={"top": size}))
                 for size in sizes
             ]
-        return found
+        return arms
 
     def _order(self, name: str, recipe: Select) -> tuple[str, ...]:
         key = (name, recipe.seed)
@@ -100,15 +100,15 @@ class _Sizes:
         facts = facts_of(self.rows, arms)
         runs = [ArmRun(arm, self.experiment.planned(arm, facts), self.experiment) for arm in arms]
         store_members(self.experiment, runs)
-        spent = self.experiment.run([each.run for each in runs], f"{name}, {_listed(sizes)}")
-        found = outcomes(self.experiment.store, runs)
-        refuse_without_result(found, spent, f"{name} at {_listed(sizes)} examples")
+        spent = self.experiment.run([arm_run.run for arm_run in runs], f"{name}, {_listed(sizes)}")
+        results = outcomes(self.experiment.store, runs)
+        refuse_without_result(results, spent, f"{name} at {_listed(sizes)} examples")
         return pd.concat(
             [
                 losses_of(group, self.experiment.sets).assign(
                     size=size, tokens=group["tokens"].mean()
                 )
-                for size, group in found.groupby("examples")
+                for size, group in results.groupby("examples")
             ],
             ignore_index=True,
         )
@@ -126,13 +126,13 @@ def size_curve(
     target = experiment.sets[0].name
     evaluate = experiment.settings.evaluate
     sizes = _Sizes(experiment, pool, pick, max(_asked(evaluate.sizes, pool.count)))
-    given = _asked(evaluate.sizes, sizes.most)
+    named = _asked(evaluate.sizes, sizes.most)
     if ends := ends_of(evaluate.sizes, sizes.most):
         selected = _searched(sizes, target, ends, evaluate.size_trials)
-        given = sorted(int(size) for size in selected["size"].unique())
+        named = sorted(int(size) for size in selected["size"].unique())
     else:
-        selected = sizes.measured("selected", given)
-    losses = pd.concat([selected, sizes.measured("random", given)], ignore_index=True)
+        selected = sizes.measured("selected", named)
+    losses = pd.concat([selected, sizes.measured("random", named)], ignore_index=True)
     curve = pd.concat(
         [means(group).assign(size=size) for size, group in losses.groupby("size")],
         ignore_index=True,
@@ -148,7 +148,7 @@ def size_curve(
     return SizeCurve(curve, best, reading(shown, target), page)
 
 
-def ends_of(given: Sequence[str], most: int) -> tuple[int, int] | None:
+def ends_of(sizes: Sequence[str], most: int) -> tuple[int, int] | None:
     """Between which sizes to search: `auto` or `auto:LOW-HIGH`; None where sizes are named.
 
     Args:
@@ -158,22 +158,22 @@ def ends_of(given: Sequence[str], most: int) -> tuple[int, int] | None:
     Raises:
         UserError: ends that are no numbers, in no order, or beyond what can be selected.
     """
-    if not given[0].startswith("auto"):
+    if not sizes[0].startswith("auto"):
         return None
-    found = re.fullmatch(r"auto(?::(\d+)-(\d+))?", given[0])
-    if not found or len(given) > 1:
-        raise UserError(f"--sizes {','.join(given)}: write auto, or auto:LOW-HIGH")
-    low, high = (int(end) if end else None for end in found.groups())
+    match = re.fullmatch(r"auto(?::(\d+)-(\d+))?", sizes[0])
+    if not match or len(sizes) > 1:
+        raise UserError(f"--sizes {','.join(sizes)}: write auto, or auto:LOW-HIGH")
+    low, high = (int(end) if end else None for end in match.groups())
     ends = (min(_LOWEST, most // 2) if low is None else low, most if high is None else high)
     if not 0 < ends[0] < ends[1] <= most:
         raise UserError(
-            f"--sizes {given[0]}: the pool has {most:,} examples that can be selected; "
+            f"--sizes {sizes[0]}: the pool has {most:,} examples that can be selected; "
             "name two sizes up to that, the smaller first"
         )
     return ends
 
 
-def sizes_of(given: Sequence[str], most: int) -> list[int]:
+def sizes_of(named: Sequence[str], most: int) -> list[int]:
     """The sizes that were named, ascending.
 
     Args:
@@ -184,14 +184,14 @@ def sizes_of(given: Sequence[str], most: int) -> list[int]:
         UserError: one is no positive number, or larger than what can be selected.
     """
     try:
-        sizes = sorted({int(each) for each in given})
+        sizes = sorted({int(size) for size in named})
     except ValueError:
         raise UserError(
-            f"--sizes {','.join(given)}: write auto, or numbers with commas between them"
+            f"--sizes {','.join(named)}: write auto, or numbers with commas between them"
         ) from None
     if sizes[0] < 1 or sizes[-1] > most:
         raise UserError(
-            f"--sizes {','.join(given)}: the pool has {most:,} examples that can be "
+            f"--sizes {','.join(named)}: the pool has {most:,} examples that can be "
             "selected; name sizes from 1 to that"
         )
     return sizes
@@ -200,13 +200,13 @@ def sizes_of(given: Sequence[str], most: int) -> list[int]:
 def page_of(curve: pd.DataFrame, experiment: Experiment, title: str) -> str:
     """The curve as a table per evaluation set, and what can be said of it."""
     lines = [f"# Sizes: {title}\n"]
-    for each in experiment.sets:
-        rows = curve[curve["evaluation"] == each.name].sort_values(["size", "arm"])
-        lines += [f"- {sentence}" for sentence in reading(rows, each.name)]
-    for each in experiment.sets:
-        rows = curve[curve["evaluation"] == each.name].sort_values(["size", "arm"])
+    for evaluation in experiment.sets:
+        rows = curve[curve["evaluation"] == evaluation.name].sort_values(["size", "arm"])
+        lines += [f"- {sentence}" for sentence in reading(rows, evaluation.name)]
+    for evaluation in experiment.sets:
+        rows = curve[curve["evaluation"] == evaluation.name].sort_values(["size", "arm"])
         table = rows.set_index("size")[["arm", "n", "loss", "low", "high", "sd"]]
-        lines += [f"\n## {each.name}\n", *markdown(exact(table), "examples")]
+        lines += [f"\n## {evaluation.name}\n", *markdown(exact(table), "examples")]
     return "\n".join(lines) + "\n"
 
 
@@ -243,20 +243,20 @@ def second_descent(group: pd.DataFrame) -> int | None:
 
 def _searched(sizes: _Sizes, target: str, ends: tuple[int, int], trials: int) -> pd.DataFrame:
     """Finetunes of the selected examples at the sizes that BlendSearch asks for."""
-    found: dict[int, pd.DataFrame] = {}
+    losses: dict[int, pd.DataFrame] = {}
 
     def loss_of(size: int) -> tuple[float, float]:
-        found[size] = sizes.measured("selected", [size])
-        own = found[size][found[size]["evaluation"] == target]
+        losses[size] = sizes.measured("selected", [size])
+        own = losses[size][losses[size]["evaluation"] == target]
         return float(own["loss"].mean()), float(own["tokens"].mean())
 
     search_size(loss_of, *ends, trials)
-    return pd.concat(found.values(), ignore_index=True)
+    return pd.concat(losses.values(), ignore_index=True)
 
 
-def _asked(given: Sequence[str], most: int) -> list[int]:
+def _asked(sizes: Sequence[str], most: int) -> list[int]:
     """The sizes that were named, or the ends of the search."""
-    return [*(ends_of(given, most) or sizes_of(given, most))]
+    return [*(ends_of(sizes, most) or sizes_of(sizes, most))]
 
 
 def _listed(sizes: Sequence[int]) -> str:

@@ -64,29 +64,31 @@ def gather(
         rows = rows.unionByName(frame)
     # By source too: of an example in several pools, the same seed draws the row of the same pool.
     ordered = rows.orderBy(F.xxhash64("example_id", F.lit(seed)), "example_id", "source")
-    found = ordered.limit(2 * most if trained_on_half else most).toPandas()
-    if not len(found):
+    drawn = ordered.limit(2 * most if trained_on_half else most).toPandas()
+    if not len(drawn):
         raise UserError(f"pools {', '.join(pools)} are empty: run `instructmining score` first")
     said = []
-    found = found.drop_duplicates("example_id")
+    drawn = drawn.drop_duplicates("example_id")
     if trained_on_half:
-        seen = found["example_id"].map(half) == 0
+        seen = drawn["example_id"].map(half) == 0
         if seen.any():
             said.append(
                 f"{seen.sum():,} examples are left out: of half 0, which the embedded "
                 "models were trained on"
             )
-        found = found[~seen]
-    known = found["example_id"].isin(set(held_out))
+        drawn = drawn[~seen]
+    known = drawn["example_id"].isin(set(held_out))
     if known.any():
         said.append(f"{known.sum():,} examples are left out: they are in an evaluation set")
-    found = found[~known].head(most)
-    indicators = _usable(found, wanted)
-    complete = found[indicators].notna().all(axis=1)
+    drawn = drawn[~known].head(most)
+    indicators = _usable(drawn, wanted)
+    complete = drawn[indicators].notna().all(axis=1)
     if not complete.all():
         said.append(f"{(~complete).sum():,} examples are left out: an indicator is missing")
-    kept = found.loc[complete, ["example_id", "source", *indicators]].sort_values("example_id")
-    return Candidates(kept.reset_index(drop=True), indicators, said)
+    complete_rows = drawn.loc[complete, ["example_id", "source", *indicators]].sort_values(
+        "example_id"
+    )
+    return Candidates(complete_rows.reset_index(drop=True), indicators, said)
 
 
 def texts_of(store: Store, ids: Sequence[str]) -> Mapping[str, Conversation]:
@@ -107,10 +109,10 @@ def vectors_of(
     rows = store.read("embeddings").where(
         (F.col("fingerprint") == fingerprint) & F.col("vector").isNotNull()
     )
-    found = rows.join(wanted, "example_id", "left_semi").select("example_id", "vector").toArrow()
-    if not found.num_rows:
+    stored = rows.join(wanted, "example_id", "left_semi").select("example_id", "vector").toArrow()
+    if not stored.num_rows:
         return {}
-    return dict(zip(found["example_id"].to_pylist(), vectors(found["vector"]), strict=True))
+    return dict(zip(stored["example_id"].to_pylist(), vectors(stored["vector"]), strict=True))
 
 
 def _pool_rows(store: Store, pool: str, measured: Measured, several: bool) -> DataFrame:

@@ -105,8 +105,7 @@ def sharded_rows(
     """
     with ThreadPoolExecutor(at_once) as pool:
         waiting = [
-            pool.submit(_sharded, spark, each, model, measure, recipe, sets, profile)
-            for each in runs
+            pool.submit(_sharded, spark, run, model, measure, recipe, sets, profile) for run in runs
         ]
         try:
             for done in as_completed(waiting):
@@ -126,13 +125,13 @@ def _sharded(
 ) -> pa.Table:
     """One run as one stage; what ends the stage is the run's reason."""
     about, rows = run
-    given = spark.sparkContext.broadcast(rows)
+    inputs = spark.sparkContext.broadcast(rows)
 
     def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from udfs.finetuning.barrier import finetune_together
 
         for _ in batches:
-            row = finetune_together(model, measure, recipe, given.value, sets.value, about["seed"])
+            row = finetune_together(model, measure, recipe, inputs.value, sets.value, about["seed"])
             if row is not None:
                 yield as_arrow(about | row)
 
@@ -154,4 +153,4 @@ def _sharded(
         }
         return pa.Table.from_batches([as_arrow(about | failed)])
     finally:
-        given.destroy()
+        inputs.destroy()

@@ -164,7 +164,7 @@ class _Waves:
         self.profile = gpu_profile(spark, self.measure)
         self.model = ship(spark, model)
         self.sets = spark.sparkContext.broadcast({s.name: s.conversations for s in sets})
-        self.asked = sum(_characters(c) for each in sets for c in each.conversations)
+        self.asked = sum(_characters(c) for evaluation in sets for c in evaluation.conversations)
         self.waves = 0
         self.pace = self.each = 0.0  # slot-seconds per unit of work and per run, of the last wave
 
@@ -241,7 +241,7 @@ class _Waves:
     def _packed(self, wave: Sequence[PlannedRun]) -> None:
         """Runs one after the other in each slot; the wave is one commit."""
         spark = self.store.spark
-        given = spark.sparkContext.broadcast(self._given(wave))
+        inputs = spark.sparkContext.broadcast(self._given(wave))
         model = self.model
         measure = self.measure
         recipe = self.recipe
@@ -250,7 +250,7 @@ class _Waves:
         def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             for batch in batches:
                 for number in batch["id"].to_pylist():
-                    about, rows = given.value[number]
+                    about, rows = inputs.value[number]
                     row = finetuned(model, measure, recipe, rows, sets.value, about["seed"])
                     yield as_arrow(about | row)
 

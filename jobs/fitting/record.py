@@ -32,9 +32,9 @@ def rivals(settings: Settings) -> dict[str, list[str]]:
     }
     tracking = settings.tracking
     if tracking.uri != "none":
-        for found in list_rules(tracking):
-            if CHAMPION in found.aliases:
-                terms[found.uri] = list(load_rule(found.uri, tracking).coefficients)
+        for registered in list_rules(tracking):
+            if CHAMPION in registered.aliases:
+                terms[registered.uri] = list(load_rule(registered.uri, tracking).coefficients)
     return terms
 
 
@@ -88,12 +88,12 @@ def record(tracked: Run, setup: Setup, runs: pd.DataFrame, learned: Learned, pag
     """One child run per finetune, what was read, the page, the fit table and the plots."""
     if not tracked.records:
         return
-    for each in runs.to_dict("records"):
-        losses = {f"loss_{name}": value for name, value in dict(each["losses"]).items()}
+    for run in runs.to_dict("records"):
+        losses = {f"loss_{name}": value for name, value in dict(run["losses"]).items()}
         tracked.log_child(
-            f"{each['subset'][:8]} seed {each['seed']}",
-            {key: each[key] for key in ("run_key", "subset", "seed")},
-            losses | {key: each[key] for key in ("seconds", "tokens")},
+            f"{run['subset'][:8]} seed {run['seed']}",
+            {key: run[key] for key in ("run_key", "subset", "seed")},
+            losses | {key: run[key] for key in ("seconds", "tokens")},
         )
     store = setup.store
     tracked.log_inputs(
@@ -129,11 +129,13 @@ def summary(setup: Setup, runs: pd.DataFrame, spent: Spent, learned: Learned) ->
         f"{', '.join(candidates.indicators)}"
     )
     yield from candidates.sentences
-    for each in setup.sets:
-        bad = f", {each.unusable} unusable records" if each.unusable else ""
-        losses = [dict(row)[each.name] for row in runs.loc[runs["subset"] == "base", "losses"]]
+    for evaluation in setup.sets:
+        bad = f", {evaluation.unusable} unusable records" if evaluation.unusable else ""
+        losses = [
+            dict(row)[evaluation.name] for row in runs.loc[runs["subset"] == "base", "losses"]
+        ]
         base = f"; loss of the base model {losses[0]:.4f}" if losses else ""
-        yield f"evaluation {each.name}: {len(each.ids)} conversations{bad}{base}"
+        yield f"evaluation {evaluation.name}: {len(evaluation.ids)} conversations{bad}{base}"
     yield from spent.words()
     yield from (f"- {sentence}" for sentence in reading(learned, setup.target))
     yield f"tables: {store.location('finetuning_runs')}, {store.location('subsets')}"
@@ -170,15 +172,15 @@ def registered(rule: LinearRule | None, settings: Settings) -> list[str]:
         return ["no rule is registered: keep the one there is, or measure more"]
     if settings.tracking.uri == "none" or not settings.fit.register_rule:
         return [rule.to_sql()]
-    found, made = publish_rule(rule, settings.tracking, CANDIDATE)
-    why = unproven(str(found.version), settings.tracking)
+    version, made = publish_rule(rule, settings.tracking, CANDIDATE)
+    why = unproven(str(version.version), settings.tracking)
     gate = (
         f"it does not pass the gate of `rules promote`: {why}"
         if why
-        else f"it passes the gate: instructmining rules promote {found.version}"
+        else f"it passes the gate: instructmining rules promote {version.version}"
     )
     return [
-        f"rule {found.uri} {'registered' if made else 'was registered before'} as "
+        f"rule {version.uri} {'registered' if made else 'was registered before'} as "
         f"@{CANDIDATE}; {gate}",
         f"  {rule.to_sql()}",
     ]

@@ -64,7 +64,7 @@ def run(spark: SparkSession, settings: Settings) -> Fitted:
     with log_run(settings.tracking, f"fit {', '.join(setup.pools)}") as tracked:
         tracked.log_params(settings.model_dump())
         store_subsets(setup.store, members(plan, settings), tracked.id)
-        texts = texts_of(setup.store, sorted({i for each in plan for i in each.ids}))
+        texts = texts_of(setup.store, sorted({i for run in plan for i in run.ids}))
         spent = run_finetunes(
             setup.store,
             setup.task,
@@ -79,7 +79,7 @@ def run(spark: SparkSession, settings: Settings) -> Fitted:
             fit.budget_minutes,
         )
         refuse_failed(spent.failed, len(plan), fit.max_failed_fraction, "fit")
-        runs = finished(setup.store, [each.key for each in plan])
+        runs = finished(setup.store, [run.key for run in plan])
         learned = learn_from(setup, plan, runs, settings)
         rule = rule_of(
             learned,
@@ -109,7 +109,7 @@ def narrow_enough(setup: Setup, plan: Sequence[PlannedRun], settings: Settings) 
     names = setup.candidates.indicators
     if fit.stop_at is None:
         return False
-    runs = finished(setup.store, [each.key for each in plan])
+    runs = finished(setup.store, [run.key for run in plan])
     frame = regression_frame(runs, names, setup.target)
     return widest_interval(frame, names, fit) <= fit.stop_at
 
@@ -120,7 +120,7 @@ def learn_from(
     """The regression on the finished runs, with what is known of their subsets beside it."""
     frame = regression_frame(runs, setup.candidates.indicators, setup.target)
     if "embed" in setup.resolved:
-        subsets = {each.subset: each.ids for each in plan if each.ids}
+        subsets = {run.subset: run.ids for run in plan if run.ids}
         ids = sorted({i for members in subsets.values() for i in members})
         vectors = vectors_of(setup.store, ids, setup.resolved["embed"].fingerprint)
         frame = frame.join(diversity_of(subsets, vectors), on="subset")
@@ -139,14 +139,14 @@ def planned(setup: Setup, repeats: int, seed: int) -> list[PlannedRun]:
     drawn = [(i, seed) for i in range(len(subsets))]
     drawn += [(i, seed + 1) for i in range(min(repeats, len(subsets)))]
     runs = [PlannedRun(task.key("base", seed), "base", (), seed, {}, {})]
-    for i, each in drawn:
+    for i, run_seed in drawn:
         subset = ids_hash(subsets[i])
         runs.append(
             PlannedRun(
-                task.key(subset, each),
+                task.key(subset, run_seed),
                 subset,
                 subsets[i],
-                each,
+                run_seed,
                 {str(k): float(v) for k, v in design.means.iloc[i].items()},
                 {str(k): float(v) for k, v in design.mix.iloc[i].items()},
             )

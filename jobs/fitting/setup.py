@@ -62,7 +62,7 @@ def prepare(spark: SparkSession, settings: Settings) -> Setup:
         fit.candidates,
         fit.seed,
         fit.indicators,
-        [i for each in sets for i in each.ids],
+        [i for evaluation in sets for i in evaluation.ids],
         embedded,
     )
     design = draw_subsets(
@@ -72,7 +72,7 @@ def prepare(spark: SparkSession, settings: Settings) -> Setup:
         base.spec.source,
         base.fingerprint,
         settings.finetune,
-        {each.name: each.version for each in sets},
+        {evaluation.name: evaluation.version for evaluation in sets},
         training_dtype(spark, settings),
     )
     return Setup(store, pools, resolved, measured, base, sets, candidates, design, task)

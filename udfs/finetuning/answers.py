@@ -44,13 +44,13 @@ def answer(
         seed: of the draw, where there is one.
     """
     torch.manual_seed(seed)
-    prompts = [_prompt_ids(finetuner, each, most) for each in conversations]
-    found = [Answer("", False)] * len(prompts)
+    prompts = [_prompt_ids(finetuner, conversation, most) for conversation in conversations]
+    answers = [Answer("", False)] * len(prompts)
     for batch in token_batches([len(ids) + most for ids in prompts], finetuner.token_budget):
         rows = _generate(finetuner, [prompts[i] for i in batch], most, temperature)
         for place, ids in zip(batch, rows, strict=True):
-            found[place] = _read(finetuner, ids)
-    return found
+            answers[place] = _read(finetuner, ids)
+    return answers
 
 
 def _prompt_ids(finetuner: Finetuner, conversation: Conversation, most: int) -> list[int]:

@@ -64,7 +64,7 @@ def _run(
         finetuner = ShardedFinetuner(model.spec, received(model.folder), dtype, budget, recipe)
     except Exception as error:
         reason = failed(error)
-    reasons = [each for each in task.allGather(reason) if each]
+    reasons = [reason for reason in task.allGather(reason) if reason]
     if finetuner is None or reasons:
         return {"status": "failed", "reason": reasons[0]}
     with _joined(task, device):

@@ -103,7 +103,9 @@ class Finetuner:
         torch.manual_seed(seed)
         texts = self._counted(rows)
         losses, steps = self._train(texts, seed) if texts else ([], 0)
-        measured = {name: self.evaluate(name, given) for name, given in evaluations.items()}
+        measured = {
+            name: self.evaluate(name, conversations) for name, conversations in evaluations.items()
+        }
         return_freed_memory()
         _refuse_broken([loss for loss, _ in measured.values()])
         epochs = self.recipe.epochs
@@ -172,11 +174,11 @@ class Finetuner:
     def _counted(self, conversations: Sequence[Conversation]) -> list[Counted]:
         reasons = defects(conversations)
         rendered = render(self.template, conversations, reasons)
-        kept = [cut(each, self.max_length, keep_end=False) for each in rendered]
+        cut_rows = [cut(tokens, self.max_length, keep_end=False) for tokens in rendered]
         return [
-            behind_prompt(each, self.start)
-            for each, reason in zip(kept, reasons, strict=True)
-            if reason is None and any(each.counted)
+            behind_prompt(tokens, self.start)
+            for tokens, reason in zip(cut_rows, reasons, strict=True)
+            if reason is None and any(tokens.counted)
         ]
 
     def _optimizers(self, masters: dict[str, torch.Tensor]) -> list[torch.optim.Optimizer]:
@@ -233,8 +235,8 @@ def training_bytes(parameters: int, adapter: str, width: int, processes: int = 1
     trained = parameters if adapter == "full" else parameters // 100
     # A gradient in the weights' width; master, its gradient and two moments in float32; and, in a
     # process that runs more than once, the start of the next run.
-    each = trained * (width + 16) + parameters * width
-    return each + trained * width if processes == 1 else each // processes
+    per_layer = trained * (width + 16) + parameters * width
+    return per_layer + trained * width if processes == 1 else per_layer // processes
 
 
 class Shape(NamedTuple):

@@ -52,7 +52,7 @@ def shares(lengths: ArrayLike, token_budget: int, processes: int) -> list[list[S
     ]
     calls = max(map(len, dealt))
     company = Share(order[-1:], False)
-    return [each + [company] * (calls - len(each)) for each in dealt]
+    return [share + [company] * (calls - len(share)) for share in dealt]
 
 
 class ShardedFinetuner(Finetuner):

@@ -83,5 +83,5 @@ def as_arrow(row: Mapping[str, Any]) -> pa.RecordBatch:
         "STRING": pa.string(),
     }
     return pa.RecordBatch.from_pydict(
-        {each.name: pa.array([row.get(each.name)], types[each.type]) for each in _COLUMNS}
+        {column.name: pa.array([row.get(column.name)], types[column.type]) for column in _COLUMNS}
     )
