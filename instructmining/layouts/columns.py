@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from instructmining.errors import UserError
-from instructmining.layouts.dialogues import ROLES, transcript, turns
+from instructmining.layouts.dialogues import turns
 from instructmining.layouts.records import (
     OBJECT,
     Messages,
@@ -16,11 +16,15 @@ from instructmining.layouts.records import (
     text,
 )
 from instructmining.layouts.single_turn import single_turn
+from instructmining.layouts.transcripts import RESULTS, transcript, without_name
+from instructmining.layouts.turn_lists import ROLES, parsed
+
+_SPEAKERS = ("user", "assistant", "system", "tool")
 
 # What must be named and what may be; the first name decides which of the three it is.
 _KINDS = {
-    "turns": (("turns", "role", "content"), ("user", "assistant", "system")),
-    "transcript": (("transcript", "user", "assistant"), ("system",)),
+    "turns": (("turns", "role", "content"), (*_SPEAKERS, "system_field")),
+    "transcript": (("transcript", "user", "assistant"), ("system", "tool", "system_field")),
     "prompt": (("prompt", "response"), ("input", "system")),
 }
 
@@ -33,9 +37,11 @@ def from_columns(record: Record, columns: Mapping[str, str]) -> Messages:
         columns: one of three kinds.
             `prompt`, `response`, optionally `input` and `system`: one question, one answer.
             `turns`, `role`, `content`: a list and two fields of its objects; optionally `user`,
-            `assistant`, `system`: what the role field says for them.
-            `transcript`, `user`, `assistant`, optionally `system`: a text, and with what its
-            lines begin, before a colon, where somebody else speaks.
+            `assistant`, `system`, `tool`: what the role field says for them.
+            `transcript`, `user`, `assistant`, optionally `system`, `tool`: a text, and with what
+            its lines begin, before a colon, where somebody else speaks. Unless `tool` is named,
+            `RESULTS` are names of it.
+            With the last two, `system_field` is the field of the system prompt.
 
     Raises:
         Unusable: with the reason why.
@@ -43,9 +49,9 @@ def from_columns(record: Record, columns: Mapping[str, str]) -> Messages:
     """
     check_columns(columns)
     if "turns" in columns:
-        return _dialogue(record, columns)
+        return _with_system(record, columns, _dialogue(record, columns))
     if "transcript" in columns:
-        return _transcript(record, columns)
+        return _with_system(record, columns, _transcript(record, columns))
     return _single_turn(record, columns)
 
 
@@ -77,30 +83,41 @@ def _single_turn(record: Record, columns: Mapping[str, str]) -> Messages:
 
 def _dialogue(record: Record, columns: Mapping[str, str]) -> Messages:
     given = _required(record, columns["turns"])
+    given = parsed(given) if isinstance(given, str) else given
     if not isinstance(given, list):
         raise Unusable("wrong_type", f"{columns['turns']!r} must be a list, this is {kind(given)}")
-    plain = [
+    plain_turns = [
         {name: _required(turn, columns[name]) for name in ("role", "content")}
         if isinstance(turn, OBJECT)
         else turn
         for turn in given
     ]
     own = {value.lower(): role for value, role in _speakers(columns).items()}
-    return turns(plain, columns["turns"], {**ROLES, **own})
+    return turns(plain_turns, columns["turns"], {**ROLES, **own})
 
 
 def _transcript(record: Record, columns: Mapping[str, str]) -> Messages:
     name = columns["transcript"]
-    found = transcript(text({name: _required(record, name)}, name), _speakers(columns))
+    speakers = _speakers(columns)
+    markers = speakers if "tool" in columns else {**dict.fromkeys(RESULTS, "tool"), **speakers}
+    found = transcript(text({name: _required(record, name)}, name), markers)
     if found is None:
-        expected = " or ".join(f"{marker}:" for marker in _speakers(columns))
+        expected = " or ".join(f"{marker}:" for marker in speakers)
         raise Unusable("unknown_role", f"no line of {name!r} begins with {expected}")
     return found
 
 
+def _with_system(record: Record, columns: Mapping[str, str], found: Messages) -> Messages:
+    name = columns.get("system_field")
+    value = None if name is None else lookup(record, name)
+    if name is None or value is None:
+        return found
+    return [{"role": "system", "content": without_name(text({name: value}, name))}, *found]
+
+
 def _speakers(columns: Mapping[str, str]) -> dict[str, str]:
     """The user's names of speakers, and our roles."""
-    return {columns[role]: role for role in ("user", "assistant", "system") if role in columns}
+    return {columns[role]: role for role in _SPEAKERS if role in columns}
 
 
 def _required(record: Record, name: str) -> Any:

@@ -11,7 +11,14 @@ from typing import Any
 
 from instructmining.errors import UserError
 from instructmining.layouts.columns import from_columns
-from instructmining.layouts.dialogues import messages, mt_bench, oasst, sharegpt
+from instructmining.layouts.dialogues import (
+    messages,
+    mt_bench,
+    oasst,
+    sharegpt,
+    transcribed,
+    turns_elsewhere,
+)
 from instructmining.layouts.records import (
     OBJECT,
     Messages,
@@ -24,12 +31,14 @@ from instructmining.layouts.records import (
 )
 from instructmining.layouts.single_turn import (
     alpaca,
+    completions,
     dolly,
     pairs,
     preference,
     self_instruct,
     short_answers,
 )
+from instructmining.layouts.turn_lists import is_conversation, is_turn, plain
 
 __all__ = [
     "FORMATS",
@@ -42,12 +51,14 @@ __all__ = [
     "standardize",
 ]
 
+TREE_ROW = "tree_row"  # a record that is one message of a tree: `reading.trees` joins them
 Layout = Callable[[Record], list[Part] | None]
 
 # Preferences come first: beside `chosen` and `rejected` such data often repeats the chosen
 # conversation in another layout.
 FORMATS: dict[str, Layout] = {
     "preference": preference,
+    "completions": completions,
     "messages": messages,
     "sharegpt": sharegpt,
     "self_instruct": self_instruct,
@@ -55,6 +66,8 @@ FORMATS: dict[str, Layout] = {
     "alpaca": alpaca,
     "oasst": oasst,
     "mt_bench": mt_bench,
+    "turns": turns_elsewhere,
+    "transcript": transcribed,
     "pairs": pairs,
 }
 _BEST_PATH: dict[str, Layout] = {
@@ -82,6 +95,8 @@ def standardize(
         Unusable: the record as a whole cannot be used, with the reason why.
         UserError: there is no such format, or the columns do not make up a conversation.
     """
+    if is_conversation(record):
+        record = {"messages": record}
     if not isinstance(record, OBJECT):
         raise Unusable("not_an_object", f"a record must be an object, this is {kind(record)}")
     if columns:
@@ -89,7 +104,9 @@ def standardize(
     formats = _BEST_PATH if best_path else FORMATS
     if format_name != "auto":
         formats = {format_name: _named(formats, format_name)}
-    fields = _plain(record)
+    fields = plain(record)
+    if _is_tree_row(fields) and format_name in ("auto", "oasst"):
+        raise Unusable(TREE_ROW, "a message of a tree, which a run joins with the others of it")
     full = _without_empty(fields)
     found = _first_of(formats, full)
     if full is not fields and (found is None or isinstance(found, Unusable)):
@@ -97,14 +114,14 @@ def standardize(
     if isinstance(found, Unusable):
         raise found
     if found is not None:
-        return found
+        return _judged(fields, *found)
     wanted = "no known layout has" if format_name == "auto" else f"{format_name} does not have"
     raise Unusable("unknown_format", f"{wanted} these fields: {listed(record)}{_wrapped(record)}")
 
 
 def kept_beside(record: Record, name: str) -> dict[str, str]:
     """Fields that a layout leaves out of the conversation but keeps as columns."""
-    return short_answers(_plain(record), name)
+    return short_answers(plain(record), name)
 
 
 def _first_of(
@@ -131,6 +148,31 @@ def _without_empty(fields: Record) -> Record:
     return {n: v for n, v in fields.items() if n not in empty} if empty else fields
 
 
+def _is_tree_row(fields: Record) -> bool:
+    """One message of a tree, as Open Assistant's tables and message files have them."""
+    return (
+        "message_id" in fields
+        and "message_tree_id" in fields
+        and "prompt" not in fields
+        and is_turn(fields)
+    )
+
+
+def _judged(fields: Record, name: str, parts: list[Part]) -> tuple[str, list[Part]]:
+    """An answer that its record says is not wanted is labelled as a rejected one is."""
+    if len(parts) == 1 and parts[0].label is None and any(map(_unwanted, _verdicts(fields))):
+        return name, [Part("rejected", parts[0].found)]
+    return name, parts
+
+
+def _verdicts(fields: Record) -> list[Any]:
+    return [fields[name] for name in ("label", "kto_tag") if name in fields]
+
+
+def _unwanted(verdict: Any) -> bool:
+    return verdict is False or (isinstance(verdict, str) and verdict.strip().lower() == "false")
+
+
 def _wrapped(record: Record) -> str:
     """What to do where the record is a file's only one and holds the records in a list."""
     for name, value in record.items():
@@ -150,14 +192,3 @@ def _named(formats: Mapping[str, Layout], name: str) -> Layout:
     if name not in formats:
         raise UserError(f"there is no format {name!r}; there are auto, {', '.join(formats)}")
     return formats[name]
-
-
-def _plain(record: Record) -> Record:
-    """The fields that are not null, under names in lower case; an exact name goes first."""
-    if None not in record.values() and "".join(record).islower():
-        return record
-    found: dict[str, Any] = {}
-    for name in sorted(record, key=lambda name: name != name.lower()):
-        if record[name] is not None:
-            found.setdefault(name.lower(), record[name])
-    return found

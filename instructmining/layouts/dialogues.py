@@ -5,11 +5,10 @@ layout is a function from a record, whose null fields are left out, to its parts
 the record is not of that layout.
 """
 
-import functools
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from instructmining.layouts.fields import has_exchange
 from instructmining.layouts.records import (
     OBJECT,
     Messages,
@@ -21,33 +20,22 @@ from instructmining.layouts.records import (
     part,
     text,
 )
+from instructmining.layouts.transcripts import spoken_turns, without_name
+from instructmining.layouts.turn_lists import (
+    CONTENTS,
+    ROLES,
+    SPEAKERS,
+    lists_turns,
+    plain,
+    turn_list,
+)
 
-_NAMES = {
-    "system": ("system", "developer"),
-    "user": ("user", "human", "prompter", "customer"),
-    "assistant": (
-        "assistant",
-        "gpt",
-        "chatgpt",
-        "gpt-4",
-        "bot",
-        "chatbot",
-        "model",
-        "ai",
-        "bard",
-        "bing",
-        "claude",
-        "gemini",
-        "llm",
-        "function_call",
-        "tool_call",
-    ),
-    "tool": ("tool", "function", "observation", "ipython", "function_response", "tool_response"),
-}
-ROLES = {name: role for role, names in _NAMES.items() for name in names}
-SPEAKERS = ("role", "from")  # fields of a turn, the first that is there
-CONTENTS = ("content", "value", "text")
 SYSTEMS = ("system", "system_prompt", "system_message")  # fields beside the turns
+
+
+# Fields that hold a conversation: a list of turns, texts in turn, or a transcript.
+TALKS = ("messages", "conversations", "conversation", "dialogue", "dialog", "chat", "data", "talk")
+_WRITTEN = (*TALKS, "transcript", "text", "prompt")
 
 
 def messages(record: Record) -> list[Part] | None:
@@ -58,6 +46,28 @@ def messages(record: Record) -> list[Part] | None:
 def sharegpt(record: Record) -> list[Part] | None:
     """`conversations` or `conversation`: a list of `from`, `value`."""
     return _listed(record, "conversations", "conversation")
+
+
+def turns_elsewhere(record: Record) -> list[Part] | None:
+    """A list of turns under another name, where nothing else is a prompt with its response."""
+    if has_exchange(record):
+        return None
+    names = [name for name in TALKS if isinstance(record.get(name), list)]
+    names += [name for name in record if name not in TALKS and lists_turns(record[name])]
+    names = [name for name in names if _speaks(record[name])]
+    return _listed(record, *names)
+
+
+def transcribed(record: Record) -> list[Part] | None:
+    """One text with all turns in it, in one of the usual styles of transcripts."""
+    if has_exchange(record):
+        return None
+    for name in _WRITTEN:
+        spoken = record.get(name)
+        found = spoken_turns(spoken) if isinstance(spoken, str) else None
+        if found:
+            return [part(None, _transcribed, record, found)]
+    return None
 
 
 def oasst(record: Record, best_path: bool = False) -> list[Part] | None:
@@ -129,31 +139,6 @@ def turns(given: Iterable[Any], where: str, roles: Mapping[str, str] = ROLES) ->
     return found
 
 
-def transcript(spoken: str, markers: Mapping[str, str], gap: str = "\n") -> Messages | None:
-    """Messages of a text in which a speaker's name and a colon open each turn.
-
-    Args:
-        spoken: the whole conversation.
-        markers: names to roles; a name counts where the text begins and behind a `gap`.
-        gap: what parts two turns.
-
-    Returns:
-        None where no name is found.
-
-    Raises:
-        Unusable: words stand before the first name.
-    """
-    preamble, *pieces = _openings(tuple(markers), gap).split(spoken)
-    if not pieces:
-        return None
-    if re.search(r"\w", preamble):
-        raise Unusable("unknown_role", f"the transcript begins with no speaker: {preamble[:80]!r}")
-    return [
-        {"role": markers[name], "content": said.strip()}
-        for name, said in zip(pieces[::2], pieces[1::2], strict=True)
-    ]
-
-
 def with_system(record: Record, found: Messages) -> Messages:
     """The conversation behind the record's system prompt, where it has one it does not repeat."""
     name = first(record, SYSTEMS)
@@ -163,20 +148,32 @@ def with_system(record: Record, found: Messages) -> Messages:
     return found if found[:1] == [opening] else [opening, *found]
 
 
-def is_turn(value: Any) -> bool:
-    """Whether this is an object in which somebody speaks."""
-    return isinstance(value, OBJECT) and _speaker(value) is not None
-
-
 def _listed(record: Record, *names: str) -> list[Part] | None:
     for name in names:
-        if isinstance(record.get(name), list):
-            return [part(None, _conversation, record, name)]
+        listed = None if name not in record else turn_list(record[name])
+        if listed is not None:
+            return [part(None, _conversation, record, listed, name)]
     return None
 
 
-def _conversation(record: Record, name: str) -> Messages:
-    return with_system(record, turns(record[name], name))
+def _speaks(value: Any) -> bool:
+    """Whether these are turns or texts in turn, not records under a common name."""
+    return lists_turns(value) or lists_turns(turn_list(value) if _bare(value) else None)
+
+
+def _bare(value: list[Any]) -> bool:
+    return bool(value) and not any(isinstance(each, OBJECT) for each in value)
+
+
+def _conversation(record: Record, listed: list[Any], name: str) -> Messages:
+    return with_system(record, turns(listed, name))
+
+
+def _transcribed(record: Record, found: Messages) -> Messages:
+    name = first(record, SYSTEMS)
+    if name is None or not isinstance(record[name], str):
+        return with_system(record, found)
+    return with_system({name: without_name(record[name])}, found)
 
 
 def _nodes(root: Record, best_path: bool) -> list[tuple[Record, int | None]]:
@@ -187,6 +184,7 @@ def _nodes(root: Record, best_path: bool) -> list[tuple[Record, int | None]]:
         node, parent = waiting.pop()
         if not isinstance(node, OBJECT):
             raise Unusable("wrong_type", f"a reply of the tree is {kind(node)}")
+        node = plain(node)
         if node.get("deleted") is True:
             continue
         replies = _list(node, "replies") if node.get("replies") is not None else []
@@ -270,8 +268,3 @@ def _role(speaker: Any, roles: Mapping[str, str]) -> str | None:
     if not isinstance(speaker, (str, int)):
         return None
     return roles.get(str(speaker).strip().lower())
-
-
-@functools.lru_cache(maxsize=32)
-def _openings(names: tuple[str, ...], gap: str) -> re.Pattern[str]:
-    return re.compile(rf"(?:\A\s*|{gap})[ \t]*({'|'.join(map(re.escape, names))})[ \t]*:")

@@ -115,6 +115,11 @@ def asked(record: Record) -> str | None:
     return first(record, PROMPTS) or first(record, LAST_PROMPTS)
 
 
+def has_exchange(record: Record) -> bool:
+    """Whether the record has a prompt and a response of its own."""
+    return first(record, RESPONSES) is not None and asked(record) is not None
+
+
 def parts_of(record: Record, prompt: str) -> tuple[str, ...]:
     """The fields that join the prompt, in order."""
     names = _WHOLE_PARTS if prompt in ("instruction", "definition") else _PARTS_OF_QUESTIONS

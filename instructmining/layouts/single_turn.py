@@ -4,10 +4,9 @@ All of them may have a system prompt and earlier exchanges (`history`) beside th
 the prompt and which the response, `fields` says.
 """
 
-import json
 from typing import Any
 
-from instructmining.layouts.dialogues import SYSTEMS, is_turn, transcript, turns, with_system
+from instructmining.layouts.dialogues import SYSTEMS, TALKS, turns, with_system
 from instructmining.layouts.fields import (
     PROMPTS,
     RESPONSES,
@@ -33,6 +32,8 @@ from instructmining.layouts.records import (
     part,
     text,
 )
+from instructmining.layouts.transcripts import asked_turns, spoken_turns
+from instructmining.layouts.turn_lists import is_turn, lists_turns, parsed, plain, turn_list
 
 _RESPONSES_OF = {
     "alpaca": ("output", *RESPONSES),
@@ -41,7 +42,14 @@ _RESPONSES_OF = {
 }
 _BEFORE = frozenset((*SYSTEMS, "history"))
 _ANSWERS = (str, list, *OBJECT)
-_HH = {"Human": "user", "Assistant": "assistant"}
+# Two answers to one prompt: the one that is wanted, and the other.
+_PAIRS = (
+    ("chosen", "rejected"),
+    ("preferred_output", "non_preferred_output"),
+    ("chosen_response", "rejected_response"),
+    ("preferred", "dispreferred"),
+    ("accepted", "rejected"),
+)
 
 
 def alpaca(record: Record) -> list[Part] | None:
@@ -78,11 +86,34 @@ def self_instruct(record: Record) -> list[Part] | None:
 
 def preference(record: Record) -> list[Part] | None:
     """`chosen` and `rejected`: answers to a prompt, or whole conversations; one part each."""
-    if "chosen" not in record or "rejected" not in record:
-        return None
-    if not any(isinstance(record[label], _ANSWERS) for label in ("chosen", "rejected")):
+    names = next((pair for pair in _PAIRS if all(name in record for name in pair)), None)
+    if names is None or not any(isinstance(record[name], _ANSWERS) for name in names):
         return None  # scores, or flags
-    return [part(label, _preferred, record, label) for label in ("chosen", "rejected")]
+    if isinstance(record.get("input"), OBJECT):  # as OpenAI has the messages before the answers
+        record = {**record, **plain(record["input"])}
+        del record["input"]
+    return [
+        part(label, _preferred, record, name)
+        for label, name in zip(("chosen", "rejected"), names, strict=True)
+    ]
+
+
+def completions(record: Record) -> list[Part] | None:
+    """A prompt and `completions`: answers of several models, one part each."""
+    answers, prompt = record.get("completions"), asked(record)
+    if not isinstance(answers, list) or not answers or prompt is None:
+        return None
+    found = [plain(answer) if isinstance(answer, OBJECT) else {} for answer in answers]
+    names = [first(answer, RESPONSES) for answer in found]
+    if not all(names):
+        return None
+    labels = [answer.get("model") for answer in found]
+    if len(set(map(str, labels))) < len(labels) or not all(isinstance(e, str) for e in labels):
+        labels = [str(number) for number in range(1, len(found) + 1)]
+    return [
+        part(label, _completed, record, prompt, answer, name)
+        for label, answer, name in zip(labels, found, names, strict=True)
+    ]
 
 
 def pairs(record: Record) -> list[Part] | None:
@@ -135,14 +166,17 @@ def _question(record: Record, prompt: str, parts: tuple[str, ...]) -> Messages:
 
 
 def _said(record: Record, field: str, role: str) -> Messages:
-    """The field's text as one message, or the messages that it lists."""
+    """The field's text as one message, or the messages that it lists or tells."""
     value = record.get(field)
     if isinstance(value, str):
-        return [{"role": role, "content": value}]
+        value = parsed(value)
+        if isinstance(value, str) or not (lists_turns(value) or is_turn(value)):
+            asked_before = asked_turns(record[field]) if role == "user" else None
+            return asked_before or [{"role": role, "content": record[field]}]
     if isinstance(value, list) and value and all(map(is_turn, value)):
-        return turns(value, field)
+        return turns(turn_list(value), field)
     if is_turn(value):
-        return turns([value], field)
+        return turns(turn_list([value]), field)
     return [{"role": role, "content": _written(record, field)}]
 
 
@@ -171,7 +205,7 @@ def _history(given: Any) -> Messages:
     if is_blank(given):
         return []
     if isinstance(given, str):
-        given = _json(given)
+        given = parsed(given)
     if not isinstance(given, list):
         raise Unusable("wrong_type", f"'history' must be a list of pairs, this is {kind(given)}")
     found = []
@@ -183,37 +217,39 @@ def _history(given: Any) -> Messages:
     return found
 
 
-def _json(given: str) -> Any:
-    """What a cell holds as JSON, or the text itself."""
-    try:
-        return json.loads(given)
-    except (ValueError, RecursionError):
-        return given
-
-
 def _instance(instruction: Any, instance: Any) -> Messages:
     if not isinstance(instance, OBJECT):
         raise Unusable("wrong_type", f"an instance is {kind(instance)}")
-    whole = {**instance, "instruction": instruction}
+    whole = {**plain(instance), "instruction": instruction}
     return single_turn(whole, "instruction", "output", "input")
 
 
-def _preferred(record: Record, label: str) -> Messages:
+def _completed(record: Record, prompt: str, answer: Record, name: str) -> Messages:
+    question = _question(record, prompt, parts_of(record, prompt))
+    return _after(record, [*question, *_said(answer, name, "assistant")])
+
+
+def _preferred(record: Record, name: str) -> Messages:
     """The conversation of one answer; it may be whole in itself."""
-    answer = _said(record, label, "assistant")
+    whole = spoken_turns(record[name]) if isinstance(record[name], str) else None
+    answer = whole or _said(record, name, "assistant")
     if any(message["role"] == "user" for message in answer):
         return _after(record, answer)
-    prompt = first(record, PROMPTS)
-    if prompt is None and isinstance(record[label], str):
-        prompt_and_answer = transcript(record[label], _HH, gap="\n\n")
-        if prompt_and_answer:
-            return _after(record, prompt_and_answer)
-    if prompt is None:
-        prompt = first(record, ("conversations", "messages")) or asked(record)
+    prompt = first(record, (*PROMPTS, *TALKS)) or asked(record)
     if prompt is None:
         raise Unusable(
             "missing_field",
             f"no prompt: none of {', '.join(PROMPTS)} is among {listed(record)}",
         )
-    question = _question(record, prompt, parts_of(record, prompt))
+    question = _before_answer(record, prompt)
     return _after(record, [*question, *answer])
+
+
+def _before_answer(record: Record, prompt: str) -> Messages:
+    """What is asked, without the answer where the prompt is a whole conversation."""
+    if prompt not in TALKS:
+        return _question(record, prompt, parts_of(record, prompt))
+    question = turns(turn_list(record[prompt]) or [], prompt)
+    while question and question[-1]["role"] == "assistant":
+        question.pop()
+    return question

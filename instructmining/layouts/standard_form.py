@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame
 
 from instructmining.identity import bucket, example_id
 from instructmining.layouts.detection import (
+    TREE_ROW,
     Messages,
     Unusable,
     kept_beside,
@@ -95,7 +96,7 @@ def standard_rows(record: Mapping[str, Any], options: Mapping[str, Any]) -> list
         )
     except Unusable as problem:
         return [row | _refused(raw, problem)]
-    kept = _kept(parsed, name, record["source"], options)
+    kept = _kept(parsed if isinstance(parsed, dict) else {}, name, record["source"], options)
     rows = []
     for label, found in parts:
         if label is not None:
@@ -129,8 +130,12 @@ def _usable(
 
 def _refused(raw: bytes, problem: Unusable) -> dict[str, Any]:
     shown = raw[: 4 * QUARANTINE_CHARACTERS].decode("utf-8", "backslashreplace")
+    if problem.reason == TREE_ROW:
+        shown = raw.decode("utf-8", "backslashreplace")  # whole: it is still to be joined
+    else:
+        shown = shown[:QUARANTINE_CHARACTERS]
     return {
-        "raw": shown[:QUARANTINE_CHARACTERS],
+        "raw": shown,
         "reason": problem.reason,
         "detail": problem.detail[:500].encode("utf-8", "backslashreplace").decode(),
     }

@@ -12,10 +12,12 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from instructmining.errors import UserError
+from instructmining.layouts.detection import TREE_ROW
 from instructmining.layouts.standard_form import UNDECODED, with_standard_form
 from instructmining.reading.files import ROW_GROUPS
 from instructmining.reading.inputs import Input, read_records
 from instructmining.reading.table_rows import SPARK_ERRORS
+from instructmining.reading.trees import with_trees
 from instructmining.settings.sections import Read, Settings
 from instructmining.spark.paths import shown
 from instructmining.store.tables import Store
@@ -94,20 +96,36 @@ def persisted(spark: SparkSession, inputs: list[Input], read: Read) -> tuple[Dat
         rows = with_standard_form(read_records(spark, inputs), read)
         rows = rows.persist(StorageLevel.DISK_ONLY)
         try:
-            return rows, _undecoded(rows)
+            unread, trees = _undecoded(rows)
+            return (_joined(rows, read), unread) if trees else (rows, unread)
         except SPARK_ERRORS as error:
             rows.unpersist()
             inputs = _without_broken(inputs, error)
 
 
-def _undecoded(rows: DataFrame) -> list[Row]:
-    """Files of which no record can be decoded: `source, rows, first`."""
+def _joined(rows: DataFrame, read: Read) -> DataFrame:
+    """The rows with the messages of trees joined, kept instead of those given."""
+    joined = with_trees(rows, read).persist(StorageLevel.DISK_ONLY)
+    joined.count()
+    rows.unpersist()
+    return joined
+
+
+def _undecoded(rows: DataFrame) -> tuple[list[Row], bool]:
+    """Files of which no record can be decoded: `source, rows, first`; and whether there are trees.
+
+    Trees are messages in rows of their own.
+    """
     decoded = F.col("reason").isNull() | ~F.col("reason").isin(*UNDECODED)
     first = F.min(F.struct("position", "reason", "detail", "raw")).alias("first")
     counted = rows.groupBy("source").agg(
-        F.count_if(decoded).alias("decoded"), F.count("*").alias("rows"), first
+        F.count_if(decoded).alias("decoded"),
+        F.count("*").alias("rows"),
+        first,
+        F.count_if(F.col("reason") == TREE_ROW).alias("messages"),
     )
-    return counted.where("decoded = 0").orderBy("source").collect()
+    found = counted.where("decoded = 0 OR messages > 0").orderBy("source").collect()
+    return [row for row in found if not row.decoded], any(row.messages for row in found)
 
 
 def _without_broken(inputs: list[Input], error: Exception) -> list[Input]:

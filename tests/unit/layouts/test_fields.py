@@ -34,17 +34,26 @@ def test_a_label_asks_where_nothing_else_does_and_never_for_a_blank_prompt() -> 
 WORKED = "12 / 4 = 3. So each part is 3 m long."
 
 
-@pytest.mark.parametrize("record", [
-    {"question": "q", "solution": WORKED, "answer": "3"},
-    {"problem": "q", "answer": 3, "solution": WORKED, "source": "olympiads"},
-    {"problem": "q", "expected_answer": "3", "generated_solution": WORKED},
-    {"Problem": "q", "Final_Answer": "3", "Solution": WORKED},
-    {"instruction": "q", "input": "", "answer": "3", "solution": WORKED},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"question": "q", "solution": WORKED, "answer": "3"},
+        {"problem": "q", "answer": 3, "solution": WORKED, "source": "olympiads"},
+        {"problem": "q", "expected_answer": "3", "generated_solution": WORKED},
+        {"Problem": "q", "Final_Answer": "3", "Solution": WORKED},
+        {"instruction": "q", "input": "", "answer": "3", "solution": WORKED},
+    ],
+)
 def test_the_worked_answer_is_the_response_and_the_short_one_is_kept(record) -> None:
     assert asked_and_said(record) == ("q", WORKED)
-    row = {"raw": json.dumps(record).encode(), "source": "f", "position": 1, "records": 1,
-           "reason": None, "detail": None}  # fmt: skip
+    row = {
+        "raw": json.dumps(record).encode(),
+        "source": "f",
+        "position": 1,
+        "records": 1,
+        "reason": None,
+        "detail": None,
+    }
     [found] = standard_rows(row, Read().model_dump())
     [(name, kept)] = found["kept"]
     assert (name.rpartition("_")[2], kept) == ("answer", "3")
@@ -58,8 +67,13 @@ def test_a_solution_that_says_less_than_the_answer_is_not_the_response() -> None
 
 
 def test_what_a_task_defines_is_asked_before_its_input() -> None:
-    record = {"id": "task1-1", "task_name": "t", "definition": "Say yes or no.",
-              "inputs": "Bread rises.", "targets": "yes"}  # fmt: skip
+    record = {
+        "id": "task1-1",
+        "task_name": "t",
+        "definition": "Say yes or no.",
+        "inputs": "Bread rises.",
+        "targets": "yes",
+    }
     assert asked_and_said(record) == ("Say yes or no.\n\nBread rises.", "yes")
     record = {"definition": ["Say yes or no."], "input": "Bread rises.", "output": ["yes"]}
     assert asked_and_said(record) == ("Say yes or no.\n\nBread rises.", "yes")
@@ -68,23 +82,37 @@ def test_what_a_task_defines_is_asked_before_its_input() -> None:
 
 
 def test_a_task_of_natural_instructions_gives_a_row_per_instance() -> None:
-    record = {"Definition": ["Say yes or no."], "Positive Examples": [],
-              "Instances": [{"id": "1", "input": "Bread rises.", "output": ["yes"]},
-                            {"id": "2", "input": "", "output": ["no", "nein"]}]}  # fmt: skip
+    record = {
+        "Definition": ["Say yes or no."],
+        "Positive Examples": [],
+        "Instances": [
+            {"id": "1", "input": "Bread rises.", "output": ["yes"]},
+            {"id": "2", "input": "", "output": ["no", "nein"]},
+        ],
+    }
     assert found_or_reason(standardize(record)[1]) == {
-        "1": ["Say yes or no.\n\nBread rises.", "yes"], "2": ["Say yes or no.", "no\nnein"]
-    }  # fmt: skip
+        "1": ["Say yes or no.\n\nBread rises.", "yes"],
+        "2": ["Say yes or no.", "no\nnein"],
+    }
 
 
 def test_parts_join_the_prompt_in_the_order_of_the_page() -> None:
-    record = {"input": "When?", "context": "Built in 1871.", "instruction": "Answer.",
-              "output": "In 1871."}  # fmt: skip
+    record = {
+        "input": "When?",
+        "context": "Built in 1871.",
+        "instruction": "Answer.",
+        "output": "In 1871.",
+    }
     assert asked_and_said(record)[0] == "Answer.\n\nBuilt in 1871.\n\nWhen?"
     for name in ("passage", "article", "document", "Context"):
         record = {"question": "When?", name: "Built in 1871.", "answer": "1871"}
         assert asked_and_said(record)[0] == "When?\n\nBuilt in 1871.", name
-    record = {"instruction": "Explain the code.", "code": "x = 1\ny = 2", "input": None,
-              "output": "It sets two names."}  # fmt: skip
+    record = {
+        "instruction": "Explain the code.",
+        "code": "x = 1\ny = 2",
+        "input": None,
+        "output": "It sets two names.",
+    }
     assert asked_and_said(record)[0] == "Explain the code.\n\nx = 1\ny = 2"
 
 
@@ -97,17 +125,25 @@ def test_a_code_of_a_language_and_a_passage_that_is_there_already_are_not_joined
 LETTERED = "Which melts?\n\nA) iron\nB) ice\nC) 盐"
 
 
-@pytest.mark.parametrize("options", [
-    {"options": ["A) iron", "B) ice", "C) 盐"]},
-    {"choices": ["iron", "ice", "盐"]},
-    {"options": {"A": "iron", "B": "ice", "C": "盐"}},
-    {"choices": {"text": ["iron", "ice", "盐"], "label": ["A", "B", "C"]}},
-    {"choices": [{"label": "A", "text": "iron"}, {"label": "B", "text": "ice"},
-                 {"label": "C", "text": "盐"}]},
-    {"A": "iron", "B": "ice", "C": "盐", "D": None},
-    {"option_a": "iron", "option_b": "ice", "option_c": "盐"},
-    {"opa": "iron", "opb": "ice", "opc": "盐", "opd": ""},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"options": ["A) iron", "B) ice", "C) 盐"]},
+        {"choices": ["iron", "ice", "盐"]},
+        {"options": {"A": "iron", "B": "ice", "C": "盐"}},
+        {"choices": {"text": ["iron", "ice", "盐"], "label": ["A", "B", "C"]}},
+        {
+            "choices": [
+                {"label": "A", "text": "iron"},
+                {"label": "B", "text": "ice"},
+                {"label": "C", "text": "盐"},
+            ]
+        },
+        {"A": "iron", "B": "ice", "C": "盐", "D": None},
+        {"option_a": "iron", "option_b": "ice", "option_c": "盐"},
+        {"opa": "iron", "opb": "ice", "opc": "盐", "opd": ""},
+    ],
+)
 def test_options_stand_below_the_question(options) -> None:
     record = {"question": "Which melts?", **options, "answer": "B"}
     assert asked_and_said(record) == (LETTERED, "B")
@@ -134,10 +170,18 @@ def test_options_that_the_question_names_are_not_repeated() -> None:
         assert asked_and_said({"question": "q", **other, "answer": "a"}) == ("q", "a")
 
 
-@pytest.mark.parametrize(("value", "text"), [
-    (42, "42"), (7.0, "7"), (0.5, "0.5"), (True, "true"), (["a", "b", 3], "a\nb\n3"),
-    (["yes"], "yes"), ({"text": ["1871", "in 1871"], "answer_start": [3, 0]}, "1871"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (42, "42"),
+        (7.0, "7"),
+        (0.5, "0.5"),
+        (True, "true"),
+        (["a", "b", 3], "a\nb\n3"),
+        (["yes"], "yes"),
+        ({"text": ["1871", "in 1871"], "answer_start": [3, 0]}, "1871"),
+    ],
+)
 def test_answers_that_are_not_text_become_text(value, text: str) -> None:
     assert asked_and_said({"question": "q", "answer": value}) == ("q", text)
     assert asked_and_said({"instruction": "q", "output": value}) == ("q", text)
@@ -145,9 +189,17 @@ def test_answers_that_are_not_text_become_text(value, text: str) -> None:
 
 def test_a_blank_field_hides_no_full_one() -> None:
     for blank in ("", "  \n", None, [], float("nan")):
-        record = {"system": blank, "system_prompt": "Talk.", "prompt": blank, "question": "q",
-                  "context": blank, "input": "i", "response": blank, "answer": "a",
-                  "history": blank}  # fmt: skip
+        record = {
+            "system": blank,
+            "system_prompt": "Talk.",
+            "prompt": blank,
+            "question": "q",
+            "context": blank,
+            "input": "i",
+            "response": blank,
+            "answer": "a",
+            "history": blank,
+        }
         assert [each["content"] for each in only(record)] == ["Talk.", "q\n\ni", "a"]
     for empty in ("messages", "conversations", "instances", "history", "chosen"):
         record = {empty: [], "instruction": "q", "output": "a"}

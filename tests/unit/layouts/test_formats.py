@@ -34,6 +34,12 @@ SAME_RECORD = {
             "replies": [{"message_id": "2", "role": "assistant", "text": "5"}],
         },
     },
+    "completions": {
+        "prompt": "Add 2 and 3.",
+        "completions": [{"model": "a", "response": "5"}, {"model": "b", "response": "6"}],
+    },
+    "turns": {"dialogue": SINGLE},
+    "transcript": {"text": "USER: Add 2 and 3. ASSISTANT: 5"},
     "mt_bench": {
         "question": {"question_id": 1, "turns": ["Add 2 and 3."]},
         "answer": {"question_id": 1, "choices": [{"index": 0, "turns": ["5"]}]},

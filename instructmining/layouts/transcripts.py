@@ -1,0 +1,105 @@
+"""Conversations in one text, in which names and colons, or marks, open the turns."""
+
+import functools
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from instructmining.layouts.records import Messages, Unusable
+
+# What a function returned is said by nobody else, whatever speakers the user names.
+RESULTS = ("FUNCTION RESPONSE", "FUNCTION RESULT", "TOOL RESPONSE", "TOOL RESULT")
+_END = re.compile(r"(?:\s*(?:<\|endoftext\|>|<\|im_end\|>|<\|eot_id\|>|</s>))+\s*\Z")
+_SYSTEM = re.compile(r"\A\s*system:\s*", re.IGNORECASE)
+
+
+class _Style(NamedTuple):
+    hint: str  # a text without it is not of this style
+    opening: re.Pattern[str]  # of a turn; group 1 names the speaker
+    roles: Mapping[str, str]
+
+
+_UPPER = {"SYSTEM": "system", "USER": "user", "ASSISTANT": "assistant"}
+_HH = {"System": "system", "Human": "user", "Assistant": "assistant"}
+_STYLES = (
+    _Style("Assistant:", re.compile(r"(?:\A\s*|\n\n)(System|Human|Assistant):"), _HH),
+    _Style(
+        "ASSISTANT:",
+        re.compile(rf"(?:\A|\s|</s>)(SYSTEM|USER|ASSISTANT|{'|'.join(RESULTS)}):"),
+        {**_UPPER, **dict.fromkeys(RESULTS, "tool")},
+    ),
+    _Style(
+        "### Assistant:",
+        re.compile(r"(?:\A|\s*)### (System|Human|User|Assistant):"),
+        {**_HH, "User": "user"},
+    ),
+    _Style(
+        "<|im_start|>assistant",
+        re.compile(r"\s*<\|im_start\|>(system|user|assistant|tool)\b"),
+        {name: name for name in ("system", "user", "assistant", "tool")},
+    ),
+)
+
+
+def transcript(spoken: str, markers: Mapping[str, str]) -> Messages | None:
+    """Messages of a text in which a speaker's name and a colon open each turn.
+
+    Marks that end a text (`<|endoftext|>`, `</s>`) are not part of a turn.
+
+    Args:
+        spoken: the whole conversation.
+        markers: names to roles; a name counts where the text or a line begins.
+
+    Returns:
+        None where no name is found.
+
+    Raises:
+        Unusable: words stand before the first name.
+    """
+    return _split(spoken, _openings(tuple(markers)), markers)
+
+
+def spoken_turns(text: str) -> Messages | None:
+    """The turns of a text in a usual style: Anthropic's, Vicuna's and Glaive's, Guanaco's, ChatML.
+
+    Returns:
+        None unless the text begins with a speaker and both a user and an assistant speak, if only
+        to begin the last turn.
+    """
+    for style in _STYLES:
+        if style.hint not in text or not style.opening.match(text):
+            continue
+        found = _split(text, style.opening, style.roles)
+        if found and {"user", "assistant"} <= {each["role"] for each in found}:
+            return found
+    return None
+
+
+def asked_turns(prompt: str) -> Messages | None:
+    """The turns of a prompt that is a transcript up to where the assistant is to speak."""
+    found = spoken_turns(prompt)
+    if found and found[-1]["role"] == "assistant" and not found[-1]["content"]:
+        found = found[:-1]
+    return found if found and found[-1]["role"] in ("user", "tool") else None
+
+
+def without_name(system: str) -> str:
+    """A system prompt without the `SYSTEM:` that opens it in a transcript."""
+    return _SYSTEM.sub("", system)
+
+
+def _split(text: str, opening: re.Pattern[str], roles: Mapping[str, str]) -> Messages | None:
+    preamble, *pieces = opening.split(text)
+    if not pieces:
+        return None
+    if re.search(r"\w", preamble):
+        raise Unusable("unknown_role", f"the transcript begins with no speaker: {preamble[:80]!r}")
+    return [
+        {"role": roles[name], "content": _END.sub("", said).strip()}
+        for name, said in zip(pieces[::2], pieces[1::2], strict=True)
+    ]
+
+
+@functools.lru_cache(maxsize=32)
+def _openings(names: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(rf"(?:\A\s*|\n)[ \t]*({'|'.join(map(re.escape, names))})[ \t]*:")
