@@ -174,9 +174,9 @@ def _said(record: Record, field: str, role: str) -> Messages:
             asked_before = asked_turns(record[field]) if role == "user" else None
             return asked_before or [{"role": role, "content": record[field]}]
     if isinstance(value, list) and value and all(map(is_turn, value)):
-        return turns(turn_list(value), field)
+        return turns(turn_list(value) or [], field)
     if is_turn(value):
-        return turns(turn_list([value]), field)
+        return turns(turn_list([value]) or [], field)
     return [{"role": role, "content": _written(record, field)}]
 
 

@@ -14,6 +14,7 @@ from instructmining.errors import UserError
 from instructmining.layouts.columns import check_columns
 from instructmining.layouts.field_names import steps, written
 from instructmining.layouts.records import kind
+from instructmining.layouts.turn_lists import parsed
 from instructmining.reading.inputs import Input, read_records
 from instructmining.reading.splitting import split
 from instructmining.reading.table_rows import SPARK_ERRORS, as_json
@@ -26,12 +27,21 @@ _FILES, _ROWS = 5, 50
 _UNREADABLE: tuple[type[Exception], ...] = (OSError, *SPARK_ERRORS)
 # What names a field of a record; the other names of --columns are those of speakers.
 _IN_RECORD = {
-    "turns": ("turns",),
-    "transcript": ("transcript",),
+    "turns": ("turns", "system_field"),
+    "transcript": ("transcript", "system_field"),
     "prompt": ("prompt", "response", "input", "system"),
 }
 _IN_TURNS = ("role", "content")
-_WANTED: dict[str, Any] = {"--id": object, "--columns role": object, "--columns turns": list}
+# Prompts and answers may be numbers: they become text.
+_TEXTS = (str, list, int, float)
+_WANTED: dict[str, Any] = {
+    "--id": object,
+    "--columns role": object,
+    "--columns turns": list,
+    "--columns prompt": _TEXTS,
+    "--columns response": _TEXTS,
+    "--columns input": _TEXTS,
+}
 
 
 def check_fields(spark: SparkSession, inputs: Sequence[Input], read: Read) -> list[str]:
@@ -59,6 +69,8 @@ def check_fields(spark: SparkSession, inputs: Sequence[Input], read: Read) -> li
             )
         wanted = _WANTED.get(option, (str, list))
         given = [value for value in found if value is not None]
+        if wanted is list:  # it may be JSON in a cell of text
+            given = [parsed(value) if isinstance(value, str) else value for value in given]
         if given and not any(isinstance(value, wanted) for value in given):
             needed = "a list" if wanted is list else "text"
             raise UserError(
@@ -81,6 +93,7 @@ def _named(read: Read, records: list[Record]) -> Iterator[tuple[str, str, list[R
             yield f"--columns {key}", read.columns[key], records
     if layout == "turns":
         found = [value for each in records for value in _values(each, read.columns["turns"])]
+        found = [parsed(value) if isinstance(value, str) else value for value in found]
         turns = [turn for each in found if isinstance(each, list) for turn in each]
         turns = [turn for turn in turns if isinstance(turn, dict)]
         for key in _IN_TURNS:

@@ -88,3 +88,27 @@ def test_an_error_that_names_none_of_the_files_is_raised_again() -> None:
     for said in ("file:/d/a.json is locked", SAYS.format("file:///d/other.json"), ""):
         with pytest.raises(ValueError, match="^" + said[:5].replace("[", r"\[")):
             _without_broken(inputs, ValueError(said))
+
+
+def test_messages_of_trees_in_rows_are_joined_over_files(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    rows = [
+        {"message_id": "a", "parent_id": None, "text": "Warum 雨?", "role": "prompter"},
+        {"message_id": "b", "parent_id": "a", "text": "Clouds " * 2000, "role": "assistant"},
+        {"message_id": "c", "parent_id": "x", "text": "To whom?", "role": "assistant"},
+        {"message_id": "d", "parent_id": "a", "text": "No.", "role": "assistant"},
+    ]
+    rows = [{**row, "message_tree_id": "a", "rank": None} for row in rows]
+    (tmp_path / "one.jsonl").write_text("\n".join(map(json.dumps, [*rows[1:3], ROWS[0]])))
+    pq.write_table(pa.Table.from_pylist([rows[0], rows[3]]), tmp_path / "two.parquet")
+    settings = load_settings(options={"input": (str(tmp_path),), "store": str(tmp_path / "s")})
+    inputs, left_out = find_inputs(spark, settings.input)
+    store = Store.open(spark, settings.store)
+    done = ingest(store, settings, inputs, left_out, "run")
+    assert (done.rows, done.records, done.examples, done.copies) == (4, 5, 3, 0)
+    assert done.quarantined == {"no_question": 1}
+    found = store.read("examples").where("format = 'oasst'").select("response").collect()
+    assert {row.response for row in found} == {"Clouds " * 2000, "No."}
+    [bad] = store.read("quarantine").collect()
+    assert "'x' leads to no first message" in bad.detail
