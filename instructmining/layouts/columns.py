@@ -92,17 +92,17 @@ def _dialogue(record: Record, columns: Mapping[str, str]) -> Messages:
         else turn
         for turn in given
     ]
-    own = {value.lower(): role for value, role in _speakers(columns).items()}
+    own = {value.lower(): role for value, role in speakers(columns).items()}
     return turns(plain_turns, columns["turns"], {**ROLES, **own})
 
 
 def _transcript(record: Record, columns: Mapping[str, str]) -> Messages:
     name = columns["transcript"]
-    speakers = _speakers(columns)
-    markers = speakers if "tool" in columns else {**dict.fromkeys(RESULTS, "tool"), **speakers}
+    named = speakers(columns)
+    markers = named if "tool" in columns else {**dict.fromkeys(RESULTS, "tool"), **named}
     found = transcript(text({name: _required(record, name)}, name), markers)
     if found is None:
-        expected = " or ".join(f"{marker}:" for marker in speakers)
+        expected = " or ".join(f"{marker}:" for marker in named)
         raise Unusable("unknown_role", f"no line of {name!r} begins with {expected}")
     return found
 
@@ -115,8 +115,10 @@ def _with_system(record: Record, columns: Mapping[str, str], found: Messages) ->
     return [{"role": "system", "content": without_name(text({name: value}, name))}, *found]
 
 
-def _speakers(columns: Mapping[str, str]) -> dict[str, str]:
+def speakers(columns: Mapping[str, str]) -> dict[str, str]:
     """The user's names of speakers, and our roles."""
+    if "turns" not in columns and "transcript" not in columns:
+        return {}
     return {columns[role]: role for role in _SPEAKERS if role in columns}
 
 

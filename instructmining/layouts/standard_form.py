@@ -9,15 +9,19 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 
 from instructmining.identity import bucket, example_id
+from instructmining.layouts.columns import speakers
 from instructmining.layouts.detection import (
     TREE_ROW,
     Messages,
+    Part,
     Unusable,
     kept_beside,
     prompt_and_response,
     standardize,
 )
+from instructmining.layouts.field_names import steps
 from instructmining.layouts.records import lookup
+from instructmining.layouts.unread import Example, unread
 from instructmining.settings.sections import Read
 from instructmining.store.schemas import MESSAGES
 
@@ -37,7 +41,8 @@ _LONGEST_NUMBER = 4000  # digits; Python refuses to read longer ones as integers
 _STANDARDIZED = (
     "source STRING, position BIGINT, content_hash STRING, raw STRING, format STRING, "
     f"messages {MESSAGES}, prompt STRING, response STRING, example_id STRING, bucket INT, "
-    "source_key STRING, kept MAP<STRING, STRING>, reason STRING, detail STRING, records INT"
+    "source_key STRING, kept MAP<STRING, STRING>, unread MAP<STRING, STRING>, "
+    "reason STRING, detail STRING, records INT"
 )
 _MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
 _ARROW = pa.schema(
@@ -54,6 +59,7 @@ _ARROW = pa.schema(
         ("bucket", pa.int32()),
         ("source_key", pa.string()),
         ("kept", pa.map_(pa.string(), pa.string())),
+        ("unread", pa.map_(pa.string(), pa.string())),
         ("reason", pa.string()),
         ("detail", pa.string()),
         ("records", pa.int32()),
@@ -97,6 +103,7 @@ def standard_rows(record: Mapping[str, Any], options: Mapping[str, Any]) -> list
     except Unusable as problem:
         return [row | _refused(raw, problem)]
     kept = _kept(parsed if isinstance(parsed, dict) else {}, name, record["source"], options)
+    kept["unread"] = list(_unread(parsed, parts, kept, options).items())
     rows = []
     for label, found in parts:
         if label is not None:
@@ -109,6 +116,23 @@ def standard_rows(record: Mapping[str, Any], options: Mapping[str, Any]) -> list
             rows.append(row | kept | _usable(name, found, own, label, kept["kept"]))
         row = row | {"records": 0}
     return rows
+
+
+def _unread(
+    record: Any, parts: list[Part], kept: Mapping[str, Any], options: Mapping[str, Any]
+) -> dict[str, str]:
+    """The fields with text that no part of the record holds, with one instance each."""
+    columns = options["columns"] or {}
+    beside = [kept["source_key"], *(value for _, value in kept["kept"])]
+    beside += [label for label, _ in parts]
+    example = Example(
+        [found for _, found in parts if not isinstance(found, Unusable)],
+        [text for text in beside if text is not None],
+        speakers(columns),
+        steps(columns["role"])[-1] if "role" in columns else "role",
+    )
+    paths = [[name for name in steps(path) if not name.isdecimal()] for path in options["keep"]]
+    return unread(record, example, [".".join(path) for path in paths])
 
 
 def _usable(

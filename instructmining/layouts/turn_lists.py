@@ -58,6 +58,8 @@ def turn_list(value: Any) -> list[Any] | None:
         value = _transposed(value)
     if not isinstance(value, list):
         return None
+    if value and isinstance(value[0], dict):
+        return list(_of_objects(value))
     if len(value) == 1 and isinstance(value[0], list) and turn_list(value[0]) is not None:
         value = value[0] if not _is_pair(value[0]) else value
     if len(value) > 1 and all(isinstance(each, str) for each in value):
@@ -156,6 +158,9 @@ def _of_objects(given: list[Any]) -> Iterator[Any]:
     system = None
     for each in given:
         fields = plain(each) if isinstance(each, OBJECT) else {}
+        if fields.get("role") or fields.get("from"):
+            yield fields
+            continue
         turns = None if first(fields, SPEAKERS) else _exchange(fields)
         if turns is None:
             yield fields or each

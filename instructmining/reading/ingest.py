@@ -18,6 +18,12 @@ from instructmining.reading.files import ROW_GROUPS
 from instructmining.reading.inputs import Input, read_records
 from instructmining.reading.table_rows import SPARK_ERRORS
 from instructmining.reading.trees import with_trees
+from instructmining.reading.unread_fields import (
+    UnreadField,
+    names_or_null,
+    refuse_unread,
+    unread_fields,
+)
 from instructmining.settings.sections import Read, Settings
 from instructmining.spark.paths import shown
 from instructmining.store.tables import Store
@@ -39,6 +45,7 @@ class Ingested:
     new_occurrences: int
     inputs: tuple[str, ...]
     left_out: tuple[str, ...] = ()  # files of folders that are of no known kind
+    unread: tuple[UnreadField, ...] = ()  # fields with text that are in no example
 
 
 def ingest(
@@ -55,7 +62,8 @@ def ingest(
 
     Raises:
         UserError: the input is empty, or holds no usable record; or a file holds no record that
-            can be decoded and `read.skip_bad_files` is off.
+            can be decoded and `read.skip_bad_files` is off; or a field with text is in no
+            example and `read.strict_fields` is on.
     """
     read, bad = persisted(store.spark, inputs, settings.read)
     try:
@@ -67,6 +75,9 @@ def ingest(
             raise UserError(f"no record in {', '.join(settings.input)}: the input is empty")
         if not counts["examples"]:
             raise UserError(_nothing_usable(rows, settings))
+        unread = unread_fields(rows) if counts["unread"] else []
+        if settings.read.strict_fields:
+            refuse_unread(unread)
         if settings.replace_pool:
             store.delete("occurrences", {"pool": settings.pool})
         new = _write(store, rows, settings.pool, run_id)
@@ -84,6 +95,7 @@ def ingest(
         new_occurrences=new["occurrences"],
         inputs=tuple(each.path for each in inputs),
         left_out=tuple(left_out),
+        unread=tuple(unread),
     )
 
 
@@ -183,11 +195,13 @@ def _counts(rows: DataFrame) -> dict[str, int]:
         F.count("*").alias("rows"),
         F.countDistinct("example_id").alias("examples"),
         F.sum("records").alias("records"),
+        F.count_if(F.size("unread") > 0).alias("unread"),
     )
     found = grouped.collect()
     counts = {f"reason {row.reason}": row.rows for row in found if row.reason is not None}
     counts["rows"] = sum(row.rows for row in found)
     counts["records"] = sum(row.records for row in found)
+    counts["unread"] = sum(row.unread for row in found if row.reason is None)
     counts["examples"] = sum(row.examples for row in found if row.reason is None)
     return counts
 
@@ -197,7 +211,10 @@ def _write(store: Store, rows: DataFrame, pool: str, run_id: str) -> dict[str, i
     usable = rows.where(F.col("reason").isNull())
     keyed = {
         "examples": (usable.dropDuplicates(["example_id"]), ["example_id"]),
-        "occurrences": (usable, ["pool", "source", "position", "example_id"]),
+        "occurrences": (
+            usable.withColumn("unread", names_or_null()),
+            ["pool", "source", "position", "example_id"],
+        ),
         "quarantine": (
             rows.where(F.col("reason").isNotNull()),
             ["source", "position", "content_hash"],

@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 
 from instructmining.progress import duration
 from instructmining.reading.ingest import Ingested
+from instructmining.reading.unread_fields import unread_lines
 from instructmining.rules.rule import LinearRule
 from instructmining.store.definition_sql import sql_text
 from instructmining.store.tables import Store
@@ -63,6 +64,7 @@ class Summary:
                 for reason, count in sorted(read.quarantined.items())
             ]
             lines += [f"  left out, not a data file: {path}" for path in read.left_out[:5]]
+            lines += unread_lines(read.unread)
             lines.append(f"  new in the store: {read.new_examples:,} examples")
         if self.scores is not None:
             row = self.scores.agg(

@@ -20,7 +20,8 @@ class Read(Section):
     columns: dict[str, str] = setting(
         {},
         "Your own field names: prompt=FIELD,response=FIELD, or turns=LIST,role=FIELD,"
-        "content=FIELD, or transcript=FIELD,user=NAME,assistant=NAME. Dots lead into objects; a "
+        "content=FIELD, or transcript=FIELD,user=NAME,assistant=NAME. The last two also take "
+        "tool=NAME and system_field=FIELD. Dots lead into objects; a "
         'name with a comma or dot stands in double quotes, as in prompt="q, 1".',
     )
     id: str | None = setting(
@@ -31,6 +32,9 @@ class Read(Section):
     )
     best_path: bool = setting(
         False, "Take only the best-ranked conversation of a message tree, not all of them."
+    )
+    strict_fields: bool = setting(
+        False, "Refuse input with fields that have text and are in no example."
     )
     skip_bad_files: bool = setting(
         False, "Quarantine a file without a readable record as one row instead of stopping."

@@ -91,6 +91,7 @@ TABLES: dict[str, Table] = {
             _POSITION,
             Column("source_key", "STRING", "the user's own key (--id)"),
             Column("kept", "MAP<STRING, STRING>", "the user's own columns (--keep)"),
+            Column("unread", "ARRAY<STRING>", "fields with text that the example does not hold"),
             _RUN,
         ),
         cluster_by=("pool", "example_id"),

@@ -149,6 +149,7 @@ class Store:
             rows.select(*TABLES[table].names)
             .write.format("delta")
             .mode("append")
+            .option("mergeSchema", "true")  # a store of an older version gets the new columns
             .option("txnAppId", transaction)
             .option("txnVersion", version)
             .option("userMetadata", json.dumps(dict(about), sort_keys=True))

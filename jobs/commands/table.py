@@ -28,6 +28,7 @@ OPTIONS: dict[str, dict[str, str]] = {
         "--id": "read.id",
         "--keep": "read.keep",
         "--best-path": "read.best_path",
+        "--strict-fields": "read.strict_fields",
         "--skip-bad-files": "read.skip_bad_files",
         **_DEVICE,
         "--dtype": "measure.dtype",

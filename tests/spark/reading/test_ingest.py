@@ -8,11 +8,14 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
+from instructmining.errors import UserError
 from instructmining.reading.files import ROW_GROUPS
 from instructmining.reading.ingest import _without_broken, ingest
 from instructmining.reading.inputs import Input, find_inputs
 from instructmining.reading.sniffing import Kind
+from instructmining.reading.unread_fields import unread_lines
 from instructmining.settings.loading import load_settings
+from instructmining.store.schemas import TABLES
 from instructmining.store.tables import Store
 from jobs.scoring import dry_run
 
@@ -112,3 +115,42 @@ def test_messages_of_trees_in_rows_are_joined_over_files(
     assert {row.response for row in found} == {"Clouds " * 2000, "No."}
     [bad] = store.read("quarantine").collect()
     assert "'x' leads to no first message" in bad.detail
+
+
+def test_fields_that_are_in_no_example_are_named_in_a_store_of_an_older_version_too(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    rows = [
+        {
+            "instruction": "Warum?",
+            "output": "Weil 因为.",
+            "source": "web",
+            "meta": {"tip": "Lies!"},
+        },
+        {"instruction": "Warum?", "output": "Weil 因为.", "source": None, "lang": "de"},
+        {"instruction": "Why?", "output": "Because.", "meta": {"tip": "Read!"}},
+        {"instruction": "Who?", "output": "He.", "source": " "},
+    ]
+    (tmp_path / "in.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    options = {"input": (str(tmp_path / "in.jsonl"),), "store": str(tmp_path / "s")}
+    store = Store.open(spark, options["store"])
+    older = [c for c in TABLES["occurrences"].columns if c.name != "unread"]
+    ddl = ", ".join(f"`{column.name}` {column.type}" for column in older)
+    place = store.location("occurrences")
+    spark.createDataFrame([], ddl).write.format("delta").save(place)
+    inputs, left_out = find_inputs(spark, options["input"])
+    strict = load_settings(options={**options, "read": {"strict_fields": True, "keep": ("lang",)}})
+    with pytest.raises(UserError, match=r"2 fields .* meta\.tip: 2 rows, as in .* 1: Lies!; sou"):
+        ingest(store, strict, inputs, left_out, "strict")
+    assert store.read("occurrences").isEmpty()
+    done = ingest(store, load_settings(options=options), inputs, left_out, "run")
+    assert [(each.name, each.rows, each.position) for each in done.unread] == [
+        ("meta.tip", 2, 1),
+        ("lang", 1, 2),
+        ("source", 1, 1),
+    ]
+    assert "meta.tip: 2 rows, as in" in "\n".join(unread_lines(done.unread))
+    found = {row.position: row.unread for row in store.read("occurrences").collect()}
+    assert found[2] == ["lang"]
+    assert found[4] is None
+    assert set(found[1]) == {"source", "meta.tip"}

@@ -1,0 +1,168 @@
+"""Which texts of a record are in its examples, and which no layout has read.
+
+The texts of a record are compared with those of what was made of it, so that it holds for every
+layout, whatever a layout looks at.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any
+
+from instructmining.layouts.records import OBJECT, Messages
+from instructmining.layouts.turn_lists import ROLES, SPEAKERS, parsed
+
+_NESTED = (str, list, *OBJECT)
+_SHOWN = 80  # characters of an instance
+_LONG = 20  # characters from which a text within another is no accident
+# What is left of a transcript when its turns are taken away.
+_MARKS = {"s", "endoftext", "im_start", "im_end", "eot_id", "function", "response", "result"}
+
+
+class Example:
+    """The texts that the conversations of a record hold.
+
+    Args:
+        conversations: all of the record.
+        beside: texts that are kept beside them, such as ids and columns.
+        speakers: names of speakers that the user gave.
+        role_field: the user's name of the field of a turn that says who speaks.
+    """
+
+    def __init__(
+        self,
+        conversations: Iterable[Messages],
+        beside: Iterable[str] = (),
+        speakers: Iterable[str] = (),
+        role_field: str = "role",
+    ) -> None:
+        said = dict.fromkeys(beside, "kept")
+        said |= dict(_said(conversations))
+        self._texts = {text.strip(): role for text, role in said.items()}
+        self.said = said.keys()  # the texts as they stand
+        self._speakers = {name.strip().lower() for name in speakers}
+        self._role_fields = {*SPEAKERS, role_field.lower()}
+        self._lines: str | None = None
+
+    def place_of(self, key: str, text: str) -> str | None:
+        """Whose words a text of a record is, or `kept`, or `speaker`; None: it was not read."""
+        bare = text.strip()
+        role = self._texts.get(bare)
+        if role is not None:
+            return role
+        name = bare.lower() if len(bare) <= _LONG else ""
+        if (key.lower() in self._role_fields and name in ROLES) or (
+            name and name in self._speakers
+        ):
+            return "speaker"
+        if self._has(bare, text):
+            return next((role for whole, role in self._texts.items() if bare in whole), "kept")
+        return None
+
+    def _has(self, bare: str, text: str) -> bool:
+        """Whether the text is whole lines of the example, an option, or long and within it."""
+        if self._lines is None:
+            self._lines = "\n" + "\n".join(self._texts) + "\n"
+        if len(bare) >= _LONG and bare in self._lines:
+            return True
+        ends = (f"\n{bare}\n", f"\n{text}\n", f") {bare}\n")
+        return any(end in self._lines for end in ends)
+
+    def tells(self, text: str) -> bool:
+        """Whether the text is a transcript of what the example holds."""
+        bare = text.strip()
+        if len(bare) < _LONG:
+            return False
+        inside = sorted((each for each in self._texts if each and each in bare), key=len)
+        if not inside:
+            return False
+        for each in reversed(inside):
+            bare = bare.replace(each, " ")
+        rest = {word.lower() for word in re.findall(r"\w+", bare)}
+        names = {word for name in self._speakers for word in re.findall(r"\w+", name)}
+        return rest <= ROLES.keys() | _MARKS | names
+
+
+def unread(record: Any, example: Example, read: Collection[str] = ()) -> dict[str, str]:
+    """The fields with text that is not in the example, each with one instance, cut.
+
+    Args:
+        record: as it was parsed.
+        example: what was made of it.
+        read: paths of fields that are read for something else, without places in lists.
+
+    Returns:
+        Paths of fields, those in lists with `[]`, as in `messages[].name`.
+    """
+    found: dict[str, str] = {}
+    waiting = [(record, "")]
+    while waiting:
+        value, above = waiting.pop()
+        for name, key, text in texts(value, above, "", example.said):
+            if example.place_of(key, text) is not None or _is_below(name, read):
+                continue
+            inner = parsed(text)  # a cell may hold JSON
+            if isinstance(inner, (list, *OBJECT)):
+                waiting.append((inner, name))
+            elif not example.tells(text):
+                found.setdefault(_printable(name), shown(text))
+    return found
+
+
+def texts(
+    value: Any, name: str = "", key: str = "", but: Collection[str] = ()
+) -> Iterator[tuple[str, str, str]]:
+    """Path, last name and text of every text of a record that is neither blank nor one of `but`.
+
+    Names of roles are left out: they are read as what they are.
+    """
+    waiting = [(value, name, key)]
+    while waiting:
+        value, name, key = waiting.pop()
+        if isinstance(value, str):
+            if value and not value.isspace():
+                yield name, key, value
+        elif isinstance(value, OBJECT):
+            above = f"{name}." if name else ""
+            for inner_key, inner in list(value.items())[::-1]:
+                if isinstance(inner, str) and (
+                    inner in but or (inner_key in SPEAKERS and inner in ROLES)
+                ):
+                    continue  # most texts of a record are those of its turns
+                if isinstance(inner, _NESTED):
+                    waiting.append((inner, f"{above}{inner_key}", inner_key))
+        elif isinstance(value, list):
+            inside = f"{name}[]"
+            again = f".{key}[]"
+            if inside.endswith(f"{key}[]{again}"):  # replies to replies are one field
+                inside = inside[: -len(again)]
+            waiting += [(inner, inside, key) for inner in reversed(value)]
+
+
+def shown(text: str) -> str:
+    """A text on one line of at most 80 characters."""
+    line = " ".join(text[: 2 * _SHOWN].split())
+    line = line if len(line) <= _SHOWN else line[: _SHOWN - 1] + "…"
+    return _printable(line)
+
+
+def _said(conversations: Iterable[Messages]) -> Iterator[tuple[str, str]]:
+    for messages in conversations:
+        for message in messages:
+            role = message["role"]
+            for key, value in message.items():
+                if isinstance(value, str):
+                    if key != "role":
+                        yield value, role
+                elif value:
+                    yield from ((text, role) for _, _, text in texts(value))
+
+
+def _is_below(name: str, paths: Collection[str]) -> bool:
+    if not paths:
+        return False
+    bare = f"{name.replace('[]', '')}."
+    return any(bare.startswith(f"{path}.") for path in paths)
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()  # a lone surrogate is no text
