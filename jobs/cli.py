@@ -12,6 +12,7 @@ from jobs.commands.evaluate import evaluate
 from jobs.commands.fit import fit
 from jobs.commands.maintain import maintain
 from jobs.commands.models import models
+from jobs.commands.preview import preview
 from jobs.commands.report import report
 from jobs.commands.rules import rules
 from jobs.commands.score import score
@@ -24,7 +25,7 @@ def commands() -> None:
     """Score LLM instruction data on Spark, select the best subset, and prove the pick."""
 
 
-for command in (score, select, fit, evaluate, report, rules, models, maintain, erase):
+for command in (preview, score, select, fit, evaluate, report, rules, models, maintain, erase):
     commands.add_command(command)
 
 

@@ -179,6 +179,15 @@ def _kept(
     return {"source_key": key, "kept": [(name, _cell(value)) for name, value in kept.items()]}
 
 
+def parsed_record(raw: bytes) -> Any:
+    """The value of a record as `standard_rows` reads it.
+
+    Raises:
+        Unusable: it is not UTF-8 or not JSON.
+    """
+    return _parsed(_decoded(raw))
+
+
 def _decoded(raw: bytes) -> str:
     try:
         return raw.decode("utf-8-sig").strip()

@@ -138,11 +138,10 @@ def texts(
             waiting += [(inner, inside, key) for inner in reversed(value)]
 
 
-def shown(text: str) -> str:
-    """A text on one line of at most 80 characters."""
-    line = " ".join(text[: 2 * _SHOWN].split())
-    line = line if len(line) <= _SHOWN else line[: _SHOWN - 1] + "…"
-    return _printable(line)
+def shown(text: str, characters: int = _SHOWN) -> str:
+    """A text on one line of at most so many characters."""
+    line = " ".join(text[: 2 * characters].split())
+    return _printable(line if len(line) <= characters else line[: characters - 1] + "…")
 
 
 def _said(conversations: Iterable[Messages]) -> Iterator[tuple[str, str]]:

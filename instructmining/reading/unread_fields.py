@@ -23,7 +23,9 @@ class UnreadField:
 
     def line(self) -> str:
         """Name, rows and the instance."""
-        return f"{self.name}: {self.rows:,} rows, as in {self.source} {self.position}: {self.text}"
+        return (
+            f"{self.name} (rows: {self.rows:,}), as in {self.source} {self.position}: {self.text}"
+        )
 
 
 def unread_fields(rows: DataFrame) -> list[UnreadField]:

@@ -7,12 +7,19 @@ An option here has no help text of its own: it is the description of its setting
 
 _STORE = {"--store --output": "store"}
 _PLACES = {**_STORE, "--files": "files"}
+_READ = {
+    "--format": "read.format",
+    "--columns": "read.columns",
+    "--id": "read.id",
+    "--keep": "read.keep",
+}
 _BASE = {"--base": "fit.base", "--epochs": "finetune.epochs"}
 _DEVICE = {"--device": "measure.device"}
 _FINETUNE = {**_BASE, **_DEVICE, "--dtype": "finetune.dtype"}
 
 # Command -> flags -> setting; a flag's second name is kept for those who know it.
 OPTIONS: dict[str, dict[str, str]] = {
+    "preview": {"--input": "input", **_READ, "--best-path": "read.best_path"},
     "score": {
         "--input": "input",
         **_PLACES,
@@ -23,10 +30,7 @@ OPTIONS: dict[str, dict[str, str]] = {
         "--strict-rule": "rule.strict",
         "--stages": "stages",
         "--knn-reference": "knn.reference",
-        "--format": "read.format",
-        "--columns": "read.columns",
-        "--id": "read.id",
-        "--keep": "read.keep",
+        **_READ,
         "--best-path": "read.best_path",
         "--strict-fields": "read.strict_fields",
         "--skip-bad-files": "read.skip_bad_files",

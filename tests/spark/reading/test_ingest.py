@@ -140,7 +140,9 @@ def test_fields_that_are_in_no_example_are_named_in_a_store_of_an_older_version_
     spark.createDataFrame([], ddl).write.format("delta").save(place)
     inputs, left_out = find_inputs(spark, options["input"])
     strict = load_settings(options={**options, "read": {"strict_fields": True, "keep": ("lang",)}})
-    with pytest.raises(UserError, match=r"2 fields .* meta\.tip: 2 rows, as in .* 1: Lies!; sou"):
+    with pytest.raises(
+        UserError, match=r"2 fields .* meta\.tip \(rows: 2\), as in .* 1: Lies!; sou"
+    ):
         ingest(store, strict, inputs, left_out, "strict")
     assert store.read("occurrences").isEmpty()
     done = ingest(store, load_settings(options=options), inputs, left_out, "run")
@@ -149,7 +151,7 @@ def test_fields_that_are_in_no_example_are_named_in_a_store_of_an_older_version_
         ("lang", 1, 2),
         ("source", 1, 1),
     ]
-    assert "meta.tip: 2 rows, as in" in "\n".join(unread_lines(done.unread))
+    assert "meta.tip (rows: 2), as in" in "\n".join(unread_lines(done.unread))
     found = {row.position: row.unread for row in store.read("occurrences").collect()}
     assert found[2] == ["lang"]
     assert found[4] is None

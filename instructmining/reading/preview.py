@@ -1,0 +1,238 @@
+"""What `score` would read from local files, from their first records and without Spark."""
+
+import io
+import json
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from instructmining.errors import UserError
+from instructmining.layouts.detection import TREE_ROW
+from instructmining.layouts.records import as_text
+from instructmining.layouts.standard_form import parsed_record, standard_rows
+from instructmining.layouts.turn_lists import parsed
+from instructmining.layouts.unread import Example, texts
+from instructmining.reading.sniffing import BROKEN, HEAD_BYTES, KNOWN, Kind, new_decompressor, sniff
+from instructmining.reading.splitting import RawRecord, split
+from instructmining.reading.trees import Row, joined
+from instructmining.settings.sections import Read
+
+SAMPLED = 200  # records that are looked at
+_SECONDS = 0.5  # and no longer than this for one file
+_COUNTED = 1 << 20  # bytes up to which records are counted, not estimated
+_ROLES = {"system": "system", "user": "prompt", "assistant": "response", "tool": "tool"}
+
+
+@dataclass
+class Preview:
+    """One file, as its first records show it."""
+
+    path: str
+    container: str
+    rows: int | None = None  # records of it; None: not known without reading it
+    exact: bool = True  # they were counted
+    half: str | None = None  # `questions` or `answers` of MT-Bench, which a run joins
+    sampled: int = 0  # records that were looked at
+    layouts: Counter[str] = field(default_factory=Counter)
+    fields: dict[str, Counter[str]] = field(default_factory=dict)  # role to fields, with records
+    unread: dict[str, str] = field(default_factory=dict)  # field to an instance
+    unread_rows: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)  # reason to rows
+    details: dict[str, str] = field(default_factory=dict)  # reason to the first sentence
+    examples: list[list[dict[str, Any]]] = field(default_factory=list)  # the first three
+
+
+def previews(names: Sequence[str], read: Read) -> tuple[list[Preview], list[Path]]:
+    """A preview of each local file, and the files that are left out as of no known kind.
+
+    Raises:
+        UserError: a name leads to no file, or to none of a known kind.
+    """
+    paths = list(dict.fromkeys(path for name in names for path in local_files(name)))
+    kinds = {path: sniff(str(path), _head(path)) for path in paths}
+    known = {path: kind for path, kind in kinds.items() if kind.container != "unknown"}
+    if not known:
+        raise UserError(f"no file of a known kind in {', '.join(names)}: {KNOWN}")
+    found = [preview(path, kind, read) for path, kind in known.items()]
+    return found, [path for path in paths if path not in known]
+
+
+def local_files(name: str) -> list[Path]:
+    """The files that a name, folder or glob leads to, hidden ones left out.
+
+    Raises:
+        UserError: there are none.
+    """
+    path = Path(name.removeprefix("path:").removeprefix("file://")).expanduser()
+    if path.is_file():
+        return [path]
+    roots = [path] if path.is_dir() else _matches(path)
+    found = [each for root in roots for each in ([root] if root.is_file() else root.rglob("*"))]
+    files = [each for each in found if each.is_file() and not _is_hidden(each, roots)]
+    if not files:
+        raise UserError(f"--input {name}: there is no such file or folder, or no file in it")
+    return sorted(files)
+
+
+def is_local(name: str) -> bool:
+    """Whether a name can be previewed without Spark: no table, no other file system."""
+    if name.startswith("table:") or "://" in name.replace("file://", ""):
+        return False
+    path = Path(name.removeprefix("path:").removeprefix("file://")).expanduser()
+    return not (path / "_delta_log").is_dir()
+
+
+def preview(path: Path, kind: Kind, read: Read) -> Preview:
+    """What the first records of a file become."""
+    until = time.monotonic() + _SECONDS
+    records = []
+    for record in islice(_records(path, kind), SAMPLED):
+        records.append(record)
+        if time.monotonic() > until:
+            break
+    rows, exact = _count(path, kind, len(records))
+    return preview_of(Preview(str(path), kind.container, rows, exact, kind.half), records, read)
+
+
+def preview_of(found: Preview, records: Sequence[RawRecord], read: Read) -> Preview:
+    """The preview with what its first records become."""
+    found.sampled = len(records)
+    options = read.model_dump()
+    given = [{"source": found.path, "records": 1, **each._asdict()} for each in records]
+    for record in _with_trees(given, options):
+        _look(found, record, options)
+    return found
+
+
+def _look(found: Preview, record: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    """Add one record to what is known of its file."""
+    rows = standard_rows(record, options)
+    usable = [row for row in rows if row.get("reason") is None]
+    for row in rows:
+        if row.get("reason") is not None:
+            found.refused[row["reason"]] += 1
+            found.details.setdefault(row["reason"], row["detail"])
+    if not usable:
+        return
+    found.layouts[usable[0]["format"]] += 1
+    for name, text in usable[0]["unread"]:
+        found.unread.setdefault(name, text)
+        found.unread_rows[name] += 1
+    for role, names in _roles(parsed_record(record["raw"]), usable).items():
+        found.fields.setdefault(role, Counter()).update(names)
+    found.examples += [row["messages"] for row in usable][: 3 - len(found.examples)]
+
+
+def _roles(record: Any, rows: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Which fields became what: role to names."""
+    beside = [value for row in rows for name, value in row["kept"] if value and name != "part"]
+    example = Example([row["messages"] for row in rows], beside)
+    roles: dict[str, list[str]] = {}
+    waiting = [(record, "")]
+    while waiting:
+        value, above = waiting.pop()
+        for name, key, text in texts(value, above):
+            role = example.place_of(key, text)
+            inner = parsed(text) if role is None else text
+            if isinstance(inner, (dict, list)):  # a cell of JSON
+                waiting.append((inner, name))
+                continue
+            if role is None and example.tells(text):
+                role = "transcript"
+            if role is not None and role != "speaker":
+                roles.setdefault(_ROLES.get(role, role), []).append(name)
+    if isinstance(record, dict) and "response" not in roles:
+        said = {row["response"] for row in rows}
+        numbers = [name for name, value in record.items() if _number(value) in said]
+        roles |= {"response": numbers} if numbers else {}
+    return {role: list(dict.fromkeys(names)) for role, names in roles.items()}
+
+
+def _number(value: Any) -> str | None:
+    return as_text(value) if isinstance(value, (int, float)) else None
+
+
+def _with_trees(records: list[dict[str, Any]], options: Mapping[str, Any]) -> Iterator[Any]:
+    """The records, those that are messages of a tree joined."""
+    messages: dict[Any, list[Row]] = {}
+    for record in records:
+        [first, *_] = standard_rows(record, options)
+        if first.get("reason") == TREE_ROW:
+            tree = json.loads(first["raw"]).get("message_tree_id")
+            messages.setdefault(tree, []).append(
+                Row(record["source"], record["position"], first["raw"])
+            )
+        else:
+            yield record
+    for rows in messages.values():
+        yield from joined(rows)
+
+
+def _records(path: Path, kind: Kind) -> Iterator[RawRecord]:
+    try:
+        with path.open("rb") as file:
+            yield from _rows(file) if kind.container == "parquet" else split(file, kind)
+    except OSError as error:
+        yield RawRecord(0, b"", "unreadable_file", error.strerror or str(error))
+
+
+def _rows(file: Any) -> Iterator[RawRecord]:
+    try:
+        batches = pq.ParquetFile(file).iter_batches(SAMPLED)
+        for position, row in enumerate((row for batch in batches for row in batch.to_pylist()), 1):
+            text = json.dumps(row, ensure_ascii=False, default=str)
+            yield RawRecord(position, text.encode("utf-8", "surrogatepass"))
+    except (OSError, ValueError) as error:
+        yield RawRecord(0, b"", "unreadable_file", str(error).splitlines()[0][:200])
+
+
+def _count(path: Path, kind: Kind, sampled: int) -> tuple[int, bool]:
+    """The records of a file, and whether they were counted."""
+    if sampled < SAMPLED:
+        return sampled, True
+    if kind.container == "parquet":
+        return pq.read_metadata(path).num_rows, True
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(_COUNTED)
+    if size <= _COUNTED:
+        return sum(1 for _ in split(io.BytesIO(head), kind)), True
+    text = _unpacked(head, kind)
+    records = sum(1 for _ in split(io.BytesIO(text), Kind(kind.container, None, kind.encoding)))
+    return max(sampled, round(max(records - 1, 1) * size / len(head))), False
+
+
+def _unpacked(head: bytes, kind: Kind) -> bytes:
+    if kind.compression is None:
+        return head
+    try:
+        return bytes(new_decompressor(kind.compression).decompress(head))
+    except BROKEN:
+        return b""
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(HEAD_BYTES)
+    except OSError:
+        return b""
+
+
+def _matches(path: Path) -> list[Path]:
+    root = Path(path.anchor or ".")
+    pattern = str(path.relative_to(path.anchor) if path.anchor else path)
+    return sorted(root.glob(pattern))
+
+
+def _is_hidden(path: Path, roots: Iterable[Path]) -> bool:
+    """Whether a name between a root and the file begins with `_` or `.`."""
+    root = next(each for each in roots if path == each or each in path.parents)
+    inside = path.relative_to(root).parts or (path.name,)
+    return any(name.startswith(("_", ".")) for name in inside)
