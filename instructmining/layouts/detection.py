@@ -19,6 +19,7 @@ from instructmining.layouts.dialogues import (
     transcribed,
     turns_elsewhere,
 )
+from instructmining.layouts.preferences import completions, preference
 from instructmining.layouts.records import (
     OBJECT,
     Messages,
@@ -29,16 +30,8 @@ from instructmining.layouts.records import (
     listed,
     part,
 )
-from instructmining.layouts.single_turn import (
-    alpaca,
-    completions,
-    dolly,
-    pairs,
-    preference,
-    self_instruct,
-    short_answers,
-)
-from instructmining.layouts.turn_lists import is_conversation, is_turn, plain
+from instructmining.layouts.single_turn import alpaca, dolly, pairs, self_instruct, short_answers
+from instructmining.layouts.turn_lists import is_conversation, is_turn, lists_turns, plain
 
 __all__ = [
     "FORMATS",
@@ -52,6 +45,7 @@ __all__ = [
 ]
 
 TREE_ROW = "tree_row"  # a record that is one message of a tree: `reading.trees` joins them
+VERDICTS = ("label", "kto_tag")  # fields that say whether an answer is wanted
 Layout = Callable[[Record], list[Part] | None]
 
 # Preferences come first: beside `chosen` and `rejected` such data often repeats the chosen
@@ -109,7 +103,7 @@ def standardize(
         raise Unusable(TREE_ROW, "a message of a tree, which a run joins with the others of it")
     full = _without_empty(fields)
     found = _first_of(formats, full)
-    if full is not fields and (found is None or isinstance(found, Unusable)):
+    if full is not fields and _is_missing(found):
         found = _first_of(formats, fields)
     if isinstance(found, Unusable):
         raise found
@@ -136,6 +130,11 @@ def _first_of(
     except Unusable as problem:
         return problem.with_traceback(None)
     return None
+
+
+def _is_missing(found: object) -> bool:
+    """Whether a field was not there that may be there with nothing in it."""
+    return found is None or (isinstance(found, Unusable) and found.reason == "missing_field")
 
 
 def _without_empty(fields: Record) -> Record:
@@ -166,7 +165,7 @@ def _judged(fields: Record, name: str, parts: list[Part]) -> tuple[str, list[Par
 
 
 def _verdicts(fields: Record) -> list[Any]:
-    return [fields[name] for name in ("label", "kto_tag") if name in fields]
+    return [fields[name] for name in VERDICTS if name in fields]
 
 
 def _unwanted(verdict: Any) -> bool:
@@ -177,6 +176,8 @@ def _wrapped(record: Record) -> str:
     """What to do where the record is a file's only one and holds the records in a list."""
     for name, value in record.items():
         if isinstance(value, list) and value and isinstance(value[0], OBJECT):
+            if lists_turns(value):
+                continue
             path = f".[{json.dumps(name)}][]"
             return f"; if {name!r} lists the records, take them out: jq -c '{path}' FILE"
     return ""

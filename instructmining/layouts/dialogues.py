@@ -8,7 +8,7 @@ the record is not of that layout.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from instructmining.layouts.fields import has_exchange
+from instructmining.layouts.fields import RESPONSES, has_exchange
 from instructmining.layouts.records import (
     OBJECT,
     Messages,
@@ -55,14 +55,14 @@ def turns_elsewhere(record: Record) -> list[Part] | None:
     names = [name for name in TALKS if isinstance(record.get(name), list)]
     names += [name for name in record if name not in TALKS and lists_turns(record[name])]
     names = [name for name in names if _speaks(record[name])]
-    return _listed(record, *names)
+    return _listed(record, names[0]) if len(names) == 1 else None  # of two, which is wanted?
 
 
 def transcribed(record: Record) -> list[Part] | None:
     """One text with all turns in it, in one of the usual styles of transcripts."""
     if has_exchange(record):
         return None
-    for name in _WRITTEN:
+    for name in dict.fromkeys((*_WRITTEN, *record)):
         spoken = record.get(name)
         found = spoken_turns(spoken) if isinstance(spoken, str) else None
         if found:
@@ -166,7 +166,12 @@ def _bare(value: list[Any]) -> bool:
 
 
 def _conversation(record: Record, listed: list[Any], name: str) -> Messages:
-    return with_system(record, turns(listed, name))
+    found = turns(listed, name)
+    if found and found[-1]["role"] != "assistant":
+        response = first(record, RESPONSES)  # it may stand beside what was asked
+        if response is not None:
+            found.append({"role": "assistant", "content": text(record, response)})
+    return with_system(record, found)
 
 
 def _transcribed(record: Record, found: Messages) -> Messages:

@@ -21,7 +21,12 @@ _ROWS = (
         ("definition",),
         "where `inputs` or `input` stands beside it and no `instruction`",
     ),
-    ("prompt", LAST_PROMPTS, "only where the record has none of the names above"),
+    (
+        "prompt",
+        LAST_PROMPTS,
+        "only where the record has none of the names above; `source` first beside `target`, `user` "
+        "first beside `assistant` or `reply`",
+    ),
     (
         "joined to the prompt",
         PARTS,
@@ -33,9 +38,9 @@ _ROWS = (
     (
         "options, joined last",
         OPTIONS,
-        "a list, an object, or columns `A`, `B`, … (also `option_a`, `opa`, `option1`): one a "
-        "line, `A) text`; an answer that is a number beside options without letters counts from 0 "
-        "and becomes the letter",
+        "a list, an object, a text, or columns `A`, `B`, … (also `option_a`, `opa`, `option1`): "
+        "one a line, `A) text`; an answer that is a number beside options without letters counts "
+        "from 0 and becomes the letter",
     ),
     (
         "response",

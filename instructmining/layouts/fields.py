@@ -24,6 +24,7 @@ PROMPTS = (
     "prompt",
     "question",
     "query",
+    "question_stem",
     "inputs",
     "input",
     "problem",
@@ -31,7 +32,9 @@ PROMPTS = (
     "human",
 )
 # Labels in most data: a prompt only where no other field is one.
-LAST_PROMPTS = ("definition", "source", "user", "text")
+LAST_PROMPTS = ("definition", "text", "user", "source")
+# Of these a label is first the prompt of its own answer, as in a translation or a chat.
+_COUNTERPARTS = {"source": ("target", "targets"), "user": ("assistant", "reply")}
 RESPONSES = (
     "completion",
     "response",
@@ -50,6 +53,9 @@ RESPONSES = (
     "correct_answer",
     "final_answer",
     "expected_answer",
+    "best_answer",
+    "answerkey",
+    "answer_key",
     "chosen",
 )
 WORKED = ("solution", "worked_solution", "generated_solution")
@@ -112,7 +118,14 @@ def asked(record: Record) -> str | None:
     """
     if _is_task(record):
         return "definition"
-    return first(record, PROMPTS) or first(record, LAST_PROMPTS)
+    return first(record, PROMPTS) or _last_prompt(record)
+
+
+def _last_prompt(record: Record) -> str | None:
+    for name, answers in _COUNTERPARTS.items():
+        if not is_blank(record.get(name)) and first(record, answers):
+            return name
+    return first(record, LAST_PROMPTS)
 
 
 def has_exchange(record: Record) -> bool:
@@ -137,6 +150,10 @@ def options_of(record: Record, question: str, answer: Any) -> tuple[list[str], A
     in its text already gets none.
     """
     found = _options(record)
+    name = first(record, OPTIONS)
+    if name and isinstance(record[name], str):  # as MathQA has them
+        text = record[name].strip()
+        return [text] if text and text not in question else [], answer
     if len(found) < 2 or all(text in question for _, text in found):
         return [], answer
     if _counts_from_zero(answer, found):

@@ -6,16 +6,13 @@ the prompt and which the response, `fields` says.
 
 from typing import Any
 
-from instructmining.layouts.dialogues import SYSTEMS, TALKS, turns, with_system
+from instructmining.layouts.dialogues import SYSTEMS, turns, with_system
 from instructmining.layouts.fields import (
-    PROMPTS,
     RESPONSES,
     WORKED,
     Choice,
-    asked,
     choose,
     options_of,
-    parts_of,
 )
 from instructmining.layouts.records import (
     OBJECT,
@@ -27,12 +24,11 @@ from instructmining.layouts.records import (
     first,
     is_blank,
     kind,
-    listed,
     missing,
     part,
     text,
 )
-from instructmining.layouts.transcripts import asked_turns, spoken_turns
+from instructmining.layouts.transcripts import asked_turns
 from instructmining.layouts.turn_lists import is_turn, lists_turns, parsed, plain, turn_list
 
 _RESPONSES_OF = {
@@ -40,16 +36,8 @@ _RESPONSES_OF = {
     "dolly": ("response", *RESPONSES),
     "pairs": RESPONSES,
 }
+_NOTHING = ("null", "none", "nan", "")  # what tables of text hold for no list
 _BEFORE = frozenset((*SYSTEMS, "history"))
-_ANSWERS = (str, list, *OBJECT)
-# Two answers to one prompt: the one that is wanted, and the other.
-_PAIRS = (
-    ("chosen", "rejected"),
-    ("preferred_output", "non_preferred_output"),
-    ("chosen_response", "rejected_response"),
-    ("preferred", "dispreferred"),
-    ("accepted", "rejected"),
-)
 
 
 def alpaca(record: Record) -> list[Part] | None:
@@ -84,38 +72,6 @@ def self_instruct(record: Record) -> list[Part] | None:
     ]
 
 
-def preference(record: Record) -> list[Part] | None:
-    """`chosen` and `rejected`: answers to a prompt, or whole conversations; one part each."""
-    names = next((pair for pair in _PAIRS if all(name in record for name in pair)), None)
-    if names is None or not any(isinstance(record[name], _ANSWERS) for name in names):
-        return None  # scores, or flags
-    if isinstance(record.get("input"), OBJECT):  # as OpenAI has the messages before the answers
-        record = {**record, **plain(record["input"])}
-        del record["input"]
-    return [
-        part(label, _preferred, record, name)
-        for label, name in zip(("chosen", "rejected"), names, strict=True)
-    ]
-
-
-def completions(record: Record) -> list[Part] | None:
-    """A prompt and `completions`: answers of several models, one part each."""
-    answers, prompt = record.get("completions"), asked(record)
-    if not isinstance(answers, list) or not answers or prompt is None:
-        return None
-    found = [plain(answer) if isinstance(answer, OBJECT) else {} for answer in answers]
-    names = [first(answer, RESPONSES) for answer in found]
-    if not all(names):
-        return None
-    labels = [answer.get("model") for answer in found]
-    if len(set(map(str, labels))) < len(labels) or not all(isinstance(e, str) for e in labels):
-        labels = [str(number) for number in range(1, len(found) + 1)]
-    return [
-        part(label, _completed, record, prompt, answer, name)
-        for label, answer, name in zip(labels, found, names, strict=True)
-    ]
-
-
 def pairs(record: Record) -> list[Part] | None:
     """One field of `PROMPTS` and one of `RESPONSES`, each a text or a list of messages."""
     chosen = choose(record)
@@ -134,8 +90,8 @@ def single_turn(record: Record, prompt: str, response: str, extra: str | None) -
     """What is asked and what is answered; the extra field joins the prompt after a blank line."""
     parts = (extra,) if extra else ()
     return [
-        *_question(record, prompt, parts),
-        *_said(record, response, "assistant"),
+        *question(record, prompt, parts),
+        *said(record, response, "assistant"),
     ]
 
 
@@ -148,24 +104,25 @@ def _chosen(record: Record, responses: tuple[str, ...]) -> Choice:
 
 
 def _exchange(record: Record, chosen: Choice) -> Messages:
-    found = _question(record, chosen.prompt, chosen.parts)
+    found = question(record, chosen.prompt, chosen.parts)
     answer = record.get(chosen.response)
     options, answer = options_of(record, found[-1]["content"], answer)
     if options:
         found[-1]["content"] += "\n\n" + "\n".join(options)
     answered = {chosen.response: answer}
-    return _after(record, [*found, *_said(answered, chosen.response, "assistant")])
+    return after(record, [*found, *said(answered, chosen.response, "assistant")])
 
 
-def _question(record: Record, prompt: str, parts: tuple[str, ...]) -> Messages:
-    question = _said(record, prompt, "user")
+def question(record: Record, prompt: str, parts: tuple[str, ...]) -> Messages:
+    """The prompt as turns; its parts join the last of them, each after a blank line."""
+    asked_turns = said(record, prompt, "user")
     for name in parts:
         if not is_blank(record.get(name)):
-            question[-1]["content"] += f"\n\n{_written(record, name)}"
-    return question
+            asked_turns[-1]["content"] += f"\n\n{_written(record, name)}"
+    return asked_turns
 
 
-def _said(record: Record, field: str, role: str) -> Messages:
+def said(record: Record, field: str, role: str) -> Messages:
     """The field's text as one message, or the messages that it lists or tells."""
     value = record.get(field)
     if isinstance(value, str):
@@ -193,7 +150,7 @@ def _written(record: Record, field: str) -> str:
         raise Unusable("wrong_type", f"{field!r} must be text, this is {kind(value)}") from None
 
 
-def _after(record: Record, found: Messages) -> Messages:
+def after(record: Record, found: Messages) -> Messages:
     """The exchange after the record's system prompt and history, where it has them."""
     if _BEFORE.isdisjoint(record):
         return found
@@ -202,10 +159,10 @@ def _after(record: Record, found: Messages) -> Messages:
 
 def _history(given: Any) -> Messages:
     """Earlier exchanges as LLaMA-Factory has them: a list of pairs of texts, or JSON of one."""
+    if isinstance(given, str):
+        given = None if given.strip().lower() in _NOTHING else parsed(given)
     if is_blank(given):
         return []
-    if isinstance(given, str):
-        given = parsed(given)
     if not isinstance(given, list):
         raise Unusable("wrong_type", f"'history' must be a list of pairs, this is {kind(given)}")
     found = []
@@ -222,34 +179,3 @@ def _instance(instruction: Any, instance: Any) -> Messages:
         raise Unusable("wrong_type", f"an instance is {kind(instance)}")
     whole = {**plain(instance), "instruction": instruction}
     return single_turn(whole, "instruction", "output", "input")
-
-
-def _completed(record: Record, prompt: str, answer: Record, name: str) -> Messages:
-    question = _question(record, prompt, parts_of(record, prompt))
-    return _after(record, [*question, *_said(answer, name, "assistant")])
-
-
-def _preferred(record: Record, name: str) -> Messages:
-    """The conversation of one answer; it may be whole in itself."""
-    whole = spoken_turns(record[name]) if isinstance(record[name], str) else None
-    answer = whole or _said(record, name, "assistant")
-    if any(message["role"] == "user" for message in answer):
-        return _after(record, answer)
-    prompt = first(record, (*PROMPTS, *TALKS)) or asked(record)
-    if prompt is None:
-        raise Unusable(
-            "missing_field",
-            f"no prompt: none of {', '.join(PROMPTS)} is among {listed(record)}",
-        )
-    question = _before_answer(record, prompt)
-    return _after(record, [*question, *answer])
-
-
-def _before_answer(record: Record, prompt: str) -> Messages:
-    """What is asked, without the answer where the prompt is a whole conversation."""
-    if prompt not in TALKS:
-        return _question(record, prompt, parts_of(record, prompt))
-    question = turns(turn_list(record[prompt]) or [], prompt)
-    while question and question[-1]["role"] == "assistant":
-        question.pop()
-    return question

@@ -12,6 +12,7 @@ from instructmining.identity import bucket, example_id
 from instructmining.layouts.columns import speakers
 from instructmining.layouts.detection import (
     TREE_ROW,
+    VERDICTS,
     Messages,
     Part,
     Unusable,
@@ -132,7 +133,10 @@ def _unread(
         steps(columns["role"])[-1] if "role" in columns else "role",
     )
     paths = [[name for name in steps(path) if not name.isdecimal()] for path in options["keep"]]
-    return unread(record, example, [".".join(path) for path in paths])
+    read = [".".join(path) for path in paths]
+    if [label for label, _ in parts] == ["rejected"]:
+        read += VERDICTS
+    return unread(record, example, read)
 
 
 def _usable(

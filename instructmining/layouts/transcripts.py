@@ -24,6 +24,11 @@ _HH = {"System": "system", "Human": "user", "Assistant": "assistant"}
 _STYLES = (
     _Style("Assistant:", re.compile(r"(?:\A\s*|\n\n)(System|Human|Assistant):"), _HH),
     _Style(
+        "\nAssistant:",
+        re.compile(r"(?:\A\s*|\n)(System|Human|User|Assistant):"),
+        {**_HH, "User": "user"},
+    ),
+    _Style(
         "ASSISTANT:",
         re.compile(rf"(?:\A|\s|</s>)(SYSTEM|USER|ASSISTANT|{'|'.join(RESULTS)}):"),
         {**_UPPER, **dict.fromkeys(RESULTS, "tool")},

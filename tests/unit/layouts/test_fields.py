@@ -31,6 +31,21 @@ def test_a_label_asks_where_nothing_else_does_and_never_for_a_blank_prompt() -> 
     assert reason({"prompt": " ", "source": "web", "answer": "5"})[0] == "blank_prompt"
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_labels_the_counterpart_of_the_answer_asks(order: int) -> None:
+    labels = {"source": "Guten Tag", "user": "Tell me.", "text": "Sum it."}
+    for answer, prompt in (("target", "source"), ("assistant", "user"), ("response", "text")):
+        record = {**labels, answer: "a"}
+        assert asked_and_said(dict([*record.items()][::order])) == (labels[prompt], "a")
+
+
+def test_the_answer_key_of_options_and_options_as_one_text_are_read() -> None:
+    record = {"question": "Which melts?", "choices": ["iron", "ice", "盐"], "answerKey": "B"}
+    assert asked_and_said(record) == (LETTERED, "B")
+    record = {"Problem": "Which?", "options": "a ) 38 , b ) 27", "correct_answer": "a"}
+    assert asked_and_said(record) == ("Which?\n\na ) 38 , b ) 27", "a")
+
+
 WORKED = "12 / 4 = 3. So each part is 3 m long."
 
 
@@ -208,7 +223,7 @@ def test_a_blank_field_hides_no_full_one() -> None:
 
 
 def test_the_history_of_a_cell_of_text_is_read() -> None:
-    for blank in ("[]", "", " "):
+    for blank in ("[]", "", " ", "null", "None", "nan"):
         assert asked_and_said({"instruction": "q", "output": "a", "history": blank}) == ("q", "a")
     record = {"instruction": "q", "output": "a", "history": '[["b", "c"]]'}
     assert [each["content"] for each in only(record)] == ["b", "c", "q", "a"]

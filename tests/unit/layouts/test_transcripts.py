@@ -8,6 +8,8 @@ from instructmining.layouts.detection import standardize
 
 STYLES = {
     "hh": "\n\nHuman: Add 2 and 3.\n\nAssistant: 5\n\nHuman: And 4?\n\nAssistant: 9",
+    "hh in lines": "Human: Add 2 and 3.\nAssistant: 5\nHuman: And 4?\nAssistant: 9",
+    "user in lines": "User: Add 2 and 3.\nAssistant: 5\n\nUser: And 4?\nAssistant: 9\n",
     "vicuna": "USER: Add 2 and 3. ASSISTANT: 5</s>USER: And 4? ASSISTANT: 9</s>",
     "glaive": "USER: Add 2 and 3.\n\n\nASSISTANT: 5 <|endoftext|>\n\n\nUSER: And 4?\n\n\n"
     "ASSISTANT: 9 <|endoftext|>",
@@ -18,7 +20,7 @@ STYLES = {
 
 
 @pytest.mark.parametrize("text", STYLES.values(), ids=list(STYLES))
-@pytest.mark.parametrize("name", ["chat", "text", "Conversation", "transcript", "prompt"])
+@pytest.mark.parametrize("name", ["chat", "text", "Conversation", "transcript", "prompt", "sample"])
 def test_a_text_in_a_usual_style_is_read_as_turns(text: str, name: str) -> None:
     assert standardize({name: text, "source": "web"}) == ("transcript", [(None, MORE)])
 

@@ -116,6 +116,18 @@ def test_messages_of_a_cell_of_text_may_be_prompt_and_answers() -> None:
     }
 
 
+def test_an_answer_beside_the_messages_that_ask_ends_the_conversation() -> None:
+    for name in ("response", "output", "answer"):
+        assert only({"messages": MORE[:3], name: "9"}) == MORE
+        assert only({"conversations": SPOKEN[:3], name: "9", "system": ""}) == MORE
+    assert only({"messages": SINGLE, "response": "no"}) == SINGLE
+
+
+def test_of_two_conversations_none_is_taken_for_the_one_that_is_wanted() -> None:
+    record = {"conversation_a": MORE, "conversation_b": SINGLE, "winner": "model_a"}
+    assert reason(record)[0] == "unknown_format"
+
+
 WANTED = {"chosen": ["Add 2 and 3.", "5"], "rejected": ["Add 2 and 3.", "6"]}
 OTHER = {"role": "assistant", "content": "6"}
 
@@ -135,6 +147,7 @@ OTHER = {"role": "assistant", "content": "6"}
         },
         {"messages": SINGLE[:1], "chosen": "5", "rejected": "6"},
         {"messages": SINGLE, "chosen": "5", "rejected": "6", "source": "web"},
+        {"messages": SINGLE, "rejected_response": "6"},
         {"conversations": SPOKEN[:2], "chosen": SINGLE[1], "rejected": OTHER},
         {"question": "Add 2 and 3.", "chosen_response": "5", "rejected_response": "6"},
         {"prompt": "\n\nHuman: Add 2 and 3.\n\nAssistant:", "chosen": "5", "rejected": "6"},

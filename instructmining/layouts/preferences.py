@@ -1,0 +1,99 @@
+"""The layouts of several answers to one prompt: wanted and rejected ones, or those of models."""
+
+from instructmining.layouts.dialogues import TALKS, turns
+from instructmining.layouts.fields import PROMPTS, RESPONSES, asked, parts_of
+from instructmining.layouts.records import (
+    OBJECT,
+    Messages,
+    Part,
+    Record,
+    Unusable,
+    first,
+    listed,
+    part,
+)
+from instructmining.layouts.single_turn import after, question, said
+from instructmining.layouts.transcripts import spoken_turns
+from instructmining.layouts.turn_lists import plain, turn_list
+
+# Two answers to one prompt: the one that is wanted, and the other.
+_PAIRS = (
+    ("chosen", "rejected"),
+    ("preferred_output", "non_preferred_output"),
+    ("chosen_response", "rejected_response"),
+    ("preferred", "dispreferred"),
+    ("accepted", "rejected"),
+)
+_ANSWERS = (str, list, *OBJECT)
+
+
+def preference(record: Record) -> list[Part] | None:
+    """`chosen` and `rejected`: answers to a prompt, or whole conversations; one part each."""
+    if _is_beside_messages(record):
+        record = {**record, "chosen": record["messages"], "rejected": record["rejected_response"]}
+    names = next((pair for pair in _PAIRS if all(name in record for name in pair)), None)
+    if names is None or not any(isinstance(record[name], _ANSWERS) for name in names):
+        return None  # scores, or flags
+    if isinstance(record.get("input"), OBJECT):  # as OpenAI has the messages before the answers
+        record = {**record, **plain(record["input"])}
+        del record["input"]
+    return [
+        part(label, _preferred, record, name)
+        for label, name in zip(("chosen", "rejected"), names, strict=True)
+    ]
+
+
+def _is_beside_messages(record: Record) -> bool:
+    """`rejected_response` beside `messages` whose last turn is the answer that is wanted."""
+    if "rejected_response" not in record or any("chosen" in name for name in record):
+        return False
+    return isinstance(record.get("messages"), list) and bool(record["messages"])
+
+
+def completions(record: Record) -> list[Part] | None:
+    """A prompt and `completions`: answers of several models, one part each."""
+    answers, prompt = record.get("completions"), asked(record)
+    if not isinstance(answers, list) or not answers or prompt is None:
+        return None
+    found = [plain(answer) if isinstance(answer, OBJECT) else {} for answer in answers]
+    names = [first(answer, RESPONSES) for answer in found]
+    if not all(names):
+        return None
+    labels = [answer.get("model") for answer in found]
+    if len(set(map(str, labels))) < len(labels) or not all(isinstance(e, str) for e in labels):
+        labels = [str(number) for number in range(1, len(found) + 1)]
+    return [
+        part(label, _completed, record, prompt, answer, name)
+        for label, answer, name in zip(labels, found, names, strict=True)
+    ]
+
+
+def _completed(record: Record, prompt: str, answer: Record, name: str) -> Messages:
+    asked_turns = question(record, prompt, parts_of(record, prompt))
+    return after(record, [*asked_turns, *said(answer, name, "assistant")])
+
+
+def _preferred(record: Record, name: str) -> Messages:
+    """The conversation of one answer; it may be whole in itself."""
+    whole = spoken_turns(record[name]) if isinstance(record[name], str) else None
+    answer = whole or said(record, name, "assistant")
+    if any(message["role"] == "user" for message in answer):
+        return after(record, answer)
+    prompt = first(record, (*PROMPTS, *TALKS)) or asked(record)
+    if prompt is None:
+        raise Unusable(
+            "missing_field",
+            f"no prompt: none of {', '.join(PROMPTS)} is among {listed(record)}",
+        )
+    asked_turns = _before_answer(record, prompt)
+    return after(record, [*asked_turns, *answer])
+
+
+def _before_answer(record: Record, prompt: str) -> Messages:
+    """What is asked, without the answer where the prompt is a whole conversation."""
+    if prompt not in TALKS:
+        return question(record, prompt, parts_of(record, prompt))
+    asked_turns = turns(turn_list(record[prompt]) or [], prompt)
+    while asked_turns and asked_turns[-1]["role"] == "assistant":
+        asked_turns.pop()
+    return asked_turns
