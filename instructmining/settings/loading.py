@@ -21,10 +21,13 @@ def load_settings(
 ) -> Settings:
     """Merge the layers; later ones win.
 
+    A null in the file or in `sets` puts a setting, or a whole section, back to its default.
+
     Args:
         file: YAML with any part of the settings.
         sets: `a.b=value`, the value read as YAML; a key with a dot stands in double quotes.
-        options: nested dictionary of command-line options; None values are left out.
+        options: nested dictionary of command-line options; None means that an option was not
+            used, and changes nothing.
 
     Raises:
         UserError: an unknown key (with the nearest known one), a wrong type, an unreadable file.
@@ -38,13 +41,13 @@ def load_settings(
             raise UserError(f"--set {assignment}: write it as key.name=value")
         given = parse_yaml(value, f"--set {key}")
         for name, inner in given.items() if isinstance(given, Mapping) else ():
-            if inner is None:
+            if inner is None and ":" in str(name):
                 raise UserError(
                     f"--set {assignment}: {name} has no value; YAML wants a blank "
                     "behind the colon, as in {a: 5}"
                 )
         merged = _merge(merged, with_spark_keys(nested(steps(key.strip()), given)))
-    merged = _merge(merged, with_spark_keys(options or {}))
+    merged = _merge(merged, with_spark_keys(_used(options or {})))
     try:
         settings = Settings(**merged)
     except ValidationError as error:
@@ -57,12 +60,19 @@ def load_settings(
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
-        if value is None:
-            continue
         before = merged.get(key)
         nested = before if isinstance(before, Mapping) else {}
         merged[key] = _merge(nested, value) if isinstance(value, Mapping) else value
     return merged
+
+
+def _used(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that have a value, at every level."""
+    return {
+        name: _used(value) if isinstance(value, Mapping) else value
+        for name, value in options.items()
+        if value is not None
+    }
 
 
 def nested(keys: Sequence[str], value: Any) -> dict[str, Any]:

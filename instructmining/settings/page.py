@@ -22,7 +22,8 @@ knn: {neighbors: 10}
 ```
 
 Later ones win: [conf/base.yml](../conf/base.yml), the file, `--set`, then the options of a command.
-`null` puts a setting back to its default. An unknown name is refused with the nearest known one.
+`null` puts a setting, or a whole section, back to its default. An unknown name is refused with the
+nearest known one.
 """
 
 

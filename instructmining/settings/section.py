@@ -1,14 +1,27 @@
 """What every section of the settings has in common."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Section(BaseModel):
-    """Settings that belong together: frozen, and unknown names are refused."""
+    """Settings that belong together: frozen, unknown names are refused, null is the default."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_the_default(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        # An unknown name stays, to be refused.
+        return {
+            name: value
+            for name, value in values.items()
+            if value is not None or name not in cls.model_fields
+        }
 
 
 def setting(default: Any, description: str, **constraints: Any) -> Any:

@@ -22,7 +22,9 @@ def with_spark_keys(layer: Mapping[str, Any]) -> dict[str, Any]:
     flat = dict(_flat("", ours))
     if "master" in flat:
         raise UserError("spark.master: name the master in the environment, SPARK_MASTER")
-    return {**rest, "spark": flat} if ours else rest
+    if ours:
+        return {**rest, "spark": flat}
+    return {**rest, "spark": None} if "spark" in layer else rest
 
 
 def _is_spark(key: str) -> bool:

@@ -6,7 +6,9 @@ the next one is so much shorter that another batch is cheaper than its padding.
 The longest come first: a budget that does not fit the device shows at once.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -160,13 +162,17 @@ def reason(error: Exception) -> str:
 
 
 def _out_of_memory(error: Exception) -> bool:
-    import torch
-
-    return isinstance(error, torch.OutOfMemoryError | MemoryError)
+    torch = _torch()
+    kinds = (MemoryError,) if torch is None else (MemoryError, torch.OutOfMemoryError)
+    return isinstance(error, kinds)
 
 
 def _release_cached_memory() -> None:
-    import torch
-
-    if torch.cuda.is_available():
+    torch = _torch()
+    if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def _torch() -> Any:
+    """torch, where a model has imported it: kinds without weights run where it is not installed."""
+    return sys.modules.get("torch")

@@ -1,5 +1,9 @@
 """Batches, padding and failing rows, on plain arrays."""
 
+import json
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -48,6 +52,41 @@ def test_a_failing_row_costs_only_itself():
     for_each_batch([4] * 6, 100, compute, reasons)
     assert done == {0, 1, 2, 4, 5}
     assert reasons == [None, None, None, "failed: ValueError: no such token", None, None]
+
+
+FUNCTIONS = """
+def words(conversations):
+    answers = [each[-1]["content"] for each in conversations]
+    if any(answer == "Всё" for answer in answers):
+        raise ValueError("damaged")
+    if len(answers) > 2:
+        raise MemoryError("too many at once")
+    return [len(answer.split()) for answer in answers]
+"""
+WITHOUT_TORCH = """
+import json, sys
+sys.modules["torch"] = None  # importing it raises ModuleNotFoundError, as where it is not installed
+from instructmining.models.lists import ModelSpec
+from udfs.indicators import resolve
+from udfs.running.scorers import load_scorer
+spec = ModelSpec(kind="python", function="functions:words", indicators=("words",))
+answers = ["", "one two", "Всё", "一 二 三", "one"]
+asked = [[{"role": "user", "content": "?"}, {"role": "assistant", "content": a}] for a in answers]
+found = load_scorer(resolve(spec), "cpu", "float32").measure(asked)
+print(json.dumps([[str(value) for value in found.values["words"]], found.reasons]))
+"""
+
+
+def test_a_failing_row_costs_only_itself_where_torch_is_not_installed(tmp_path, monkeypatch):
+    (tmp_path / "functions.py").write_text(FUNCTIONS, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    ran = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    values, reasons = json.loads(ran.stdout)
+    assert values == ["0.0", "2.0", "nan", "3.0", "1.0"]
+    assert reasons == [None, None, "failed: ValueError: damaged", None, None]
 
 
 def test_only_the_chosen_rows_are_computed():

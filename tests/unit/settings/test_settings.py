@@ -29,9 +29,43 @@ def test_options_that_were_not_given_change_nothing() -> None:
     assert load_settings(options={"pool": None, "measure": {"device": None}}) == load_settings()
 
 
+def test_null_puts_a_setting_back_to_its_default_in_a_file_and_in_a_set(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yml"
+    file.write_text(
+        "files: /shared\nmeasure: {token_budget: 99}\nknn: {neighbors: 10, probes: 8}\n"
+        "fit: {budget_minutes: 30}\nselect: {per_source: 5, quota: {web: 3}}\n"
+    )
+    settings = load_settings(str(file))
+    assert settings.fit.budget_minutes == 30
+    assert (settings.knn.neighbors, settings.knn.probes) == (10, 8)
+    sets = ["files=null", "measure.token_budget=null", "knn.neighbors=null", "fit.budget_minutes="]
+    settings = load_settings(str(file), [*sets, "select={per_source: null}", "select.quota=null"])
+    assert settings.files is None
+    assert settings.measure.token_budget is None
+    assert (settings.knn.neighbors, settings.knn.probes) == (6, 8)
+    assert settings.fit.budget_minutes is None
+    assert settings.select.per_source is None
+    assert settings.select.quota == {}
+    assert load_settings(str(file), ["knn=null"]).knn.probes == 64
+
+    file.write_text("knn:\n  neighbors: null\nfit:\nselect: {per_source:}\nexport: {to: null}\n")
+    assert load_settings(str(file)) == load_settings()
+
+
+def test_a_later_value_wins_over_null_and_an_unused_option_leaves_the_null() -> None:
+    options = {"fit": {"budget_minutes": None}}
+    assert (
+        load_settings(None, ["fit=null", "fit.budget_minutes=5"], options).fit.budget_minutes == 5
+    )
+    sets = ["fit.budget_minutes=5", "fit.budget_minutes=null"]
+    assert load_settings(None, sets, options).fit.budget_minutes is None
+
+
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
+        ("fit.budget_minute=null", "unknown setting fit.budget_minute; did you mean"),
+        ("select.quota.web=null", "setting select.quota.web: Input should be a valid number"),
         ("mesure.dtype=float32", "unknown setting mesure; did you mean measure"),
         ("measure.dtyp=float32", "unknown setting measure.dtyp; did you mean measure.dtype"),
         ("measure.dtype=float64", "setting measure.dtype"),

@@ -49,3 +49,12 @@ def test_none_is_set_by_default_and_none_is_recorded():
     secret = load_settings(sets=["spark.hadoop.fs.s3a.secret.key=abc"])
     assert spark_conf(secret) == {"spark.hadoop.fs.s3a.secret.key": "abc"}
     assert "abc" not in str(secret.model_dump())
+
+
+def test_null_takes_one_of_sparks_settings_back_or_all_of_them() -> None:
+    given = ["spark.speculation=true", "spark.driver.memory=6g"]
+    one = load_settings(sets=[*given, "spark.driver.memory=null"])
+    assert spark_conf(one) == {"spark.speculation": "true"}
+    assert spark_conf(load_settings(sets=[*given, "spark=null"])) == {}
+    unused = load_settings(sets=given, options={"spark": {"driver.memory": None}})
+    assert spark_conf(unused)["spark.driver.memory"] == "6g"
