@@ -3,10 +3,11 @@
 A fingerprint says what a number means; dtype, device and library versions say how it was computed.
 When these differ from all that are recorded for the fingerprint, some stored rows are measured
 again: within the tolerance the new way is recorded beside the old, beyond it the run is refused.
+The tolerance is wide only between numbers of which one or both were computed in bfloat16.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -24,7 +25,7 @@ from udfs.on_spark.placement import in_model_workers
 
 _LIBRARIES = ("faiss-cpu", "lexicalrichness", "tokenizers", "torch", "transformers")
 _SAMPLE = 32
-# Largest difference that counts as the same number: relative, or of a cosine from 1.
+# By the coarser of two dtypes: see `tolerance`.
 _TOLERANCE = {"float32": 1e-3, "bfloat16": 0.08}
 _COSINE = {"float32": 1e-4, "bfloat16": 2e-3}
 
@@ -76,11 +77,11 @@ def admit(
     """
     here = json.dumps(provenance(store, model, measure, profile), sort_keys=True)
     rows = store.read("fingerprints").where(F.col("fingerprint") == model.fingerprint)
-    recorded = [row.provenance for row in rows.select("provenance").collect()]
-    if here in recorded:
+    recorded = {row.run_id: row.provenance for row in rows.select("run_id", "provenance").collect()}
+    if here in recorded.values():
         return
     if recorded:
-        _check(store, stage, table, shipped, measure, profile, here)
+        _check(store, stage, table, shipped, measure, profile, recorded, here)
     row = {
         "fingerprint": model.fingerprint,
         "stage": stage,
@@ -101,26 +102,50 @@ def _check(
     model: ResolvedModel,
     measure: Measure,
     profile: Any,
+    recorded: Mapping[str, str],
     here: str,
 ) -> None:
     column = "vector" if table == "embeddings" else "values"
     stored = store.read(table).where(
         (F.col("fingerprint") == model.fingerprint) & (F.col("status") == "ok")
     )
-    sample = stored.orderBy("example_id").limit(_SAMPLE).select("example_id", column)
-    before = {row.example_id: row[column] for row in sample.collect()}
-    now = _again(store, model, measure, profile, list(before), column)
-    dtype = json.loads(here)["dtype"]
-    limits = _COSINE if column == "vector" else _TOLERANCE
-    limit = max(limits.get(dtype, 1e-3), limits["bfloat16"] if dtype == "float32" else 0.0)
-    worst = max((_difference(before[key], now.get(key)) for key in before), default=0.0)
-    if worst > limit:
+    sample = stored.orderBy("example_id").limit(_SAMPLE).select("example_id", "run_id", column)
+    before = sample.collect()
+    now = _again(store, model, measure, profile, [row.example_id for row in before], column)
+    dtypes = {run_id: dtype_of(provenance) for run_id, provenance in recorded.items()}
+    worst, allowed = 0.0, 1.0
+    for row in before:
+        difference = _difference(row[column], now.get(row.example_id))
+        # A run that computes in a way that is known records nothing: its dtype is one of all.
+        known = {dtypes[row.run_id]} if row.run_id in dtypes else set(dtypes.values())
+        limit = tolerance(column, {*known, dtype_of(here)})
+        if difference / limit > worst / allowed:
+            worst = difference
+            allowed = limit
+    if worst > allowed:
         raise UserError(
             f"stage {stage}: this model gives other numbers here than those in {table} "
-            f"(difference {worst:.3g} on {len(before)} rows, allowed {limit:g}), computed with "
+            f"(difference {worst:.3g} on {len(before)} rows, allowed {allowed:g}), computed with "
             f"{here}; set measure.dtype and the library versions as they were "
             "(table fingerprints), or use another --store"
         )
+
+
+def dtype_of(provenance: str) -> str:
+    """The dtype in a recorded provenance; empty where none was recorded."""
+    return str(json.loads(provenance).get("dtype", ""))
+
+
+def tolerance(column: str, dtypes: Iterable[str]) -> float:
+    """The largest difference that counts as the same number.
+
+    Args:
+        column: `values`, for a relative difference (absolute below 1), or `vector`, for
+            1 - cosine.
+        dtypes: those that the two numbers were computed in; bfloat16 keeps 8 bits of a number.
+    """
+    limits = _COSINE if column == "vector" else _TOLERANCE
+    return limits["bfloat16" if "bfloat16" in dtypes else "float32"]
 
 
 def _again(
