@@ -41,6 +41,10 @@ def policies(lengths: Rows) -> dict[str, float]:
         batches: list[Rows] = []
         for_each_batch(lengths, budget, batches.append, [None] * lengths.size)
         found[f"ours, {budget:,} tokens"] = padded(lengths, batches)
+    for rows in (1024, 256):  # what decision 8 refuses
+        found[f"fixed groups of {rows:,} rows, {budget:,} tokens"] = padded(
+            lengths, _within_groups(lengths, rows, budget)
+        )
     return found
 
 
@@ -51,3 +55,11 @@ def padded(lengths: Rows, batches: Iterable[Rows]) -> float:
 
 def _chunks(rows: Rows, size: int) -> list[Rows]:
     return [rows[i : i + size] for i in range(0, rows.size, size)]
+
+
+def _within_groups(lengths: Rows, size: int, token_budget: int) -> list[Rows]:
+    """Our batches where rows are sorted within groups of consecutive rows only."""
+    batches: list[Rows] = []
+    for group in _chunks(np.arange(lengths.size), size):
+        for_each_batch(lengths, token_budget, batches.append, [None] * lengths.size, group)
+    return batches

@@ -59,7 +59,7 @@ def plan(examples: DataFrame, todo: DataFrame, chunk_rows: int) -> list[Chunk]:
     """Chunks of about `chunk_rows` rows, only those that hold pending rows.
 
     The cuts follow the whole pool, not what is pending, so that a resumed run measures in the same
-    groups as an undisturbed one and yields the same tables.
+    groups as an undisturbed one and, with the same `chunk_rows`, yields the same tables.
     """
     left = _by_bucket(todo)
     if not left:

@@ -88,7 +88,8 @@ def run_model_stage(
     with StageProgress(stage, total) as progress:
         for chunk in chunks:
             rows = todo.where(F.col("bucket").between(chunk.low, chunk.high - 1))
-            # A fixed assignment and order: a chunk that is repeated gives the same numbers.
+            # A fixed assignment and order: a chunk that is repeated on as many slots gives the
+            # same numbers.
             rows = rows.repartition(slots, "example_id").sortWithinPartitions("example_id")
             measured = with_measurements(rows, shipped, measure, profile, audit).select(
                 "*",
