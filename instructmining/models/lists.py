@@ -8,9 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from instructmining.errors import UserError
+from instructmining.models.list_checks import mistakes
 from instructmining.models.weight_files import AGAIN, check_weights
 from instructmining.packaged import conf_folder
 from instructmining.settings.sections import Tracking
@@ -57,7 +58,7 @@ class ModelSpec(BaseModel):
     template: str = "plain"  # how messages become one text; `chat`: the tokenizer's own way
     max_length: int = Field(default=512, ge=8)
     pooling: Literal["cls", "last", "mean"] = "mean"
-    indicators: tuple[str, ...]
+    indicators: tuple[str, ...] = Field(min_length=1)
     label: str | None = None  # sequence_classifier: probability of this label; None: the raw logit
     function: str | None = None  # python: "module:function", conversations -> list of numbers
     version: str = "1"  # python: raise it when the function changes
@@ -79,11 +80,21 @@ class ModelList(BaseModel):
     classifiers: dict[str, ModelSpec] = Field(default_factory=dict)
     notes: tuple[str, ...] = ()  # sentences for the summary: what these models cannot tell
 
+    @model_validator(mode="after")
+    def _contradicts_itself_nowhere(self) -> "ModelList":
+        if found := mistakes(self._built_in, self.classifiers):
+            raise ValueError(found[0])
+        return self
+
     @cached_property
     def stages(self) -> dict[str, ModelSpec]:
         """Stage name to model, in the order in which stages run; absent models left out."""
+        return self._built_in | self.classifiers
+
+    @property
+    def _built_in(self) -> dict[str, ModelSpec]:
         named = {s: getattr(self, s) for s in ("reward", "perplexity", "embed", "mtld", "unieval")}
-        return {s: spec for s, spec in (named | dict(self.classifiers)).items() if spec is not None}
+        return {stage: spec for stage, spec in named.items() if spec is not None}
 
 
 class ResolvedModel(BaseModel):

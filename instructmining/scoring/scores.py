@@ -47,6 +47,14 @@ class Measured:
             for indicator in spec.indicators
         }
 
+    def rows_of(self, stage: str) -> Column:
+        """Whether a stored row is a measurement of this stage's model.
+
+        The fingerprint decides, for it says what the numbers mean: a value keeps its meaning when
+        the stage that it was measured in gets another name.
+        """
+        return F.col("fingerprint") == self.fingerprints.get(stage, "")
+
     def knn_places(self, rule: LinearRule) -> list[int]:
         """The i of every knn_i to show: the setting's, and those the rule needs."""
         return sorted({self.knn.neighbors, *neighbors_of(rule)})
@@ -62,22 +70,22 @@ def with_indicators(
     store: Store, members: DataFrame, pool: str, measured: Measured, places: Sequence[int]
 ) -> DataFrame:
     """One row per pool member: every indicator (null where absent) and `reason_<stage>`."""
-    stage_of = measured.stage_of
     values = store.read("stage_values").where(
         F.col("fingerprint").isin(list(measured.fingerprints.values()))
     )
     # A row measured again after a failure is there twice: the value, where there is one, wins.
     wide = values.groupBy("example_id").agg(
-        *(F.max(F.col("values")[name]).alias(name) for name in stage_of),
         *(
-            F.max(F.when(F.col("stage") == stage, F.col("reason"))).alias(f"reason_{stage}")
+            F.max(F.when(measured.rows_of(stage), F.col("values")[name])).alias(name)
+            for name, stage in measured.stage_of.items()
+        ),
+        *(
+            F.max(F.when(measured.rows_of(stage), F.col("reason"))).alias(f"reason_{stage}")
             for stage in measured.models.stages
             if stage != "embed"
         ),
     )
-    embedded = store.read("embeddings").where(
-        F.col("fingerprint") == measured.fingerprints.get("embed", "")
-    )
+    embedded = store.read("embeddings").where(measured.rows_of("embed"))
     unembedded = embedded.groupBy("example_id").agg(
         F.max(F.when(F.col("vector").isNull(), F.col("reason"))).alias("reason_embed")
     )

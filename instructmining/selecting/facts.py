@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from instructmining.finetunes.runs import ids_hash
-from instructmining.scoring.scores import indicator_names
+from instructmining.scoring.scores import Measured, indicator_names
 from instructmining.selecting.selection import score_column
 from instructmining.settings.learning import Select
 from instructmining.store.tables import Store
@@ -45,7 +45,12 @@ class Facts:
 
 
 def facts_of(
-    store: Store, rows: DataFrame, picked: DataFrame, ids: Sequence[str], select: Select
+    store: Store,
+    rows: DataFrame,
+    picked: DataFrame,
+    ids: Sequence[str],
+    select: Select,
+    measured: Measured | None = None,
 ) -> Facts:
     """Gather them in two passes over the pool's rows.
 
@@ -55,6 +60,7 @@ def facts_of(
         picked: `example_id, rank` of the subset.
         ids: the same ids.
         select: whose strategy says which rows have a score.
+        measured: which models may have cut an example; None: all that the store knows.
     """
     marked = rows.withColumn("score_of_row", score_column(select)).join(
         picked.select("example_id", "rank"), "example_id", "left"
@@ -102,7 +108,7 @@ def facts_of(
         tokens=int(sum(lengths)),
         sources=by_source[["pool", "selected"]],
         means=pd.DataFrame(means).dropna(how="all"),
-        truncated=_truncated(store, picked),
+        truncated=_truncated(store, picked, measured),
     )
 
 
@@ -166,11 +172,13 @@ def _reasons(marked: DataFrame) -> list[tuple[str, int]]:
     return [(row.reason, row["count"]) for row in found.limit(_REASONS).collect()]
 
 
-def _truncated(store: Store, picked: DataFrame) -> dict[str, int]:
+def _truncated(store: Store, picked: DataFrame, measured: Measured | None) -> dict[str, int]:
     """By stage; an example that one of several models cut counts once."""
     found: dict[str, int] = {}
     for table in ("stage_values", "embeddings"):
         rows = store.read(table).where(F.col("truncated_tokens") > 0)
+        if measured is not None:
+            rows = rows.where(F.col("fingerprint").isin(list(measured.fingerprints.values())))
         stage = F.col("stage") if table == "stage_values" else F.lit("embed")
         cut = rows.join(picked, "example_id", "left_semi").groupBy(stage.alias("stage"))
         counted = cut.agg(F.countDistinct("example_id").alias("rows")).collect()

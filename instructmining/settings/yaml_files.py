@@ -56,6 +56,9 @@ def explained(error: ValidationError, model: type[BaseModel], noun: str) -> str:
         return f"unknown {noun} {'.'.join(where)}{hint or '; there are ' + ', '.join(known)}"
     if first["type"] == "missing":
         return f"{noun} {'.'.join(where)} is missing"
+    if first["type"] == "value_error":  # a sentence of ours, about several values together
+        place = f"{noun} {'.'.join(where)}: " if where else ""
+        return f"{place}{first['ctx']['error']}"
     about = _description(model, where)
     return f"{noun} {'.'.join(where)}: {first['msg']} (given: {first['input']!r:.100}){about}"
 

@@ -112,8 +112,7 @@ def _candidates(
     cut = chosen(rows, wider).orderBy("cost", "example_id").limit(most).toArrow()
     ids = store.spark.createDataFrame(cut.select(["example_id"]))
     embedded = store.read("embeddings").where(
-        (F.col("fingerprint") == measured.fingerprints.get("embed", ""))
-        & F.col("vector").isNotNull()
+        measured.rows_of("embed") & F.col("vector").isNotNull()
     )
     both = ids.join(embedded, "example_id").dropDuplicates(["example_id"])
     parts = max(1, -(-cut.num_rows // _FETCHED))

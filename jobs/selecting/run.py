@@ -65,7 +65,7 @@ def run(spark: SparkSession, settings: Settings) -> Selected:
             raise UserError(nothing(settings))
         ids = table["example_id"].to_pylist()
         picked = spark.createDataFrame(table)
-        facts = facts_of(store, rows, picked, ids, select)
+        facts = facts_of(store, rows, picked, ids, select, source.measured)
         recipe = recipe_of(settings, source.rule)
         members = Members(facts.subset, json.dumps(recipe, sort_keys=True), ids)
         new = store_subsets(store, [members], tracked.id) > 0

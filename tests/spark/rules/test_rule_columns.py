@@ -11,8 +11,12 @@ import pytest
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from instructmining.models.lists import ModelList
 from instructmining.rules.rule import LinearRule, read_rule
-from instructmining.scoring.scores import percentile_column
+from instructmining.scoring.scores import Measured, percentile_column, with_indicators
+from instructmining.settings.sections import Knn
+from instructmining.store.schemas import TABLES
+from instructmining.store.tables import Store
 
 COVARIANCE = np.array([[0.04, 0.01, 0.0], [0.01, 0.09, -0.02], [0.0, -0.02, 0.16]])
 
@@ -183,3 +187,46 @@ def test_the_rounding_of_batched_floats_moves_no_percentile(spark):
     for cut in (0.3, 0.3 + 4e-8, 0.3 - 4e-8):
         found = rows.select(percentile_column([0.2, cut, 0.4]).alias("p")).collect()
         assert [row.p for row in found] == [0.0, 25.0, 25.0, 25.0, 25.0, 75.0, None]
+
+
+def test_an_indicator_is_read_from_its_own_model_s_rows_whatever_else_was_stored(spark, store_path):
+    """Values of its name by other models, those of the same list included, are not looked at."""
+    python = {"kind": "python", "function": "m:f"}
+    models = ModelList(
+        name="two",
+        mtld={"kind": "mtld", "indicators": ["mtld"]},
+        classifiers={"words": {**python, "indicators": ["words"]}},
+    )
+    measured = Measured(models, {"mtld": "right", "words": "other"}, Knn())
+    rows = [
+        ("a", "mtld", "right", {"mtld": 41.5}, None),
+        ("a", "words", "other", {"mtld": 99.0, "words": 3.0}, None),
+        ("a", "mtld", "of an earlier list", {"mtld": 77.0}, None),
+        ("b", "mtld", "right", {}, "fewer than 10 words"),
+        ("b", "words", "other", {"mtld": 0.0, "words": 2.0}, None),
+        ("b", "mtld", "of an earlier list", {}, "another reason"),
+        # As measured before the classifier was given another name, and once more after a failure.
+        ("c", "length", "other", {}, "failed: ValueError: damaged"),
+        ("c", "length", "other", {"words": 7.0}, None),
+    ]
+    columns = ", ".join(f"`{each.name}` {each.type}" for each in TABLES["stage_values"].columns)
+    stored = [
+        (row, 0, stage, print_, values, 5, 0, "failed" if reason else "ok", reason, "run")
+        for row, stage, print_, values, reason in rows
+    ]
+    store = Store.open(spark, store_path)
+    store.append(spark.createDataFrame(stored, columns), "stage_values", "run/a", {})
+    for name in ("embeddings", "pool_knn"):
+        store.create(name)
+    members = spark.createDataFrame([("a",), ("b",), ("c",), ("d",)], "example_id STRING")
+    wide = with_indicators(store, members, "pool", measured, [6])
+    found = {
+        row.example_id: (row.mtld, row.words, row.reason_mtld, row.reason_words)
+        for row in wide.collect()
+    }
+    assert found == {
+        "a": (41.5, 3.0, None, None),
+        "b": (None, 2.0, "fewer than 10 words", None),
+        "c": (None, 7.0, None, "failed: ValueError: damaged"),
+        "d": (None, None, None, None),
+    }

@@ -152,6 +152,95 @@ def test_a_mistake_in_a_model_list_is_one_sentence(tmp_path: Path, content, mess
     assert len(str(caught.value).splitlines()) == 1
 
 
+MTLD = "mtld: {kind: mtld, indicators: [mtld]}"
+
+
+def classifiers(**indicators: str) -> str:
+    """Lines of a model list: a function for each name, and what it measures."""
+    lines = [
+        f"  {name}: {{kind: python, function: 'm:f', indicators: [{measured}]}}"
+        for name, measured in indicators.items()
+    ]
+    return "\n".join(["classifiers:", *lines])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            f"{MTLD}\n{classifiers(diversity='mtld')}",
+            "entries mtld and classifiers.diversity both measure the indicator mtld: leave it out "
+            "of one, or give one of the two another name",
+        ),
+        (
+            classifiers(a="слова", b="Слова"),
+            "entries classifiers.a and classifiers.b both measure the indicator Слова: ",
+        ),
+        (
+            "perplexity: {kind: causal_lm, indicators: [ifd, nll, ifd]}",
+            "entry perplexity names an indicator twice: ",
+        ),
+        (
+            classifiers(mtld="words"),
+            "entry classifiers.mtld has the name of the built-in stage mtld: give the classifier",
+        ),
+        (classifiers(rule="words"), "entry classifiers.rule has the name of the built-in stage"),
+        (classifiers(KNN="words"), "entry classifiers.KNN has the name of the built-in stage knn"),
+        (classifiers(ingest="words"), "entry classifiers.ingest has the name of the built-in"),
+        (classifiers(**{"a.b": "words"}), "entry classifiers.'a.b' is not a name of letters, "),
+        (
+            classifiers(toxic="t", Toxic="u"),
+            "entries classifiers.toxic and classifiers.Toxic differ in case only: give one",
+        ),
+        (
+            classifiers(a="example_id"),
+            "entry classifiers.a names an indicator 'example_id', which is the name of a column",
+        ),
+        (classifiers(a="Percentile"), "an indicator 'Percentile', which is the name of a column"),
+        (classifiers(a="copies"), "an indicator 'copies', which is the name of a column"),
+        (classifiers(a="embed"), "an indicator 'embed', which is the name of a column or a stage"),
+        (classifiers(a="knn_3"), "an indicator 'knn_3', which is the name of a column or a stage"),
+        (classifiers(a="contribution_x"), "an indicator 'contribution_x', which is the name of"),
+        (classifiers(a="'two words'"), "an indicator 'two words': it becomes a column, so write"),
+        (classifiers(a=""), "entry classifiers.a.indicators: Tuple should have at least 1 item"),
+        (
+            classifiers(a="words, lines"),
+            "entry classifiers.a names 2 indicators, and a model of kind python gives one number",
+        ),
+        (
+            "embed: {kind: sentence_encoder, source: package:p, indicators: [near]}",
+            "entry embed measures distances to neighbours, not 'near': name its indicator knn_6",
+        ),
+        (
+            "embed: {kind: mtld, indicators: [knn_6]}",
+            "entry embed is of kind mtld: the entry embed takes a sentence_encoder, and no other",
+        ),
+        (
+            "reward: {kind: sentence_encoder, source: package:p, indicators: [reward]}",
+            "entry reward is of kind sentence_encoder: the entry embed takes a sentence_encoder",
+        ),
+    ],
+)
+def test_a_list_that_contradicts_itself_is_refused_by_the_entries_that_do(
+    tmp_path: Path, content: str, message: str
+) -> None:
+    file = tmp_path / "mine.yml"
+    file.write_text(f"name: mine\n{content}\n", encoding="utf-8")
+    with pytest.raises(UserError) as caught:
+        load_model_list(str(file))
+    assert message in str(caught.value)
+    assert str(caught.value).startswith(f"{file}: entr")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_an_indicator_may_have_its_stage_s_name_and_any_entry_may_measure_a_known_one(tmp_path):
+    """What other lists leave free: `mtld` without that stage, lengths from one's own function."""
+    listed = classifiers(words="words", diversity="mtld", lengths="input_length", toxic_2="тон")
+    file = tmp_path / "mine.yml"
+    file.write_text(f"name: mine\n{listed}\n", encoding="utf-8")
+    assert list(load_model_list(str(file)).stages) == ["words", "diversity", "lengths", "toxic_2"]
+
+
 def test_a_classifier_is_a_stage_by_its_own_name_and_one_that_is_none_is_refused(tmp_path: Path):
     entry = "{kind: python, function: 'm:f', version: '1', indicators: [words]}"
     (tmp_path / "mine.yml").write_text(
