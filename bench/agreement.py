@@ -155,7 +155,7 @@ def check_quality(store: Path, models: ModelList, pairs: references.Pairs) -> li
 def check_vectors(store: Path, folder: Path, pairs: references.Pairs) -> list[Check]:
     """Embeddings, and the neighbours by brute force in the reference's own vectors."""
     rows = table(store, "embeddings").set_index("example_id").sort_index()
-    stored = np.stack(rows["vector"])
+    stored = np.stack(rows["vector"].to_list())
     expected = references.sentence_vectors(folder, pairs)
     cosine = np.einsum("nd,nd->n", stored.astype(float), expected.astype(float))
     neighbors = table(store, "pool_knn").set_index("example_id").sort_index()

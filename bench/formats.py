@@ -128,9 +128,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
         for number, case in enumerate(cases):
-            found = run_case(case, Path(folder) / str(number))
-            failed += found.problem is not None
-            print(found.line(), flush=True)
+            outcome = run_case(case, Path(folder) / str(number))
+            failed += outcome.problem is not None
+            print(outcome.line(), flush=True)
     print(f"{len(cases)} cases, {failed} failed")
     if ours:
         spark.stop()

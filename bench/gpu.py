@@ -86,7 +86,7 @@ def reward(
 ) -> Suite:
     """The Open-Assistant reward model: ours, one row at a time, and 32 rows in file order."""
     torch.manual_seed(0)
-    model = GPTNeoXRewardModel(GPTNeoXRewardConfig(**shape)).to(torch.bfloat16)
+    model = GPTNeoXRewardModel(GPTNeoXRewardConfig(**shape)).to(torch.bfloat16)  # type: ignore[arg-type]
     _saved(model, folder)
     spec = ModelSpec(
         kind="gpt_neox_reward",
@@ -129,7 +129,7 @@ def perplexity(
 ) -> Suite:
     """The language model: ours, one row at a time, and 8 rows in file order with full logits."""
     torch.manual_seed(0)
-    model = GPTNeoXForCausalLM(GPTNeoXConfig(**shape)).to(torch.bfloat16)
+    model = GPTNeoXForCausalLM(GPTNeoXConfig(**shape)).to(torch.bfloat16)  # type: ignore[arg-type]
     _saved(model, folder)
     spec = ModelSpec(kind="causal_lm", source=str(folder), max_length=2048, indicators=("nll",))
     ours = PerplexityScorer(spec, _runtime(folder, device))

@@ -41,7 +41,7 @@ def labelled_scores(store: Path, pool: str = "default") -> tuple[pd.DataFrame, l
     labels = labels[labels.notna() & (labels != "duplicated")]
     scores = table(store, "scores")
     scores = scores[scores["pool"] == pool].drop_duplicates("example_id").set_index("example_id")
-    names = [name for name in indicator_names(scores) if scores[name].notna().any()]
+    names = [name for name in indicator_names(scores.columns) if scores[name].notna().any()]
     names = [name for name in names if not name.startswith("nll")]  # ranks as perplexity does
     for name in RULES:
         rule = read_rule(name)

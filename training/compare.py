@@ -64,7 +64,7 @@ class LowRank(nn.Module):
     def __init__(self, linear: nn.Linear, rank: int = 8):
         super().__init__()
         self.linear = linear
-        kind = {"dtype": linear.weight.dtype, "device": linear.weight.device}
+        kind: dict[str, Any] = {"dtype": linear.weight.dtype, "device": linear.weight.device}
         self.down = nn.Parameter(torch.randn(rank, linear.in_features, **kind) * 0.02)
         self.up = nn.Parameter(torch.zeros(linear.out_features, rank, **kind))
 

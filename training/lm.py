@@ -84,11 +84,12 @@ def sequences(
     """Token ids of every conversation, and of the bare response of one example in four."""
     contents = [m["content"] for e in examples for m in e.messages]
     ids = iter(tokenizer(contents, add_special_tokens=False)["input_ids"])
-    tags = {r: tokenizer.convert_tokens_to_ids(f"<|{r}|>") for r in ("user", "assistant", "system")}
+    vocabulary = tokenizer.get_vocab()
+    tags = {role: vocabulary[f"<|{role}|>"] for role in ("user", "assistant", "system")}
     found = []
     for example in examples:
-        sequence = [BEGIN]
-        response = []
+        sequence: list[int] = [BEGIN]
+        response: list[int] = []
         for message in example.messages:
             response = next(ids)
             closing = [END] if message["role"] == "assistant" else []
@@ -169,15 +170,15 @@ def train(model: LlamaForCausalLM, rows: list[np.ndarray], size: Size) -> dict[s
     that was the fastest of the three ways tried. Muon for matrices, AdamW for the rest.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model.to(device).train()
+    model.to(device).train()  # type: ignore[arg-type]
     generator = random.Random(SEED)
     epochs = [batches(rows, size.batch_tokens, generator) for _ in range(math.ceil(size.epochs))]
     steps = [batch for epoch in epochs for batch in epoch][: int(size.epochs * len(epochs[0]))]
     masters = Masters(model, lambda m: _optimizers(m, size.rate), len(steps), warm_up=60)
-    model.to(torch.bfloat16)
+    model.to(torch.bfloat16)  # type: ignore[arg-type]
     tokens = 0
     started = time.monotonic()
-    recent = []
+    recent: list[float] = []
     for step, (ids, labels) in enumerate(steps):
         recent = [*recent[-49:], backward(model, ids.to(device), labels.to(device))]
         masters.step()
@@ -219,7 +220,7 @@ def main(argv: list[str] | None = None) -> None:
             "examples_digest": digest([e.identifier for e in examples]),
         }
         folder = arguments.out / name
-        model.cpu().to(torch.bfloat16).save_pretrained(folder)
+        model.cpu().to(torch.bfloat16).save_pretrained(folder)  # type: ignore[arg-type]
         tokenizer.save_pretrained(folder)
         (folder / "recipe.json").write_text(json.dumps(recipe, indent=1) + "\n")
 

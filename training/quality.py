@@ -95,7 +95,7 @@ def train(
     masters = Masters(model.train(), lambda m: _optimizers(m, recipe), len(steps), len(steps) // 12)
     tokens = 0
     started = time.monotonic()
-    recent = []
+    recent: list[float] = []
     for step, (ids, types, mask, answers) in enumerate(steps):
         logits = model(ids.to(device), types.to(device), mask.to(device))
         loss = _loss(logits, answers.to(device))

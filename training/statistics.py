@@ -15,7 +15,9 @@ def wins(better: ArrayLike, worse: ArrayLike) -> NDArray[np.float64]:
     return np.where(difference == 0, 0.5, (difference > 0).astype(float))
 
 
-def accuracy(won: NDArray[np.float64], clusters: Sequence[str], seed: int = 0) -> dict[str, Any]:
+def accuracy(
+    won: NDArray[np.float64], clusters: Sequence[str] | NDArray[Any], seed: int = 0
+) -> dict[str, Any]:
     """Mean of `won` with a 95 % percentile interval over resampled clusters."""
     low, high = np.percentile(_resampled(won, clusters, seed), [2.5, 97.5])
     return {
@@ -26,7 +28,9 @@ def accuracy(won: NDArray[np.float64], clusters: Sequence[str], seed: int = 0) -
     }
 
 
-def _resampled(won: NDArray[np.float64], clusters: Sequence[str], seed: int) -> NDArray[np.float64]:
+def _resampled(
+    won: NDArray[np.float64], clusters: Sequence[str] | NDArray[Any], seed: int
+) -> NDArray[np.float64]:
     """Means of `won` over RESAMPLES draws of as many clusters as there are."""
     names, index = np.unique(np.asarray(clusters, dtype=object).astype(str), return_inverse=True)
     sums = np.bincount(index, won, minlength=len(names))

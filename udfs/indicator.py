@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 from pyspark import TaskContext
 from pyspark.sql import Column, DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql.pandas.functions import pandas_udf
 
 from instructmining.models.lists import ModelList, ResolvedModel
 from instructmining.settings.sections import Measure
@@ -117,7 +117,7 @@ def indicator_udf(model: ResolvedModel, indicator: str, measure: Measure) -> Any
         "batches": Iterator[tuple[pd.Series, pd.Series]],
         "return": Iterator[pd.Series],
     }
-    return F.pandas_udf(run, "double").asNondeterministic()  # type: ignore[call-overload]
+    return pandas_udf(run, "double").asNondeterministic()  # type: ignore[call-overload]
 
 
 def register(

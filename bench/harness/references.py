@@ -45,7 +45,7 @@ def log_losses(folder: Path, pairs: Pairs, longest: int) -> list[tuple[float, fl
     tokenizer.encode_special_tokens = True
     bos = known.bos_token_id
     eos = known.eos_token_id
-    user, assistant = known.convert_tokens_to_ids(["<|user|>", "<|assistant|>"])
+    user, assistant = (known.convert_tokens_to_ids(f"<|{role}|>") for role in ("user", "assistant"))
 
     def loss(before: list[int], counted: list[int]) -> float:
         ids = torch.tensor([before + counted])

@@ -71,8 +71,8 @@ class Trial:
         """The rows of a table; none where it does not exist."""
         if version(self.store, name) < 0:
             return []
-        found: list[dict[str, Any]] = table(self.store, name).to_dict("records")
-        return found
+        records = table(self.store, name).to_dict("records")
+        return [{str(column): value for column, value in row.items()} for row in records]
 
     def problem(self) -> str | None:
         """What is wrong whatever the input: a stack trace, or rows that do not add up."""

@@ -14,6 +14,7 @@ import numpy as np
 from bench.harness.arms import Suite
 from bench.harness.scored import Scored, cpu_seconds, rows_file, run_rows, session
 from instructmining.layouts.detection import standardize
+from instructmining.layouts.records import Unusable
 from udfs.indicator import WINDOW_ROWS
 from udfs.indicators import load_model_list, resolve
 from udfs.running.measurement import Conversation
@@ -51,7 +52,7 @@ def suite(repeats: int, sizes: Sequence[int] = (1_000, 4_000, 12_000)) -> Suite:
 
 
 def _figures(found: dict[int, Scored]) -> dict[str, float]:
-    figures = {}
+    figures: dict[str, float] = {}
     for size, each in found.items():
         taken = {
             "CPU s": each.cpu,
@@ -103,4 +104,5 @@ def plain_loop(file: Path) -> float:
 
 def _conversations(file: Path) -> Sequence[Conversation]:
     lines = file.read_text(encoding="utf-8").splitlines()
-    return [found for text in lines for _, found in standardize(json.loads(text))[1]]
+    found = [talk for text in lines for _, talk in standardize(json.loads(text))[1]]
+    return [talk for talk in found if not isinstance(talk, Unusable)]

@@ -7,6 +7,7 @@ One thread; microseconds of CPU per token, the best of several tries.
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -47,11 +48,13 @@ def attention() -> Table:
         for length in LENGTHS:
             rows = max(1, _TOKENS // length)
             states = torch.randn(3, rows, length, _HEADS, _SIZE).to(getattr(torch, dtype))
-            given = states.transpose(2, 3).unbind()
+            query, key, value = states.transpose(2, 3).unbind()
             per_token = 1e6 / (rows * length)
-            plain.append(per_token * best(lambda g=given: scaled_dot_product_attention(*g)))
-            aligned.append(per_token * best(lambda g=given: aligned_attention(layer, *g, None)))
-            products.append(per_token * best(lambda g=given: _two_products(*g)))
+            plain.append(per_token * best(partial(scaled_dot_product_attention, query, key, value)))
+            aligned.append(
+                per_token * best(partial(aligned_attention, layer, query, key, value, None))
+            )
+            products.append(per_token * best(partial(_two_products, query, key, value)))
         for name, row in (("torch", plain), ("ours", aligned), ("two products", products)):
             table.add_row(f"{dtype}, {name}", *(f"{each:.2f}" for each in row))
     return table
@@ -74,8 +77,8 @@ def products() -> Table:
         layer = torch.nn.Linear(into, out, bias=not head).to(torch.bfloat16)
         ours = ReorderedLinear(layer)
         states = torch.randn(rows, into).to(torch.bfloat16)
-        plain.append(1e6 / rows * best(lambda f=layer, s=states: f(s)))
-        reordered.append(1e6 / rows * best(lambda f=ours, s=states: f(s)))
+        plain.append(1e6 / rows * best(partial(layer, states)))
+        reordered.append(1e6 / rows * best(partial(ours, states)))
     table.add_row("torch", *(f"{each:.2f}" for each in plain))
     table.add_row("reordered", *(f"{each:.2f}" for each in reordered))
     states = torch.randn(_TOKENS, 384).to(torch.bfloat16)

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -134,7 +135,7 @@ def picks(store: Store, rows: int, top: int) -> Table:
         f"--tokens {top * 300}": Select(tokens=top * 300),
         f"--strategy random --top {top}": Select(strategy="random", top=top),
     }.items():
-        found, seconds = timed(lambda s=select: pick(candidates(store, "scored", RULE), s))
+        found, seconds = timed(partial(_by_size, store, select))
         table.add_row(name, f"{found.num_rows:,}", f"{seconds:.1f}")
     return table
 
@@ -149,7 +150,7 @@ def diversities(store: Store, vectors: np.ndarray, top: int) -> Table:
         select = Select(top=top, diversity=name, candidates=len(vectors))  # type: ignore[arg-type]
         with peak_of_driver() as peak:
             rows = candidates(store, "embedded", RULE)
-            found, seconds = timed(lambda s=select, r=rows: choose(store, r, s, MEASURED).picked)
+            found, seconds = timed(partial(_diverse, store, rows, select))
             largest = peak()
         chosen = vectors[[places[key] for key in found["example_id"].to_pylist()]]
         table.add_row(
@@ -161,6 +162,14 @@ def diversities(store: Store, vectors: np.ndarray, top: int) -> Table:
             f"{np.mean(found['score']):.4f}",
         )
     return table
+
+
+def _by_size(store: Store, select: Select) -> DataFrame:
+    return pick(candidates(store, "scored", RULE), select)
+
+
+def _diverse(store: Store, rows: DataFrame, select: Select) -> DataFrame:
+    return choose(store, rows, select, MEASURED).picked
 
 
 def timed(make: Callable[[], DataFrame]) -> tuple[pa.Table, float]:
@@ -217,7 +226,7 @@ def loop_apart(cosines: np.ndarray, similarity: float, among_all: bool) -> list[
 def loop_facility(worth: np.ndarray) -> list[int]:
     """Every gain anew in every step; `worth[i, j]` of row j as the deputy of row i."""
     covered = np.zeros(len(worth))
-    taken = []
+    taken: list[int] = []
     for _ in range(SMALL_CHOSEN):
         gains = np.maximum(worth - covered[:, None], 0).sum(axis=0)
         gains[taken] = -1

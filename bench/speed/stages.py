@@ -18,6 +18,7 @@ from rich.table import Table
 
 from bench.harness.rows import write_real_rows
 from instructmining.layouts.detection import standardize
+from instructmining.layouts.records import Unusable
 from instructmining.models.lists import ResolvedModel
 from udfs.indicators import load_model_list, resolve
 from udfs.running.device import choose_device, limit_threads
@@ -86,7 +87,7 @@ def measure(
         f"{tokens:,}",
         f"{tokens / wall:,.0f}",
         f"{tokens / cpu:,.0f}",
-        "-" if light else f"{host_share(scorer, conversations, cpu):.3f}",
+        f"{host_share(scorer, conversations, cpu):.3f}" if isinstance(scorer, TwoSteps) else "-",
         "-" if light else f"{_gflop(scorer, conversations[:: 1 + len(conversations) // 100]):.2f}",
     ]
 
@@ -120,7 +121,8 @@ def _conversations(path: Path) -> Iterator[Conversation]:
 
     for line in path.read_text(encoding="utf-8").splitlines():
         _, [(_, conversation)] = standardize(json.loads(line))
-        yield conversation
+        if not isinstance(conversation, Unusable):
+            yield conversation
 
 
 if __name__ == "__main__":

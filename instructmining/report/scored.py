@@ -68,7 +68,7 @@ def open_scores(store: Store, pool: str, source: str, tracking: Tracking) -> Sco
         (F.col("pool") == pool) & (F.col("rule_name") == key[0]) & (F.col("rule_version") == key[1])
     )
     contributions = [c for c in scores.columns if c.startswith("contribution_")]
-    names = indicator_names(scores)
+    names = indicator_names(scores.columns)
     held = scores.agg(*(F.count(f"`{c}`").alias(c) for c in [*names, *contributions])).first()
     assert held is not None  # noqa: S101 - an aggregate without grouping has one row
     known = [c.removeprefix("contribution_") for c in contributions if held[c]]

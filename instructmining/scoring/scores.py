@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame
@@ -229,8 +229,8 @@ def inputs_version(
     return hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def indicator_names(scores: DataFrame) -> list[str]:
-    """The indicators among the columns of `scores`."""
+def indicator_names(columns: Iterable[str]) -> list[str]:
+    """The indicators among the columns of the table `scores`."""
     fixed = set(INDICATORS)
     others = {
         "pool",
@@ -248,6 +248,6 @@ def indicator_names(scores: DataFrame) -> list[str]:
     }
     return [
         name
-        for name in scores.columns
+        for name in columns
         if name in fixed or (name not in others and not name.startswith("contribution_"))
     ]

@@ -65,7 +65,7 @@ def facts_of(
     marked = rows.withColumn("score_of_row", score_column(select)).join(
         picked.select("example_id", "rank"), "example_id", "left"
     )
-    names = [*indicator_names(rows.drop("source", "copies")), "predicted_log_loss"]
+    names = [*indicator_names(rows.drop("source", "copies").columns), "predicted_log_loss"]
     mine = F.col("rank").isNotNull()
     sums = [
         F.sum(F.when(which, F.col(name))).alias(f"{label} {name}")

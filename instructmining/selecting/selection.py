@@ -218,7 +218,11 @@ def _scored(store: Store, pool: str, rule: LinearRule) -> DataFrame:
     if scores.isEmpty():
         raise UserError(_not_scored(store, pool, rule))
     return scores.select(
-        "example_id", *indicator_names(scores), "predicted_log_loss", "percentile", "missing_reason"
+        "example_id",
+        *indicator_names(scores.columns),
+        "predicted_log_loss",
+        "percentile",
+        "missing_reason",
     )
 
 

@@ -251,7 +251,9 @@ class Store:
         if not self.exists(table):
             return -1
         history = self.spark.sql(f"DESCRIBE HISTORY {self.sql_name(table)} LIMIT 1")
-        return int(history.select(F.max("version")).first()[0])
+        newest = history.select(F.max("version")).first()
+        assert newest is not None  # noqa: S101 - an aggregate without grouping has one row
+        return int(newest[0])
 
     def _save(self, writer: Any, table: str) -> None:
         if self.is_folder:

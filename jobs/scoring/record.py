@@ -61,6 +61,6 @@ def _record(
         counts[f"retries_{stage}"] = float(done.retries)
     tracked.log_metrics(counts)
     if summary.scores is not None:
-        names = [*indicator_names(summary.scores), "predicted_log_loss"]
+        names = [*indicator_names(summary.scores.columns), "predicted_log_loss"]
         for name, (edges, found, missing) in histograms(summary.scores, names).items():
             tracked.log_histogram(name, edges, found, missing)

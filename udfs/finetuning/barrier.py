@@ -83,16 +83,17 @@ def _joined(task: BarrierTaskContext, device: str) -> Iterator[None]:
     """
     import torch
     from torch import distributed
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
     rank = task.partitionId()
     tasks = task.getTaskInfos()
     host = tasks[0].address.rpartition(":")[0].strip("[]")
     store = None
     if rank == 0:  # the port is the system's choice, and taken before anyone hears of it
-        store = distributed.TCPStore(host, 0, len(tasks), is_master=True, wait_for_workers=False)
+        store = TCPStore(host, 0, len(tasks), is_master=True, wait_for_workers=False)
     port = int(task.allGather(str(store.port if store else ""))[0])
     if store is None:
-        store = distributed.TCPStore(host, port, len(tasks), is_master=False)
+        store = TCPStore(host, port, len(tasks), is_master=False)
     cuda = device.startswith("cuda")
     if cuda:
         torch.cuda.set_device(device)

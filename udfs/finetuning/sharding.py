@@ -79,7 +79,8 @@ class ShardedFinetuner(Finetuner):
         whole = _Losses(self.model, self.log_loss.to(device))
         for module in [m for m in whole.modules() if type(m).__name__ in blocks]:
             fully_shard(module, mesh=mesh, mp_policy=policy)
-        self.losses = fully_shard(whole, mesh=mesh, mp_policy=policy)
+        fully_shard(whole, mesh=mesh, mp_policy=policy)  # in place
+        self.losses = whole
         self.device = device
 
     def _restore(self) -> None:

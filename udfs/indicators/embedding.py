@@ -133,7 +133,9 @@ def _load_with_library(spec: ModelSpec, runtime: Runtime) -> Encoder:
         ]
         return vectors
 
-    width = int(model.get_embedding_dimension())
+    width = model.get_embedding_dimension()
+    if width is None:
+        raise UserError(f"model {spec.source}: its layers do not say how long its vectors are")
     return Encoder(encode, width, int(model.max_seq_length or 10**9))
 
 

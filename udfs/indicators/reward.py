@@ -37,7 +37,7 @@ class GPTNeoXRewardModel(GPTNeoXPreTrainedModel):  # type: ignore[misc]
         super().__init__(config)
         self.gpt_neox = GPTNeoXModel(config)
         self.out_proj = torch.nn.Linear(config.hidden_size, 1)
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Any:
         """Pool the last hidden state over real tokens, then project."""
