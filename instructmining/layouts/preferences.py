@@ -52,8 +52,11 @@ def _is_beside_messages(record: Record) -> bool:
 
 def completions(record: Record) -> list[Part] | None:
     """A prompt and `completions`: answers of several models, one part each."""
-    answers, prompt = record.get("completions"), asked(record)
-    if not isinstance(answers, list) or not answers or prompt is None:
+    answers = record.get("completions")
+    if not isinstance(answers, list) or not answers:
+        return None
+    prompt = asked(record)
+    if prompt is None:
         return None
     found = [plain(answer) if isinstance(answer, OBJECT) else {} for answer in answers]
     names = [first(answer, RESPONSES) for answer in found]

@@ -38,7 +38,10 @@ class Example:
         said = dict.fromkeys(beside, "kept")
         said |= dict(_said(conversations))
         self._texts = {text.strip(): role for text, role in said.items()}
-        self.said = said.keys()  # the texts as they stand
+        self.said = set(said)  # the texts as they stand, and what blank lines part
+        for text in said:
+            if "\n\n" in text:
+                self.said.update(text.split("\n\n"))
         self._speakers = {name.strip().lower() for name in speakers}
         self._role_fields = {*SPEAKERS, role_field.lower()}
         self._lines: str | None = None
@@ -46,23 +49,29 @@ class Example:
     def place_of(self, key: str, text: str) -> str | None:
         """Whose words a text of a record is, or `kept`, or `speaker`; None: it was not read."""
         bare = text.strip()
-        role = self._texts.get(bare)
-        if role is not None:
-            return role
-        name = bare.lower() if len(bare) <= _LONG else ""
-        if (key.lower() in self._role_fields and name in ROLES) or (
-            name and name in self._speakers
-        ):
-            return "speaker"
-        if self._has(bare, text):
-            return next((role for whole, role in self._texts.items() if bare in whole), "kept")
-        return None
+        if bare in self._texts:
+            return self._texts[bare]
+        if not self.has(key, text):
+            return None
+        roles = (role for whole, role in self._texts.items() if bare in whole)
+        return next(roles, "speaker")
 
-    def _has(self, bare: str, text: str) -> bool:
-        """Whether the text is whole lines of the example, an option, or long and within it."""
+    def has(self, key: str, text: str) -> bool:
+        """Whether a text of a record was read.
+
+        It is one of the example's texts, whole lines of one, an option, long and within one, or
+        the name of a speaker.
+        """
+        bare = text.strip()
+        if bare in self._texts:
+            return True
+        if self._speakers and bare.lower() in self._speakers:
+            return True
         if self._lines is None:
             self._lines = "\n" + "\n".join(self._texts) + "\n"
-        if len(bare) >= _LONG and bare in self._lines:
+        if len(bare) >= _LONG:
+            return bare in self._lines
+        if key.lower() in self._role_fields and bare.lower() in ROLES:
             return True
         ends = (f"\n{bare}\n", f"\n{text}\n", f") {bare}\n")
         return any(end in self._lines for end in ends)
@@ -98,7 +107,7 @@ def unread(record: Any, example: Example, read: Collection[str] = ()) -> dict[st
     while waiting:
         value, above = waiting.pop()
         for name, key, text in texts(value, above, "", example.said):
-            if example.place_of(key, text) is not None or _is_below(name, read):
+            if example.has(key, text) or _is_below(name, read):
                 continue
             inner = parsed(text)  # a cell may hold JSON
             if isinstance(inner, (list, *OBJECT)):

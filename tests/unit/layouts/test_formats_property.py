@@ -118,6 +118,21 @@ RECORDS = [
     },
     {"turns": [{"speaker": "X", "said": {"text": "q"}}, {"speaker": "Y", "said": {"text": "a"}}]},
     {"talk": "X: q\nY: a"},
+    {"instruction": "q", "completions": [{"model": "m", "response": "a"}, {"response": 3}]},
+    {"conversations": {"from": ["human", "gpt"], "value": ["q", "a"]}},
+    {"messages": '[{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]'},
+    {"conversation": [{"input": "q", "output": "a", "system": "s"}, {"user": "q", "bot": "a"}]},
+    {"dialogue": [["q", "a"], ["q", "a"]], "data": ["q", "a"]},
+    {"system": "SYSTEM: s", "chat": "USER: q\nASSISTANT: a\nFUNCTION RESPONSE: r\nASSISTANT: b"},
+    {"prompt": "\n\nHuman: q\n\nAssistant:", "completion": "a", "label": False},
+    {"question": "q", "choices": {"text": ["x", "y"], "label": ["A", "B"]}, "answerKey": "B"},
+    {"question": "q", "A": "x", "B": "y", "C": 3, "answer": 1, "code": "x = 1", "article": "t"},
+    {"problem": "q", "solution": "1 + 1 = 2", "answer": 2, "source": "s", "definition": "d"},
+    {
+        "input": {"messages": [ASKED]},
+        "preferred_output": [SAID],
+        "non_preferred_output": [SAID],
+    },
 ]
 COLUMNS = [
     {"prompt": "instruction", "response": "output", "input": "input", "system": "system"},
