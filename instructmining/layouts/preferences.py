@@ -24,6 +24,7 @@ _PAIRS = (
     ("preferred", "dispreferred"),
     ("accepted", "rejected"),
 )
+_WANTED = frozenset(wanted for wanted, _ in _PAIRS)
 _ANSWERS = (str, list, *OBJECT)
 
 
@@ -31,6 +32,8 @@ def preference(record: Record) -> list[Part] | None:
     """`chosen` and `rejected`: answers to a prompt, or whole conversations; one part each."""
     if _is_beside_messages(record):
         record = {**record, "chosen": record["messages"], "rejected": record["rejected_response"]}
+    if _WANTED.isdisjoint(record):
+        return None
     names = next((pair for pair in _PAIRS if all(name in record for name in pair)), None)
     if names is None or not any(isinstance(record[name], _ANSWERS) for name in names):
         return None  # scores, or flags
