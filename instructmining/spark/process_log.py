@@ -38,8 +38,8 @@ def _log_of(process: int) -> Path:
     Everyone may write to the folder of temporary files: `mkstemp` takes a name that nobody can
     guess, no file that is there, and follows no link.
     """
-    for log in sorted(_ended(), key=lambda log: log.stat().st_mtime, reverse=True)[_KEPT - 1 :]:
-        log.unlink(missing_ok=True)
+    for _, log in sorted(_ended(), reverse=True)[_KEPT - 1 :]:
+        log.unlink(missing_ok=True)  # another process may have been faster
     handle, name = tempfile.mkstemp(prefix=f"{_start()}{process}-", suffix=".log")
     os.close(handle)
     return Path(name)
@@ -49,15 +49,15 @@ def _start() -> str:
     return f"instructmining-spark-{os.getuid()}-"
 
 
-def _ended() -> Iterator[Path]:
-    """Logs of this user whose process is not there any more."""
+def _ended() -> Iterator[tuple[float, Path]]:
+    """Logs of this user whose process is not there any more, with when they were last written."""
     for log in Path(tempfile.gettempdir()).glob(f"{_start()}*.log"):
         process = re.match(r"(\d+)-", log.name.removeprefix(_start()))
         with suppress(OSError):
             status = log.lstat()
             is_ours = stat.S_ISREG(status.st_mode) and status.st_uid == os.getuid()
             if process and is_ours and not _is_running(int(process[1])):
-                yield log
+                yield status.st_mtime, log
 
 
 def _is_running(process: int) -> bool:

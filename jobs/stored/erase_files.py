@@ -1,12 +1,16 @@
 """Erased examples in files outside the store: lines of exports, report pages, other files."""
 
 import gzip
+import json
 import os
 import shlex
 from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
+from pyarrow.parquet import ParquetFile
 
 from instructmining.erasing.traces import HOLDS, MAY_HOLD, Trace, verdict
 from instructmining.layouts.standard_form import standard_rows
@@ -17,6 +21,8 @@ LINES = (".jsonl", ".jsonl.gz")
 PAGES = (".html",)
 OTHERS = (".json", ".csv", ".tsv", ".txt")
 
+_PARQUET = (".parquet",)
+_ROWS = 1024  # at a time
 _LARGEST = 256 << 20  # bytes of a file that is looked into as a whole
 _DETECTED = Read().model_dump()
 
@@ -25,11 +31,24 @@ def findings_in_file(file: Path, ids: set[str], traces: Sequence[Trace]) -> Iter
     """Where a file holds, or may hold, an example; nothing where none is seen."""
     if file.name.endswith(LINES):
         yield from _findings_in_lines(file, ids, traces)
-    elif file.suffix == ".parquet":
-        yield Finding(f"{file}, Parquet is not read", MAY_HOLD, _remove(file), None)
-    elif file.suffix in (*PAGES, *OTHERS) and (seen := verdict(content(file), traces)):
-        delete = partial(os.unlink, file) if file.suffix in PAGES else None
-        yield Finding(str(file), seen, _remove(file), delete)
+    elif file.suffix in PAGES and (seen := verdict(content(file), traces)):
+        yield Finding(str(file), seen, _remove(file), partial(os.unlink, file))
+    elif file.suffix in (*OTHERS, *_PARQUET) and (seen := _verdict_of_rows(file, traces)):
+        yield Finding(f"{file} with all its rows", seen, _remove(file), None)
+
+
+def _verdict_of_rows(file: Path, traces: Sequence[Trace]) -> str:
+    if file.suffix not in _PARQUET:
+        return verdict(content(file), traces)
+    try:
+        verdicts = {
+            verdict(json.dumps(row, ensure_ascii=False, default=str), traces)
+            for batch in ParquetFile(file).iter_batches(_ROWS)
+            for row in batch.to_pylist()
+        }
+    except (OSError, pa.ArrowException):  # damaged: nobody can say what it holds
+        return MAY_HOLD
+    return HOLDS if HOLDS in verdicts else max(verdicts, default="")
 
 
 def content(file: Path) -> str:

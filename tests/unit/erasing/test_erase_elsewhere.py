@@ -7,8 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from mlflow import MlflowClient
+from pyarrow.parquet import write_table
 
 from instructmining.erasing.traces import Trace
 from instructmining.errors import UserError
@@ -143,10 +145,14 @@ def full(tmp_path):
         "cut.html": BOTH[:70],
         "other.html": "<p>nothing",
         "all.csv": BOTH,
-        "vectors.parquet": "",
+        "damaged.parquet": "PAR1",
     }
     for name, text in texts.items():
         (tmp_path / "files" / name).write_text(text, encoding="utf-8")
+    turns = [{"role": "user", "content": QUESTION}, {"role": "assistant", "content": ANSWER}]
+    for name, messages in (("best.parquet", turns), ("rest.parquet", turns[:1])):
+        rows = [{"messages": None}, {"messages": messages}]
+        write_table(pa.Table.from_pylist(rows), tmp_path / "files" / name)
     given = settings(tmp_path, files=str(tmp_path / "files"), tracking=tracked_in(tmp_path))
     with log_run(given.tracking, "report") as tracked:
         for name in ("it's.html", "cut.html", "other.html"):
@@ -164,20 +170,21 @@ def artifacts(given) -> set[str]:
 def test_without_the_flag_nothing_is_deleted_and_the_named_commands_do_it(full, tmp_path):
     lines = erased(full)
     assert [line.split("; this")[0].split(" of run ")[0] for line in lines[1:]] == [
-        f"  NOT deleted (holds it): {tmp_path}/files/all.csv",
+        f"  NOT deleted (holds it): {tmp_path}/files/all.csv with all its rows",
+        f"  NOT deleted (holds it): {tmp_path}/files/best.parquet with all its rows",
         f"  NOT deleted (may hold it): {tmp_path}/files/cut.html",
+        f"  NOT deleted (may hold it): {tmp_path}/files/damaged.parquet with all its rows",
         f"  NOT deleted (holds it): {tmp_path}/files/it's.html",
-        f"  NOT deleted (may hold it): {tmp_path}/files/vectors.parquet, Parquet is not read",
         "  NOT deleted (may hold it): artifact pages/cut.html",
         "  NOT deleted (holds it): artifact pages/it's.html",
     ]
     assert lines[0] == f"  removed index    {tmp_path}/files/index/v.npy"
-    assert len(os.listdir(tmp_path / "files")) == 6
+    assert len(os.listdir(tmp_path / "files")) == 8
     assert len(artifacts(full)) == 3
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     for command in commands(lines[1:]):
         subprocess.run(command, shell=True, check=True, env={**os.environ, "PATH": path})
-    assert set(os.listdir(tmp_path / "files")) == {"index", "other.html"}
+    assert set(os.listdir(tmp_path / "files")) == {"index", "other.html", "rest.parquet"}
     assert artifacts(full) == {"pages/other.html"}
 
 
@@ -195,10 +202,12 @@ def test_with_the_flag_only_what_certainly_holds_it_is_deleted(full, tmp_path):
         "cut.html",
         "index",
         "other.html",
-        "vectors.parquet",
+        "best.parquet",
+        "damaged.parquet",
+        "rest.parquet",
     }
     assert artifacts(full) == {"pages/cut.html", "pages/other.html"}
-    assert len([line for line in lines if line.startswith("  NOT deleted (")]) == 4
+    assert len([line for line in lines if line.startswith("  NOT deleted (")]) == 5
 
 
 def test_short_texts_are_proof_of_nothing(tmp_path):
