@@ -18,7 +18,9 @@ def with_spark_keys(layer: Mapping[str, Any]) -> dict[str, Any]:
         UserError: a value is a list, or the master is among them.
     """
     rest = {key: value for key, value in layer.items() if not _is_spark(key)}
-    ours = {key: value for key, value in layer.items() if _is_spark(key) and value is not None}
+    ours = {key: value for key, value in layer.items() if _is_spark(key)}
+    if ours == {"spark": None}:
+        return dict(layer)
     flat = dict(_flat("", ours))
     if "master" in flat:
         raise UserError("spark.master: name the master in the environment, SPARK_MASTER")

@@ -44,6 +44,13 @@ def test_the_master_is_named_in_the_environment():
         load_settings(sets=["spark.master=local[1]"])
 
 
+def test_null_undoes_what_a_file_says(tmp_path):
+    (tmp_path / "mine.yml").write_text("spark: {driver.memory: 6g, executor.memory: 2g}")
+    settings = load_settings(str(tmp_path / "mine.yml"), ["spark.driver.memory=null"])
+    assert spark_conf(settings) == {"spark.executor.memory": "2g"}
+    assert spark_conf(load_settings(str(tmp_path / "mine.yml"), ["spark=null"])) == {}
+
+
 def test_none_is_set_by_default_and_none_is_recorded():
     assert spark_conf(load_settings()) == {}
     secret = load_settings(sets=["spark.hadoop.fs.s3a.secret.key=abc"])
