@@ -34,7 +34,7 @@ from instructmining.settings.learning import Select
 from instructmining.settings.sections import Knn
 from instructmining.spark.session import get_session
 from instructmining.store.tables import Store
-from jobs.selecting.diverse import choose
+from jobs.selecting.diverse import choose_diverse
 from udfs.neighbors.facility_location import near_rows
 from udfs.on_spark.arrow import vector_lists
 
@@ -169,7 +169,7 @@ def _by_size(store: Store, select: Select) -> DataFrame:
 
 
 def _diverse(store: Store, rows: DataFrame, select: Select) -> DataFrame:
-    return choose(store, rows, select, MEASURED).picked
+    return choose_diverse(store, rows, select, MEASURED).picked
 
 
 def timed(make: Callable[[], DataFrame]) -> tuple[pa.Table, float]:

@@ -7,8 +7,9 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from instructmining.errors import UserError
-from instructmining.models.lists import ResolvedModel
-from instructmining.settings.sections import Settings
+from instructmining.models.lists import ModelList, ResolvedModel
+from instructmining.settings.learning import Finetune
+from instructmining.settings.sections import Measure, Tracking
 from jobs.checks.resources import Place, is_local, parameters_of, place_of
 from udfs.finetuning.finetuner import Shape, activation_bytes, adapter_of, training_bytes
 from udfs.indicators import resolve
@@ -16,46 +17,67 @@ from udfs.on_spark.placement import model_slots
 from udfs.running.device import choose_device, default_token_budget, resolve_dtype
 
 
-def base_model(settings: Settings, resolved: Mapping[str, ResolvedModel]) -> ResolvedModel:
-    """The causal language model that is finetuned."""
-    given = resolved.get("perplexity")
-    if given is None or given.spec.kind != "causal_lm":
+def base_model(
+    source: str | None,
+    models: ModelList,
+    resolved: Mapping[str, ResolvedModel],
+    tracking: Tracking,
+) -> ResolvedModel:
+    """The causal language model that is finetuned.
+
+    Args:
+        source: where it is; None: the perplexity model of the list.
+        models: the model list.
+        resolved: its models by stage.
+        tracking: where MLflow sources are looked up.
+
+    Raises:
+        UserError: the list has no causal language model, whose template `source` shares.
+    """
+    perplexity = resolved.get("perplexity")
+    if perplexity is None or perplexity.spec.kind != "causal_lm":
         raise UserError(
-            f"model list {settings.models} has no causal language model to finetune: "
+            f"model list {models.name} has no causal language model to finetune: "
             "give it a perplexity model, whose template --base shares"
         )
-    if settings.fit.base is None:
-        return given
-    return resolve(given.spec.model_copy(update={"source": settings.fit.base}), settings.tracking)
+    if source is None:
+        return perplexity
+    return resolve(perplexity.spec.model_copy(update={"source": source}), tracking)
 
 
-def training_dtype(spark: SparkSession, settings: Settings) -> str:
-    """Of the weights while training: decided once for all nodes, since it is in every run's key."""
-    wanted = settings.finetune.dtype
-    device = settings.measure.device
-    if wanted != "auto":
-        return wanted
+def training_dtype(spark: SparkSession, finetune: Finetune, measure: Measure) -> str:
+    """Precision of training, decided once for all nodes because it is in every run's key."""
+    device = measure.device
+    if finetune.dtype != "auto":
+        return finetune.dtype
     if is_local(dict(spark.conf.getAll)):
         return resolve_dtype("auto", choose_device(device))
     owns_gpus = device != "cpu" and spark.conf.get("spark.executor.resource.gpu.amount", None)
     return "bfloat16" if owns_gpus else resolve_dtype("auto", "cpu")
 
 
-def refuse_what_cannot_fit(spark: SparkSession, settings: Settings, base: ResolvedModel) -> None:
-    """Compare what the finetunes at a time hold with the memory there is.
+def refuse_what_cannot_fit(
+    spark: SparkSession, finetune: Finetune, measure: Measure, base: ResolvedModel
+) -> None:
+    """Compare the memory that simultaneous finetunes need with the memory there is.
+
+    Args:
+        spark: the session.
+        finetune: the recipe.
+        measure: device and token budget, with the dtype of training.
+        base: the model that is finetuned.
 
     Raises:
         UserError: they certainly do not fit.
     """
-    measure = settings.measure.model_copy(update={"dtype": training_dtype(spark, settings)})
     conf = dict(spark.conf.getAll)
-    processes = settings.finetune.gpus_per_run
+    processes = finetune.gpus_per_run
     place = place_of(conf, measure, model_slots(spark, measure))
     if place is None or place.most is None:
         return
     copies = min(place.copies, processes) if processes > 1 and is_local(conf) else place.copies
-    adapter = adapter_of(settings.finetune, parameters_of(base))
-    if (needed := copies * _bytes_of(base, place, settings)) > place.most:
+    adapter = adapter_of(finetune, parameters_of(base))
+    if (needed := copies * _bytes_of(base, place, finetune, measure.token_budget)) > place.most:
         held = f"{copies} processes of finetunes" if processes > 1 else f"{copies} finetunes"
         remedy = "" if adapter == "lora" else "finetune.adapter=lora, "
         remedy += "finetune.gpus_per_run over more GPUs, " if place.device == "cuda" else ""
@@ -66,21 +88,20 @@ def refuse_what_cannot_fit(spark: SparkSession, settings: Settings, base: Resolv
         )
 
 
-def _bytes_of(base: ResolvedModel, place: Place, settings: Settings) -> int:
-    """What one process holds at least."""
-    recipe = settings.finetune
+def _bytes_of(base: ResolvedModel, place: Place, recipe: Finetune, budget: int | None) -> int:
+    """The least that one process holds."""
     shape = shape_of(base)
     count = parameters_of(base)
     adapter = adapter_of(recipe, count)
     processes = recipe.gpus_per_run
-    tokens = settings.measure.token_budget or default_token_budget(place.device)
+    tokens = budget or default_token_budget(place.device)
     tokens = max(tokens, recipe.max_length)
-    each = training_bytes(count, adapter, place.width, processes)
-    each += activation_bytes(shape, tokens, adapter, place.width)
+    needed = training_bytes(count, adapter, place.width, processes)
+    needed += activation_bytes(shape, tokens, adapter, place.width)
     if processes == 1:
-        return each
-    each += count * place.width // shape.layers  # a layer is gathered whole while it is at work
-    return max(each, count * place.width) if place.device == "cpu" else each  # loaded whole
+        return needed
+    needed += count * place.width // shape.layers  # a layer is gathered whole while it computes
+    return max(needed, count * place.width) if place.device == "cpu" else needed  # loaded whole
 
 
 def shape_of(model: ResolvedModel) -> Shape:

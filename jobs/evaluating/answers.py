@@ -77,7 +77,6 @@ def _answer(
 ) -> None:
     """As many models at a time as there are slots; all answers are one commit."""
     store = experiment.store
-    settings = experiment.settings
     spark = store.spark
     texts = texts_of(store, sorted({i for run in runs for i in run.ids}))
     examples = spark.sparkContext.broadcast(
@@ -88,8 +87,8 @@ def _answer(
         for name, listed in prompts.items()
         for i, conversation in listed
     ]
-    measure = settings.measure.model_copy(update={"dtype": experiment.task.dtype})
-    model = ship(spark, experiment.base)
+    measure = experiment.setup.measure
+    model = ship(spark, experiment.setup.base)
     recipe = experiment.task.recipe
 
     def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -11,12 +11,12 @@ from instructmining.errors import FailedRowsError
 from instructmining.evaluating.arms import Arm
 from instructmining.finetunes.evaluation_sets import EvaluationSet
 from instructmining.finetunes.runs import PlannedRun, Task, finished, ids_hash
-from instructmining.models.lists import ResolvedModel
 from instructmining.selecting.subset_table import Members, store_subsets
 from instructmining.settings.sections import Settings
 from instructmining.store.schemas import INDICATORS
 from instructmining.store.tables import Store
 from jobs.finetuning.candidates import texts_of
+from jobs.finetuning.setup import FinetuneSetup
 from jobs.finetuning.waves import Spent, run_finetunes
 
 PURPOSE = "evaluate"
@@ -27,26 +27,35 @@ class Experiment:
     """What all finetunes of an evaluation share.
 
     Attributes:
-        store: gets the runs.
+        setup: models, recipe, evaluation sets and store.
         settings: of the command.
-        base: the model that is finetuned.
-        task: base, recipe and evaluation sets; part of every key.
-        sets: what every model is measured on.
         run_id: marks the rows.
     """
 
-    store: Store
+    setup: FinetuneSetup
     settings: Settings
-    base: ResolvedModel
-    task: Task
-    sets: Sequence[EvaluationSet]
     run_id: str
 
+    @property
+    def store(self) -> Store:
+        """Where the runs are stored."""
+        return self.setup.store
+
+    @property
+    def task(self) -> Task:
+        """Base, recipe and evaluation sets, which are part of every run's key."""
+        return self.setup.task
+
+    @property
+    def sets(self) -> Sequence[EvaluationSet]:
+        """What every model is measured on."""
+        return self.setup.sets
+
     def with_epochs(self, epochs: int) -> "Experiment":
-        """The same with so many passes over the examples."""
+        """The same experiment with another number of passes over the examples."""
         recipe = self.task.recipe.model_copy(update={"epochs": epochs})
-        settings = self.settings.model_copy(update={"finetune": recipe})
-        return replace(self, settings=settings, task=replace(self.task, recipe=recipe))
+        task = replace(self.task, recipe=recipe)
+        return replace(self, setup=replace(self.setup, task=task))
 
     def planned(self, arm: Arm, rows: pd.DataFrame) -> PlannedRun:
         """The finetune of an arm; equal ones of two arms have one key and run once.
@@ -78,17 +87,7 @@ class Experiment:
         once = list({run.key: run for run in plan}.values())
         texts = texts_of(self.store, sorted({i for run in once for i in run.ids}))
         print(f"{name}: {len(once)} finetunes", flush=True)
-        return run_finetunes(
-            self.store,
-            self.task,
-            once,
-            texts,
-            self.sets,
-            self.base,
-            self.settings,
-            self.run_id,
-            PURPOSE,
-        )
+        return run_finetunes(self.setup, once, texts, self.run_id, PURPOSE)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from jobs.evaluating.arm_runs import (
     store_members,
 )
 from jobs.evaluating.judge_answers import Judged, judge_answers
-from jobs.evaluating.setup import Setup, cautions, experiment_of, picker, prepare, title_of
+from jobs.evaluating.setup import Setup, cautions, picker, prepare, title_of
 from jobs.evaluating.size_curve import SizeCurve
 from jobs.finetuning.waves import Spent
 from jobs.selecting.size_choice import measure_sizes
@@ -77,10 +77,10 @@ def run(spark: SparkSession, settings: Settings) -> Evaluated | SizeCurve:
         setup = prepare(spark, settings, stack)
         tracked = stack.enter_context(log_run(settings.tracking, f"evaluate {settings.pool}"))
         tracked.log_params(settings.model_dump())
-        experiment = experiment_of(setup, settings, tracked.id)
+        experiment = Experiment(setup.finetunes, settings, tracked.id)
         done = evaluate(setup, experiment, tracked)
         print(done.page)
-        print(closing(setup.store, done.spent, tracked.id))
+        print(closing(experiment.store, done.spent, tracked.id))
         spent = done.spent
         limit = settings.evaluate.max_failed_fraction
         everything = len(spent.failed) + spent.runs + spent.found
@@ -99,17 +99,17 @@ def evaluate(setup: Setup, experiment: Experiment, tracked: Run) -> Evaluated:
     runs, spent = finetune_arms(experiment, arms, facts_of(rows, arms))
     store_members(experiment, runs)
     store_arms(experiment, runs)
-    results = outcomes(setup.store, runs)
+    results = outcomes(experiment.store, runs)
     refuse_without_result(results, spent, "an arm")
-    losses = losses_of(results, setup.sets)
+    losses = losses_of(results, experiment.sets)
     average = means(losses)
     compared = differences(losses, PAIRS)
     store_comparisons(experiment, compared)
     print("\n".join(verdicts(compared)), flush=True)  # whatever becomes of the judge
-    judged, refused = judge(setup, experiment, runs, results)
+    judged, refused = judge(experiment, runs, results)
     page = EvaluationPage(
         title_of(setup, settings),
-        [*setup.pool.sentences, *cautions(setup, settings, results)],
+        [*setup.pool.sentences, *cautions(setup, results)],
         base_losses(experiment),
         settings.evaluate.seeds,
         results,
@@ -125,7 +125,7 @@ def evaluate(setup: Setup, experiment: Experiment, tracked: Run) -> Evaluated:
 
 
 def judge(
-    setup: Setup, experiment: Experiment, runs: Sequence[ArmRun], results: pd.DataFrame
+    experiment: Experiment, runs: Sequence[ArmRun], results: pd.DataFrame
 ) -> tuple[list[Judged], UserError | None]:
     """Judge the answers of two arms, unless nobody is to judge or one of them has no model.
 
@@ -136,7 +136,7 @@ def judge(
     if settings.kind == "none" or not set(settings.arms) <= set(results["arm"]):
         return [], None
     try:
-        return judge_answers(experiment, runs, setup.resolved.get("reward")), None
+        return judge_answers(experiment, runs, experiment.setup.resolved.get("reward")), None
     except UserError as error:
         return [], error
 

@@ -1,6 +1,5 @@
 """What an evaluation decides before anything is finetuned, and what a reader has to know of it."""
 
-from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -9,34 +8,22 @@ from pyspark.sql import DataFrame, SparkSession
 
 from instructmining.errors import UserError
 from instructmining.evaluating.arms import Pick
-from instructmining.finetunes.evaluation_sets import EvaluationSet, read_evaluation_sets
-from instructmining.finetunes.runs import Task
-from instructmining.models.lists import ResolvedModel
 from instructmining.selecting.selection import pick
 from instructmining.settings.learning import Select
 from instructmining.settings.sections import Settings
-from instructmining.store.tables import Store
-from jobs.checks.base_model import base_model, refuse_what_cannot_fit, training_dtype
-from jobs.checks.resources import check_gpus
-from jobs.evaluating.arm_runs import Experiment
 from jobs.evaluating.judge_answers import check_judge
 from jobs.evaluating.pool import EvaluationPool, evaluation_pool
-from jobs.finetuning.sharded import refuse_what_cannot_be_spread
-from jobs.finetuning.waves import refuse_speculation
-from jobs.scoring.run import Choice, choose
+from jobs.finetuning.setup import FinetuneSetup, prepare_finetunes
+from jobs.scoring.rule_choice import RuleChoice, rule_for
 from jobs.selecting.diverse import pick_diverse
-from udfs.indicators import load_model_list, resolve
 
 
 @dataclass(frozen=True)
 class Setup:
     """What is decided before anything is finetuned."""
 
-    store: Store
-    resolved: Mapping[str, ResolvedModel]
-    choice: Choice
-    base: ResolvedModel
-    sets: Sequence[EvaluationSet]
+    finetunes: FinetuneSetup
+    choice: RuleChoice
     pool: EvaluationPool
 
 
@@ -46,40 +33,27 @@ def prepare(spark: SparkSession, settings: Settings, stack: ExitStack) -> Setup:
     Raises:
         UserError: a mistake in any of them, or a model that does not fit the memory.
     """
-    store = Store.open(spark, settings.store)
-    refuse_speculation(spark)
-    check_gpus(dict(spark.conf.getAll), settings.measure)
-    refuse_what_cannot_be_spread(spark, settings)
-    models = load_model_list(settings.models)
-    resolved = {s: resolve(spec, settings.tracking) for s, spec in models.stages.items()}
-    choice = choose(models, resolved, settings)
-    base = base_model(settings, resolved)
-    refuse_what_cannot_fit(spark, settings, base)
-    check_judge(settings.judge, resolved.get("reward"))
+    evaluate = settings.evaluate
+    finetunes = prepare_finetunes(spark, settings, evaluate.evaluation)
+    choice = rule_for(
+        finetunes.models, finetunes.resolved, settings.rule, settings.knn, settings.tracking
+    )
+    check_judge(settings.judge, finetunes.resolved.get("reward"))
     if settings.finetune.gpus_per_run > 1 and settings.judge.kind != "none":
         raise UserError(
             "a model that was finetuned over several processes cannot answer prompts "
             "here: --judge none, or finetune.gpus_per_run=1"
         )
-    sets = read_evaluation_sets(spark, settings.evaluate.evaluation)
-    embedded = any(m.spec.source.startswith("embedded:") for m in (base, *resolved.values()))
     pool = evaluation_pool(
-        store, settings.pool, choice.rule, sets, settings.evaluate.overlap, embedded, stack
+        finetunes.store,
+        settings.pool,
+        choice.rule,
+        finetunes.sets,
+        evaluate.overlap,
+        finetunes.uses_embedded_models,
+        stack,
     )
-    return Setup(store, resolved, choice, base, sets, pool)
-
-
-def experiment_of(setup: Setup, settings: Settings, run_id: str) -> Experiment:
-    """What the finetunes share."""
-    base = setup.base
-    task = Task(
-        base.spec.source,
-        base.fingerprint,
-        settings.finetune,
-        {evaluation.name: evaluation.version for evaluation in setup.sets},
-        training_dtype(setup.store.spark, settings),
-    )
-    return Experiment(setup.store, settings, base, task, setup.sets, run_id)
+    return Setup(finetunes, choice, pool)
 
 
 def picker(setup: Setup) -> Pick:
@@ -88,7 +62,7 @@ def picker(setup: Setup) -> Pick:
     def choose_examples(rows: DataFrame, recipe: Select) -> DataFrame:
         if recipe.diversity == "none":
             return pick(rows, recipe)
-        return pick_diverse(setup.store, rows, recipe, setup.choice.measured)
+        return pick_diverse(setup.finetunes.store, rows, recipe, setup.choice.measured)
 
     return choose_examples
 
@@ -101,11 +75,11 @@ def title_of(setup: Setup, settings: Settings) -> str:
     return (
         f"Evaluation of pool {settings.pool}: {size} of {setup.pool.count:,} per arm, "
         f"{evaluate.seeds} seeds, rule {rule.name} {rule.version}, base model "
-        f"{setup.base.spec.source}"
+        f"{setup.finetunes.base.spec.source}"
     )
 
 
-def cautions(setup: Setup, settings: Settings, results: pd.DataFrame) -> list[str]:
+def cautions(setup: Setup, results: pd.DataFrame) -> list[str]:
     """What a reader must know before believing the page."""
     said = [*_uneven(results), *_alike(results)]
     said += [
@@ -113,13 +87,13 @@ def cautions(setup: Setup, settings: Settings, results: pd.DataFrame) -> list[st
     ]
     about = setup.choice.rule.provenance
     target = dict(about.get("evaluation", {})).get(about.get("target"))
-    same = [evaluation.name for evaluation in setup.sets if evaluation.version == target]
+    same = [evaluation.name for evaluation in setup.finetunes.sets if evaluation.version == target]
     if same:
         said.append(
             f"the rule was fitted to the loss on {', '.join(same)}: what it wins there is "
             "no independent proof"
         )
-    if settings.finetune.epochs == 1:
+    if setup.finetunes.recipe.epochs == 1:
         said.append(
             "with one epoch the arm full is one more random draw: finetune.epochs=2 shows "
             "what fresh examples are worth against repeated ones"
@@ -127,7 +101,7 @@ def cautions(setup: Setup, settings: Settings, results: pd.DataFrame) -> list[st
     said += [
         f"evaluation {evaluation.name}: {len(evaluation.ids)} conversations"
         + (f", {evaluation.unusable} unusable records" if evaluation.unusable else "")
-        for evaluation in setup.sets
+        for evaluation in setup.finetunes.sets
     ]
     return said
 

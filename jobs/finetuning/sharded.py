@@ -11,7 +11,7 @@ from instructmining.errors import UserError, cause
 from instructmining.models.lists import ResolvedModel
 from instructmining.reading.table_rows import SPARK_ERRORS
 from instructmining.settings.learning import Finetune
-from instructmining.settings.sections import Measure, Settings
+from instructmining.settings.sections import Measure
 from jobs.checks.resources import Conf, gpu_share, is_local
 from udfs.finetuning.task import SCHEMA, as_arrow
 from udfs.on_spark.placement import in_model_workers, model_slots
@@ -22,19 +22,15 @@ Given = tuple[dict[str, Any], Sequence[Conversation]]  # what a row says of a ru
 _TOO_FEW_SLOTS = "SPARK-24819"
 
 
-def refuse_what_cannot_be_spread(spark: SparkSession, settings: Settings) -> None:
-    """Settings under which the tasks of one run could not all be started together.
+def refuse_what_cannot_be_spread(spark: SparkSession, finetune: Finetune, measure: Measure) -> None:
+    """Refuse settings under which the tasks of one run cannot all start together.
 
     Raises:
         UserError: names the setting to change.
     """
-    if settings.finetune.gpus_per_run > 1:
-        check_spread(
-            dict(spark.conf.getAll),
-            settings.measure,
-            settings.finetune.gpus_per_run,
-            model_slots(spark, settings.measure),
-        )
+    if finetune.gpus_per_run > 1:
+        conf = dict(spark.conf.getAll)
+        check_spread(conf, measure, finetune.gpus_per_run, model_slots(spark, measure))
 
 
 def check_spread(conf: Conf, measure: Measure, processes: int, slots: int) -> None:
@@ -61,7 +57,7 @@ def check_spread(conf: Conf, measure: Measure, processes: int, slots: int) -> No
     share = gpu_share(conf, measure)
     if share and share != 1:
         raise UserError(
-            f"{asked} wants one whole GPU per process, but a task of a model stage "
+            f"{asked} needs one whole GPU per process, but a task of a model stage "
             f"gets {share:g}: set measure.gpu_amount=1, and "
             "spark.task.resource.gpu.amount to 1 or less"
         )
@@ -142,9 +138,8 @@ def _sharded(
     except SPARK_ERRORS as error:
         if _TOO_FEW_SLOTS in str(error):
             raise UserError(
-                f"finetune.gpus_per_run={processes}, but the cluster has not so many "
-                "slots for tasks of a model stage: set it lower, or give the job more "
-                "executors"
+                f"finetune.gpus_per_run={processes}, but the cluster has fewer slots "
+                "for tasks of a model stage: set it lower, or give the job more executors"
             ) from None
         failed = {
             "device": f"{processes} processes",

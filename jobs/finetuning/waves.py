@@ -8,16 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 
-from instructmining.errors import UserError
-from instructmining.finetunes.evaluation_sets import EvaluationSet
-from instructmining.finetunes.runs import PlannedRun, Task, finished
-from instructmining.models.lists import ResolvedModel
+from instructmining.finetunes.runs import PlannedRun, finished
 from instructmining.progress import StageProgress, duration
-from instructmining.settings.sections import Settings
-from instructmining.store.tables import Store
 from jobs.checks.resources import tasks_at_once
+from jobs.finetuning.setup import FinetuneSetup
 from jobs.finetuning.sharded import Given, runs_at_once, sharded_rows
 from udfs.finetuning.task import SCHEMA, as_arrow, finetuned
 from udfs.on_spark.placement import gpu_profile, in_model_workers, model_slots, ship
@@ -66,50 +62,35 @@ class Spent:
             )
 
 
-def refuse_speculation(spark: SparkSession) -> None:
-    """A second copy of a finetune on another node is wasted and writes nothing.
-
-    Raises:
-        UserError: `spark.speculation` is on.
-    """
-    if (spark.conf.get("spark.speculation", "false") or "").lower() == "true":
-        raise UserError("spark.speculation starts slow finetunes a second time: set it to false")
-
-
 def run_finetunes(
-    store: Store,
-    task: Task,
+    setup: FinetuneSetup,
     plan: Sequence[PlannedRun],
     texts: Mapping[str, Conversation],
-    sets: Sequence[EvaluationSet],
-    model: ResolvedModel,
-    settings: Settings,
     run_id: str,
     purpose: str,
     enough: Callable[[], bool] = lambda: False,
     budget: float | None = None,
 ) -> Spent:
-    """Finetune what the table does not have yet.
+    """Finetune what the table `finetuning_runs` does not have yet.
 
     Args:
-        store: gets `finetuning_runs`.
-        task: what the runs share.
-        plan: the runs wanted, those first that calibrate the cost.
+        setup: what the runs share.
+        plan: the runs wanted; the first ones calibrate the cost.
         texts: conversations by example id.
-        sets: measured after every run.
-        model: the base model.
-        settings: recipe, device.
         run_id: marks the rows.
         purpose: `fit` or `evaluate`.
-        enough: asked before every wave once the pace is known; true saves the runs behind it.
-        budget: minutes; no wave is begun that would end later. None: all runs are wanted.
+        enough: asked before every wave once the pace is known; true saves the remaining runs.
+        budget: minutes after which no wave may end. None: all runs are wanted.
     """
+    store = setup.store
     started = time.monotonic()
     done = set(finished(store, [run.key for run in plan])["run_key"])
     todo = [run for run in plan if run.key not in done]
-    waves = _Waves(store, task, texts, sets, model, settings, run_id, purpose)
+    waves = _Waves(setup, texts, run_id, purpose)
     failed: dict[str, str] = {}
-    estimate, left, saved = None, 0, 0
+    estimate = None
+    left = 0
+    saved = 0
     with StageProgress("finetune", len(todo), "runs") as progress:
         for _ in range(_ATTEMPTS):
             waiting = list(todo)
@@ -140,44 +121,48 @@ def run_finetunes(
 
 
 class _Waves:
-    """Runs in groups, and what the groups before tell of their cost."""
+    """Runs in groups; the cost of the next group is estimated from the groups before."""
 
     def __init__(
         self,
-        store: Store,
-        task: Task,
+        setup: FinetuneSetup,
         texts: Mapping[str, Conversation],
-        sets: Sequence[EvaluationSet],
-        model: ResolvedModel,
-        settings: Settings,
         run_id: str,
         purpose: str,
     ):
-        spark = store.spark
-        self.store, self.task, self.texts = store, task, texts
-        self.measure = settings.measure.model_copy(update={"dtype": task.dtype})
-        self.recipe, self.run_id, self.purpose = settings.finetune, run_id, purpose
-        self.processes = settings.finetune.gpus_per_run
+        spark = setup.store.spark
+        self.store = setup.store
+        self.task = setup.task
+        self.texts = texts
+        self.measure = setup.measure
+        self.recipe = setup.recipe
+        self.run_id = run_id
+        self.purpose = purpose
+        self.processes = setup.recipe.gpus_per_run
         conf = dict(spark.conf.getAll)
         tasks = tasks_at_once(conf, self.measure, model_slots(spark, self.measure))
         self.slots = runs_at_once(conf, self.processes, tasks)
         self.profile = gpu_profile(spark, self.measure)
-        self.model = ship(spark, model)
-        self.sets = spark.sparkContext.broadcast({s.name: s.conversations for s in sets})
-        self.asked = sum(_characters(c) for evaluation in sets for c in evaluation.conversations)
+        self.model = ship(spark, setup.base)
+        self.sets = spark.sparkContext.broadcast({s.name: s.conversations for s in setup.sets})
+        self.asked = sum(
+            _characters(c) for evaluation in setup.sets for c in evaluation.conversations
+        )
         self.waves = 0
-        self.pace = self.each = 0.0  # slot-seconds per unit of work and per run, of the last wave
+        # Of the last wave, in slot-seconds: per unit of work, and per run.
+        self.pace = 0.0
+        self.per_run = 0.0
 
     @property
     def calibrated(self) -> bool:
-        """Whether a wave has told the pace; the first loads the model, so a short one has not."""
+        """Whether the pace is known: a short first wave, which loads the model, does not count."""
         return self.pace > 0
 
     def width(self) -> int:
         """Runs of the next wave: as many as at a time, several times that where they are short."""
         if not self.calibrated:
             return self.slots
-        return self.slots * max(1, int(_WAVE_SECONDS / self.each))
+        return self.slots * max(1, int(_WAVE_SECONDS / self.per_run))
 
     def estimate(self, runs: Sequence[PlannedRun]) -> float:
         """Wall-clock seconds of runs that are spread over the slots."""
@@ -214,7 +199,7 @@ class _Waves:
         if self.waves > 1 or seconds > _WAVE_SECONDS:
             paid = seconds * min(self.slots, len(wave))
             self.pace = paid / sum(self._work(run) for run in wave)
-            self.each = paid / len(wave)
+            self.per_run = paid / len(wave)
 
     def _work(self, run: PlannedRun) -> int:
         """Characters read: a step back costs about two more readings."""

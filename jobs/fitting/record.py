@@ -14,7 +14,8 @@ from instructmining.models.lists import ResolvedModel
 from instructmining.rules.registry import CHAMPION, list_rules, load_rule, publish_rule, unproven
 from instructmining.rules.rule import FittedModel, LinearRule, built_in_rules
 from instructmining.scoring.scores import Measured
-from instructmining.settings.sections import Settings
+from instructmining.settings.learning import Fit
+from instructmining.settings.sections import Tracking
 from instructmining.tracking.mlflow_runs import Input, Run
 from jobs.finetuning.candidates import Candidates
 from jobs.finetuning.waves import Spent
@@ -23,14 +24,13 @@ from jobs.fitting.setup import Setup
 CANDIDATE = "candidate"
 
 
-def rivals(settings: Settings) -> dict[str, list[str]]:
+def rivals(tracking: Tracking) -> dict[str, list[str]]:
     """Terms of the published rules, and of the champion if there is one."""
     terms = {
         name: list(rule.coefficients)
         for name, rule in built_in_rules().items()
         if name.startswith("paper-")
     }
-    tracking = settings.tracking
     if tracking.uri != "none":
         for registered in list_rules(tracking):
             if CHAMPION in registered.aliases:
@@ -66,20 +66,21 @@ def ranges(candidates: Candidates) -> dict[str, tuple[float, float]]:
     }
 
 
-def provenance(setup: Setup, settings: Settings, run_id: str) -> dict[str, Any]:
-    """What a rule's numbers depend on beside the indicators' models, and where they came from."""
+def provenance(setup: Setup, fit: Fit, run_id: str) -> dict[str, Any]:
+    """What a rule's numbers depend on, apart from the indicators' models, and their origin."""
+    finetunes = setup.finetunes
     return {
-        "base_model": setup.base.spec.source,
-        "base_fingerprint": setup.base.fingerprint,
-        "evaluation": dict(setup.task.evaluation),
+        "base_model": finetunes.base.spec.source,
+        "base_fingerprint": finetunes.base.fingerprint,
+        "evaluation": dict(finetunes.task.evaluation),
         "target": setup.target,
         "subsets": len(setup.design.subsets),
-        "examples_per_subset": settings.fit.size,
+        "examples_per_subset": fit.size,
         "pools": list(setup.pools),
-        "seed": settings.fit.seed,
-        "design": settings.fit.design,
-        "finetune": settings.finetune.model_dump() | {"dtype": setup.task.dtype},
-        "table": setup.store.location("finetuning_runs"),
+        "seed": fit.seed,
+        "design": fit.design,
+        "finetune": finetunes.recipe.model_dump() | {"dtype": finetunes.task.dtype},
+        "table": finetunes.store.location("finetuning_runs"),
         "run_id": run_id,
     }
 
@@ -95,7 +96,7 @@ def record(tracked: Run, setup: Setup, runs: pd.DataFrame, learned: Learned, pag
             {key: run[key] for key in ("run_key", "subset", "seed")},
             losses | {key: run[key] for key in ("seconds", "tokens")},
         )
-    store = setup.store
+    store = setup.finetunes.store
     tracked.log_inputs(
         Input(store.location(table), store.version(table), table=not store.is_folder)
         for table in ("examples", "stage_values", "embeddings", "finetuning_runs")
@@ -123,13 +124,13 @@ def record(tracked: Run, setup: Setup, runs: pd.DataFrame, learned: Learned, pag
 def summary(setup: Setup, runs: pd.DataFrame, spent: Spent, learned: Learned) -> Iterator[str]:
     """The lines for the terminal."""
     candidates = setup.candidates
-    store = setup.store
+    store = setup.finetunes.store
     yield (
         f"candidates {len(candidates.rows):,}, indicators {len(candidates.indicators)}: "
         f"{', '.join(candidates.indicators)}"
     )
     yield from candidates.sentences
-    for evaluation in setup.sets:
+    for evaluation in setup.finetunes.sets:
         bad = f", {evaluation.unusable} unusable records" if evaluation.unusable else ""
         losses = [
             dict(row)[evaluation.name] for row in runs.loc[runs["subset"] == "base", "losses"]
@@ -166,14 +167,20 @@ def write_files(
     yield f"written to {folder}: {', '.join(texts)}"
 
 
-def registered(rule: LinearRule | None, settings: Settings) -> list[str]:
-    """Register the rule as the candidate, and say what to do with it."""
+def registered(rule: LinearRule | None, tracking: Tracking, register: bool) -> list[str]:
+    """Register the rule as the candidate, and say what to do with it.
+
+    Args:
+        rule: what was learned; None where no term predicts.
+        tracking: where rules are registered.
+        register: False only prints the rule.
+    """
     if rule is None:
         return ["no rule is registered: keep the one there is, or measure more"]
-    if settings.tracking.uri == "none" or not settings.fit.register_rule:
+    if tracking.uri == "none" or not register:
         return [rule.to_sql()]
-    version, made = publish_rule(rule, settings.tracking, CANDIDATE)
-    why = unproven(str(version.version), settings.tracking)
+    version, made = publish_rule(rule, tracking, CANDIDATE)
+    why = unproven(str(version.version), tracking)
     gate = (
         f"it does not pass the gate of `rules promote`: {why}"
         if why

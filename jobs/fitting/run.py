@@ -1,6 +1,6 @@
 """Learn a rule: subsets → finetunes → regression → a registered candidate."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from instructmining.fitting.subset_design import describe
 from instructmining.fitting.subset_diversity import diversity_of
 from instructmining.rules.rule import LinearRule
 from instructmining.selecting.subset_table import Members, store_subsets
+from instructmining.settings.learning import Fit
 from instructmining.settings.sections import Settings
 from instructmining.spark.session import with_session
 from instructmining.tracking.mlflow_runs import log_run
@@ -60,33 +61,29 @@ def run(spark: SparkSession, settings: Settings) -> Fitted:
     """
     fit = settings.fit
     setup = prepare(spark, settings)
+    store = setup.finetunes.store
     plan = planned(setup, fit.repeats, fit.seed)[: fit.max_runs]
     with log_run(settings.tracking, f"fit {', '.join(setup.pools)}") as tracked:
         tracked.log_params(settings.model_dump())
-        store_subsets(setup.store, members(plan, settings), tracked.id)
-        texts = texts_of(setup.store, sorted({i for run in plan for i in run.ids}))
+        store_subsets(store, members(plan, fit), tracked.id)
         spent = run_finetunes(
-            setup.store,
-            setup.task,
+            setup.finetunes,
             plan,
-            texts,
-            setup.sets,
-            setup.base,
-            settings,
+            texts_of(store, sorted({i for run in plan for i in run.ids})),
             tracked.id,
             "fit",
-            lambda: narrow_enough(setup, plan, settings),
+            lambda: narrow_enough(setup, plan, fit),
             fit.budget_minutes,
         )
         refuse_failed(spent.failed, len(plan), fit.max_failed_fraction, "fit")
-        runs = finished(setup.store, [run.key for run in plan])
-        learned = learn_from(setup, plan, runs, settings)
+        runs = finished(store, [run.key for run in plan])
+        learned = learn_from(setup, plan, runs, fit, rivals(settings.tracking))
         rule = rule_of(
             learned,
             fit.name or fitted_name(setup.pools),
-            fitted_models(setup.measured, setup.resolved),
+            fitted_models(setup.measured, setup.finetunes.resolved),
             ranges(setup.candidates),
-            provenance(setup, settings, tracked.id),
+            provenance(setup, fit, tracked.id),
         )
         page = fit_page(
             learned, setup.design, describe(setup.design, setup.candidates.rows), setup.target
@@ -96,43 +93,53 @@ def run(spark: SparkSession, settings: Settings) -> Fitted:
             [
                 *summary(setup, runs, spent, learned),
                 *write_files(fit.to, rule, learned, page),
-                *registered(rule, settings),
+                *registered(rule, settings.tracking, fit.register_rule),
             ]
         )
         print(text)
     return Fitted(learned, rule, spent, page, text)
 
 
-def narrow_enough(setup: Setup, plan: Sequence[PlannedRun], settings: Settings) -> bool:
+def narrow_enough(setup: Setup, plan: Sequence[PlannedRun], fit: Fit) -> bool:
     """Whether the finished runs already give the terms intervals as narrow as `fit.stop_at`."""
-    fit = settings.fit
     names = setup.candidates.indicators
     if fit.stop_at is None:
         return False
-    runs = finished(setup.store, [run.key for run in plan])
+    runs = finished(setup.finetunes.store, [run.key for run in plan])
     frame = regression_frame(runs, names, setup.target)
     return widest_interval(frame, names, fit) <= fit.stop_at
 
 
 def learn_from(
-    setup: Setup, plan: Sequence[PlannedRun], runs: pd.DataFrame, settings: Settings
+    setup: Setup,
+    plan: Sequence[PlannedRun],
+    runs: pd.DataFrame,
+    fit: Fit,
+    rival_terms: Mapping[str, list[str]],
 ) -> Learned:
-    """The regression on the finished runs, with what is known of their subsets beside it."""
+    """The regression on the finished runs, with the diversity of their subsets.
+
+    Args:
+        setup: what was decided before.
+        plan: the runs that were wanted.
+        runs: those that finished.
+        fit: criterion, seed and so on.
+        rival_terms: terms of other rules by name, which are refitted on the same runs.
+    """
+    finetunes = setup.finetunes
     frame = regression_frame(runs, setup.candidates.indicators, setup.target)
-    if "embed" in setup.resolved:
+    if "embed" in finetunes.resolved:
         subsets = {run.subset: run.ids for run in plan if run.ids}
         ids = sorted({i for members in subsets.values() for i in members})
-        vectors = vectors_of(setup.store, ids, setup.resolved["embed"].fingerprint)
+        vectors = vectors_of(finetunes.store, ids, finetunes.resolved["embed"].fingerprint)
         frame = frame.join(diversity_of(subsets, vectors), on="subset")
-    others = on_other_bases(setup.store, setup.task, setup.target)
-    return learn(
-        frame, setup.candidates.indicators, settings.fit, setup.target, rivals(settings), others
-    )
+    others = on_other_bases(finetunes.store, finetunes.task, setup.target)
+    return learn(frame, setup.candidates.indicators, fit, setup.target, rival_terms, others)
 
 
 def planned(setup: Setup, repeats: int, seed: int) -> list[PlannedRun]:
     """The base model as it is, every subset, and some subsets again with another seed."""
-    task = setup.task
+    task = setup.finetunes.task
     design = setup.design
     ids = setup.candidates.rows["example_id"].to_numpy()
     subsets = [tuple(ids[rows]) for rows in design.subsets]
@@ -154,9 +161,9 @@ def planned(setup: Setup, repeats: int, seed: int) -> list[PlannedRun]:
     return runs
 
 
-def members(plan: Sequence[PlannedRun], settings: Settings) -> list[Members]:
+def members(plan: Sequence[PlannedRun], fit: Fit) -> list[Members]:
     """The subsets of the plan, for the table."""
-    recipe = settings.fit.model_dump_json(
+    recipe = fit.model_dump_json(
         include={"design", "pools", "seed", "size", "subsets", "candidates"}
     )
     return [Members(run.subset, recipe, run.ids) for run in plan]

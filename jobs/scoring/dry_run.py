@@ -58,7 +58,7 @@ def run(spark: SparkSession, settings: Settings) -> list[StageCost]:
     """Read the input, measure a stratified sample of it, print the estimate. Writes nothing."""
     store = Store.open(spark, settings.store)
     models = load_model_list(settings.models)
-    chosen = chosen_stages(settings, models)
+    chosen = chosen_stages(settings.stages, models)
     resolved = {stage: resolve(models.stages[stage], settings.tracking) for stage in chosen}
     inputs, _ = find_inputs(spark, settings.input)
     notes = check_settings(spark, store, settings, inputs, resolved, chosen)

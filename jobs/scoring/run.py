@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pyspark.sql import DataFrame, SparkSession
@@ -12,9 +11,8 @@ from instructmining.errors import FailedRowsError, UserError
 from instructmining.models.lists import ModelList, ResolvedModel
 from instructmining.reading.ingest import ingest
 from instructmining.reading.inputs import find_inputs
-from instructmining.rules.registry import choose_rule
 from instructmining.rules.rule import LinearRule
-from instructmining.scoring.scores import Measured, neighbors_of, score_pool, scores_of
+from instructmining.scoring.scores import score_pool, scores_of
 from instructmining.scoring.summary import Summary
 from instructmining.settings.sections import STAGES, Settings
 from instructmining.spark.session import with_session
@@ -24,6 +22,7 @@ from instructmining.tracking.mlflow_runs import Run, log_run, without_credential
 from jobs.checks.preflight import preflight
 from jobs.checks.resources import check_gpus
 from jobs.scoring.record import record_run
+from jobs.scoring.rule_choice import RuleChoice, rule_for
 from jobs.scoring.stages import Pool, StageResult, run_knn, run_model_stage
 from udfs.indicators import load_model_list, resolve
 
@@ -40,10 +39,12 @@ def run(spark: SparkSession, settings: Settings) -> Summary:
     """
     store = Store.open(spark, settings.store)
     models = load_model_list(settings.models)
-    chosen = chosen_stages(settings, models)
-    needed = needed_models(settings, models, chosen)
+    chosen = chosen_stages(settings.stages, models)
+    needed = needed_models(settings.stages, models, chosen)
     resolved = {s: resolve(models.stages[s], settings.tracking) for s in needed}
-    choice = choose(models, resolved, settings) if "rule" in settings.stages else None
+    choice = None
+    if "rule" in settings.stages:
+        choice = rule_for(models, resolved, settings.rule, settings.knn, settings.tracking)
     check_gpus(dict(spark.conf.getAll), settings.measure)  # wrong ones hang the first Spark job
     reads = "ingest" in settings.stages
     inputs, left_out = find_inputs(spark, settings.input) if reads else ([], [])
@@ -63,33 +64,33 @@ def run(spark: SparkSession, settings: Settings) -> Summary:
             apply_rule(store, pool, choice, tracked, summary)
         print(summary.text())
         record_run(tracked, summary, settings, resolved, results)
-        refuse_failures(results, settings)
+        refuse_failures(results, settings.measure.max_failed_fraction)
     return summary
 
 
-def chosen_stages(settings: Settings, models: ModelList) -> list[str]:
+def chosen_stages(stages: Sequence[str], models: ModelList) -> list[str]:
     """The model stages to run, in order: those asked for that the model list has.
 
     Raises:
         UserError: a classifier is asked for that the list does not have.
     """
-    asked = {stage.removeprefix("classifier:") for stage in settings.stages if ":" in stage}
+    asked = {stage.removeprefix("classifier:") for stage in stages if ":" in stage}
     for name in sorted(asked - set(models.classifiers)):
         known = ", ".join(models.classifiers) or "none"
         raise UserError(
             f"--stages classifier:{name}: the model list {models.name!r} has no such "
             f"classifier; it has {known}"
         )
-    named = [stage.removeprefix("classifier:") for stage in settings.stages]
-    wanted = [*named, *models.classifiers] if settings.stages == STAGES else named
+    named = [stage.removeprefix("classifier:") for stage in stages]
+    wanted = [*named, *models.classifiers] if stages == STAGES else named
     return [stage for stage in models.stages if stage in wanted]
 
 
-def needed_models(settings: Settings, models: ModelList, chosen: list[str]) -> list[str]:
+def needed_models(stages: Sequence[str], models: ModelList, chosen: list[str]) -> list[str]:
     """Stages whose models have to be at hand: a rule is chosen by the fingerprints of all."""
-    if "rule" in settings.stages:
+    if "rule" in stages:
         return list(models.stages)
-    neighbors = ["embed"] if "knn" in settings.stages and "embed" in models.stages else []
+    neighbors = ["embed"] if "knn" in stages and "embed" in models.stages else []
     return list(dict.fromkeys([*chosen, *neighbors]))
 
 
@@ -166,44 +167,9 @@ def measure(
     return results
 
 
-@dataclass(frozen=True)
-class Choice:
-    """The rule of a run, why it is this one, and where its models are not those that measure."""
-
-    rule: LinearRule
-    why: str
-    mismatches: list[str]
-    measured: Measured
-
-
-def choose(models: ModelList, resolved: dict[str, ResolvedModel], settings: Settings) -> Choice:
-    """Choose the rule before anything is measured: a mistake in it must not cost a run.
-
-    Raises:
-        UserError: there is no such rule, or `--strict-rule` refuses it.
-    """
-    measured = Measured(models, {s: m.fingerprint for s, m in resolved.items()}, settings.knn)
-    by_indicator = {name: resolved[stage] for name, stage in measured.stage_of.items()}
-    if "embed" in resolved:
-        by_indicator |= {f"knn_{i}": resolved["embed"] for i in range(1, 65)}
-    fingerprints = {name: model.fingerprint for name, model in by_indicator.items()}
-    sources = {name: model.spec.source for name, model in by_indicator.items()}
-    rule, why = choose_rule(settings.rule.source, fingerprints, settings.tracking)
-    mismatches = rule.mismatches(fingerprints, sources)
-    if (most := max(neighbors_of(rule), default=0)) > settings.knn.neighbors:
-        raise UserError(
-            f"rule {rule.name} needs knn_{most}, and {settings.knn.neighbors} "
-            f"neighbours are measured: --set knn.neighbors={most}"
-        )
-    if mismatches and settings.rule.strict:
-        raise UserError(
-            f"rule {rule.name} does not fit these models: {'; '.join(mismatches)}; "
-            "fit a rule for them, or drop --strict-rule"
-        )
-    return Choice(rule, why, mismatches, measured)
-
-
-def apply_rule(store: Store, pool: Pool, choice: Choice, tracked: Run, summary: Summary) -> None:
+def apply_rule(
+    store: Store, pool: Pool, choice: RuleChoice, tracked: Run, summary: Summary
+) -> None:
     """Write the scores, and say where the rule's models differ."""
     rule = choice.rule
     mismatches = choice.mismatches
@@ -239,19 +205,22 @@ def extrapolated(scores: DataFrame, rule: LinearRule) -> list[str]:
     ]
 
 
-def refuse_failures(results: Sequence[StageResult], settings: Settings) -> None:
+def refuse_failures(results: Sequence[StageResult], limit: float) -> None:
     """Fail the run where too many rows of a stage failed.
+
+    Args:
+        results: of the stages.
+        limit: share of a stage's rows that may fail.
 
     Raises:
         FailedRowsError: names the stage, the share and the remedy.
     """
-    limit = settings.measure.max_failed_fraction
     for result in results:
         if result.rows and result.failed > limit * result.rows:
             raise FailedRowsError(
                 f"stage {result.stage}: {result.failed:,} of {result.rows:,} rows failed, more "
-                f"than --max-failed-fraction {limit:g}; see the reasons in stage_values, mend the "
-                "cause and run again with --retry-failed"
+                f"than --max-failed-fraction {limit:g}; see the reasons in stage_values, remove "
+                "the cause and run again with --retry-failed"
             )
 
 

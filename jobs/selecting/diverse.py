@@ -45,10 +45,12 @@ class Diverse:
 
 def pick_diverse(store: Store, rows: DataFrame, select: Select, measured: Measured) -> DataFrame:
     """`example_id, rank, score` as `selection.pick` gives, whatever `select.diversity`."""
-    return choose(store, rows, select, measured).picked
+    return choose_diverse(store, rows, select, measured).picked
 
 
-def choose(store: Store, rows: DataFrame, select: Select, measured: Measured | None) -> Diverse:
+def choose_diverse(
+    store: Store, rows: DataFrame, select: Select, measured: Measured | None
+) -> Diverse:
     """The choice, and what is to be said about it.
 
     Args:

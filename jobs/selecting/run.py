@@ -19,8 +19,8 @@ from instructmining.settings.sections import Settings
 from instructmining.spark.session import with_session
 from instructmining.store.tables import Store
 from instructmining.tracking.mlflow_runs import Run, log_run
-from jobs.scoring.run import choose as choose_rule
-from jobs.selecting.diverse import choose
+from jobs.scoring.rule_choice import rule_for
+from jobs.selecting.diverse import choose_diverse
 from jobs.selecting.size_choice import with_size
 from udfs.indicators import load_model_list, resolve
 
@@ -59,7 +59,7 @@ def run(spark: SparkSession, settings: Settings) -> Selected:
     source = source_of(store, settings)
     rows = candidates(store, settings.pool, source.rule, source.measured)
     with log_run(settings.tracking, f"select {settings.pool}") as tracked:
-        found = choose(store, rows, select, source.measured)
+        found = choose_diverse(store, rows, select, source.measured)
         table = found.picked.orderBy("rank").toArrow()
         if not table.num_rows:
             raise UserError(nothing(settings))
@@ -115,7 +115,7 @@ def source_of(store: Store, settings: Settings) -> Source:
         return Source(rule, rule_name(rule, given), None, [])
     models = load_model_list(settings.models)
     resolved = {stage: resolve(spec, settings.tracking) for stage, spec in models.stages.items()}
-    choice = choose_rule(models, resolved, settings)
+    choice = rule_for(models, resolved, settings.rule, settings.knn, settings.tracking)
     rule = choice.rule
     notes = [f"the rule is {choice.why}"] * (given == "auto")
     if select.strategy != "rule" and scores_of(store, settings.pool, rule).isEmpty():
@@ -184,7 +184,7 @@ def against(
         return None
     rival = load_rule(settings.select.against, settings.tracking)
     others = candidates(store, settings.pool, rival)
-    table = choose(store, others, settings.select, source.measured).picked.toArrow()
+    table = choose_diverse(store, others, settings.select, source.measured).picked.toArrow()
     return changes(rows, picked, others, store.spark.createDataFrame(table))
 
 

@@ -9,7 +9,8 @@ from instructmining.evaluating.arms import sized
 from instructmining.selecting.selection import one_size
 from instructmining.settings.sections import Settings
 from instructmining.tracking.mlflow_runs import log_run
-from jobs.evaluating.setup import experiment_of, picker, prepare
+from jobs.evaluating.arm_runs import Experiment
+from jobs.evaluating.setup import picker, prepare
 from jobs.evaluating.size_curve import SizeCurve, size_curve
 
 
@@ -24,7 +25,7 @@ def measure_sizes(spark: SparkSession, settings: Settings) -> SizeCurve:
         tracked = stack.enter_context(log_run(settings.tracking, f"sizes of {settings.pool}"))
         tracked.log_params(settings.model_dump())
         title = f"pool {settings.pool}, rule {setup.choice.rule.name}"
-        experiment = experiment_of(setup, settings, tracked.id)
+        experiment = Experiment(setup.finetunes, settings, tracked.id)
         curve = size_curve(experiment, setup.pool, picker(setup), tracked, title)
     print(curve.page)
     return curve

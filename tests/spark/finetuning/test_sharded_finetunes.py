@@ -9,10 +9,11 @@ from transformers import AutoTokenizer
 from instructmining.errors import UserError
 from instructmining.finetunes.evaluation_sets import EvaluationSet
 from instructmining.finetunes.runs import PlannedRun, Task, ids_hash
-from instructmining.models.lists import ModelSpec
+from instructmining.models.lists import ModelList, ModelSpec
 from instructmining.settings.loading import load_settings
 from instructmining.settings.sections import Settings
 from instructmining.store.tables import Store
+from jobs.finetuning.setup import FinetuneSetup
 from jobs.finetuning.sharded import refuse_what_cannot_be_spread
 from jobs.finetuning.waves import run_finetunes
 from udfs.indicators import resolve
@@ -80,7 +81,9 @@ def finetune(spark, store_path, base):
             )
             for each in ids
         ]
-        spent = run_finetunes(store, task, plan, texts, sets, base, given, "a run", "fit")
+        measure = given.measure.model_copy(update={"dtype": "float32"})
+        shared = FinetuneSetup(store, ModelList(name="none"), {}, base, sets, task, measure)
+        spent = run_finetunes(shared, plan, texts, "a run", "fit")
         return spent, store.read("finetuning_runs").toPandas().set_index("run_key")
 
     return run
@@ -135,5 +138,6 @@ def test_a_run_that_breaks_in_one_process_is_a_failed_run_and_the_others_do_not_
 
 
 def test_more_processes_than_slots_are_refused_before_anything_runs(spark):
+    wanted = settings(gpus_per_run=3)
     with pytest.raises(UserError, match=r"finetune\.gpus_per_run=3.* set it lower"):
-        refuse_what_cannot_be_spread(spark, settings(gpus_per_run=3))
+        refuse_what_cannot_be_spread(spark, wanted.finetune, wanted.measure)

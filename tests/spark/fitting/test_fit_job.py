@@ -256,19 +256,9 @@ def test_runs_behind_the_calibration_are_saved_once_the_intervals_are_narrow(spa
     given = settings(place, {"repeats": 0}, {"rate": 1e-2})
     setup = prepare(spark, given)
     plan = planned(setup, repeats=0, seed=0)
-    texts = texts_of(setup.store, sorted({i for each in plan for i in each.ids}))
-    spent = run_finetunes(
-        setup.store,
-        setup.task,
-        plan,
-        texts,
-        setup.sets,
-        setup.base,
-        given,
-        "a run",
-        "fit",
-        enough=lambda: True,
-    )
+    shared = setup.finetunes
+    texts = texts_of(shared.store, sorted({i for run in plan for i in run.ids}))
+    spent = run_finetunes(shared, plan, texts, "a run", "fit", enough=lambda: True)
     assert 0 < spent.runs < 15
     assert spent.saved == 15 - spent.runs
     assert f"{spent.saved} finetunes saved" in "\n".join(spent.words())

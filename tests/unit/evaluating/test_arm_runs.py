@@ -60,9 +60,9 @@ def test_the_page_names_the_steps_of_arms_that_differ_in_them():
     found = pd.DataFrame(
         {"arm": ["selected", "random", "full"], "run_key": list("abc"), "steps": [38, 38, 50]}
     )
-    said = cautions(setup, Settings(), found)
+    said = cautions(setup, found)
     assert said == ["the arms differ in steps: selected 38, random 38, full 50"]
-    assert cautions(setup, Settings(), found.assign(steps=38)) == []
+    assert cautions(setup, found.assign(steps=38)) == []
 
 
 def test_the_budget_of_a_fit_cuts_no_arm(monkeypatch):
@@ -70,7 +70,7 @@ def test_the_budget_of_a_fit_cuts_no_arm(monkeypatch):
     monkeypatch.setattr(arm_runs, "texts_of", lambda store, ids: {})
     monkeypatch.setattr(arm_runs, "run_finetunes", lambda *given, **more: asked.update(more))
     shared = Settings.model_validate({"fit": {"budget_minutes": 1e-5}})
-    Experiment(None, shared, None, None, [], "r").run([], "arms")
+    Experiment(SimpleNamespace(store=None), shared, "r").run([], "arms")
     assert asked.get("budget") is None
 
 
@@ -88,7 +88,6 @@ def test_a_judge_that_cannot_judge_leaves_the_losses_and_its_reason(monkeypatch)
 
     monkeypatch.setattr(evaluate_subset, "judge_answers", refusing)
     found = pd.DataFrame({"arm": ["selected", "random"]})
-    setup = SimpleNamespace(resolved={})
-    judged, refused = evaluate_subset.judge(setup, experiment(1), [], found)
+    judged, refused = evaluate_subset.judge(experiment(1), [], found)
     assert judged == []
     assert "HTTP 401" in str(refused)

@@ -12,7 +12,8 @@ from instructmining.errors import UserError
 from instructmining.models.lists import ModelSpec, locate
 from instructmining.rules.rule import LinearRule
 from instructmining.settings.loading import load_settings
-from jobs.scoring.run import choose, chosen_stages, needed_models
+from jobs.scoring.rule_choice import RuleChoice, rule_for
+from jobs.scoring.run import chosen_stages, needed_models
 from udfs.indicators import load_model_list, resolve
 
 
@@ -249,7 +250,7 @@ def test_a_classifier_is_a_stage_by_its_own_name_and_one_that_is_none_is_refused
     models = load_model_list(str(tmp_path / "mine.yml"))
 
     def chosen(*stages: str) -> list[str]:
-        return chosen_stages(load_settings(options={"stages": stages or None}), models)
+        return chosen_stages(load_settings(options={"stages": stages or None}).stages, models)
 
     assert chosen() == ["mtld", "words"]
     assert chosen("reward", "mtld") == ["mtld"]
@@ -275,7 +276,11 @@ def test_a_classifier_is_a_stage_by_its_own_name_and_one_that_is_none_is_refused
 def test_only_models_that_a_run_needs_are_looked_for(stages, wanted) -> None:
     settings = load_settings(options={"stages": stages})
     models = load_model_list("embedded")
-    assert needed_models(settings, models, chosen_stages(settings, models)) == wanted
+    assert needed_models(settings.stages, models, chosen_stages(settings.stages, models)) == wanted
+
+
+def choice(models, resolved, settings) -> RuleChoice:
+    return rule_for(models, resolved, settings.rule, settings.knn, settings.tracking)
 
 
 def test_a_rule_of_more_neighbours_than_are_measured_is_refused_before_anything_is(tmp_path):
@@ -286,6 +291,6 @@ def test_a_rule_of_more_neighbours_than_are_measured_is_refused_before_anything_
     models = load_model_list("embedded")
     resolved = {stage: resolve(spec) for stage, spec in models.stages.items()}
     with pytest.raises(UserError, match=r"rule far needs knn_10, and 6 .*--set knn.neighbors=10"):
-        choose(models, resolved, load_settings(options=given))
+        choice(models, resolved, load_settings(options=given))
     more = load_settings(options={**given, "knn": {"neighbors": 10}})
-    assert choose(models, resolved, more).rule.coefficients == {"knn_10": -0.5}
+    assert choice(models, resolved, more).rule.coefficients == {"knn_10": -0.5}
