@@ -5,7 +5,7 @@ import pytest
 from instructmining.errors import UserError
 from instructmining.selecting.quotas import groups_of, limits_of, meant_by
 from instructmining.settings.loading import load_settings
-from jobs.commands.select import quotas
+from jobs.commands.values import quotas
 
 SOURCES = [
     "/data/part[1].jsonl",
