@@ -21,6 +21,7 @@ IDS = [f"{i:032x}" for i in range(3000)]
 def experiment(epochs: int, tokens: int | None = None) -> SimpleNamespace:
     return SimpleNamespace(
         task=SimpleNamespace(recipe=Finetune(epochs=epochs, batch_rows=16)),
+        setup=SimpleNamespace(resolved={}),
         settings=Settings(evaluate=Evaluate(tokens=tokens)),
     )
 
@@ -55,7 +56,8 @@ def test_without_a_budget_the_passes_come_closest_to_the_others_steps():
 
 def test_the_page_names_the_steps_of_arms_that_differ_in_them():
     setup = SimpleNamespace(
-        choice=SimpleNamespace(mismatches=[], rule=SimpleNamespace(provenance={})), sets=[]
+        choice=SimpleNamespace(mismatches=[], rule=SimpleNamespace(provenance={})),
+        finetunes=SimpleNamespace(sets=[], recipe=Finetune()),
     )
     found = pd.DataFrame(
         {"arm": ["selected", "random", "full"], "run_key": list("abc"), "steps": [38, 38, 50]}
