@@ -97,6 +97,8 @@ def models(spark, tmp_path_factory):
         },
     }
     (folder / "all.yml").write_text(yaml.safe_dump(listed))
+    one = {key: listed[key] for key in ("name", "perplexity")}
+    (folder / "perplexity.yml").write_text(yaml.safe_dump(one))
     only = {key: listed[key] for key in ("name", "classifiers")}
     (folder / "fragile.yml").write_text(yaml.safe_dump(only))
     return folder
@@ -164,6 +166,51 @@ def test_no_score_depends_on_batch_order_layout_or_partitions(
         found = compare(name, table(store, name), table(tmp_path / "store", name), 1e-4)
         assert found.ok, found
         assert found.rows >= len(table(store, "examples"))
+
+
+def test_a_run_on_one_slot_that_is_resumed_on_four_has_the_numbers_of_either(
+    spark, models, rows, tmp_path, monkeypatch
+):
+    foreign = {"instruction": "Что это?", "output": "Это река. 这是一条河。"}
+    lines = [json.dumps(row) for row in [*rows[:20], foreign, ONE_TOKEN, TOOL]]
+    (tmp_path / "rows.jsonl").write_text("\n".join(lines))
+
+    def scored(store, slots):
+        monkeypatch.setattr("jobs.scoring.stages.model_slots", lambda *_: slots)
+        run(
+            spark,
+            load_settings(
+                options={
+                    "input": (str(tmp_path / "rows.jsonl"),),
+                    "store": str(tmp_path / store),
+                    "models": str(models / "perplexity.yml"),
+                    "stages": ("ingest", "perplexity"),
+                    "measure": {"dtype": "float32", "chunk_rows": 6, "max_failed_fraction": 0.1},
+                    "tracking": {"uri": "none"},
+                }
+            ),
+        )
+        return table(tmp_path / store, "stage_values")
+
+    def broken_off(*_):
+        raise InterruptedError
+
+    one = scored("one", 1)
+    four = scored("four", 4)
+    with monkeypatch.context() as patched:
+        patched.setattr("jobs.scoring.stages.StageProgress.advance", broken_off)
+        with pytest.raises(InterruptedError):
+            scored("resumed", 1)
+    before = table(tmp_path / "resumed", "stage_values")
+    resumed = scored("resumed", 4)
+    assert 0 < len(before) < len(resumed) == len(one) == len(four) == 23
+    assert one["run_id"].nunique() == four["run_id"].nunique() == 1
+    assert resumed["run_id"].nunique() == 2
+    commits = [version(tmp_path / name, "stage_values") for name in ("one", "four", "resumed")]
+    assert commits[0] > commits[1]  # other chunks, so other batches
+    for other in (four, resumed):
+        found = compare("stage_values", one, other, 1e-6)
+        assert found.ok, found
 
 
 def test_a_call_that_fails_leaves_null_and_its_reason_and_no_other_row_suffers(store, rows):
