@@ -34,7 +34,7 @@ def findings_in_file(file: Path, ids: set[str], traces: Sequence[Trace]) -> Iter
     elif file.suffix in PAGES and (seen := verdict(content(file), traces)):
         yield Finding(str(file), seen, _remove(file), partial(os.unlink, file))
     elif file.suffix in (*OTHERS, *_PARQUET) and (seen := _verdict_of_rows(file, traces)):
-        yield Finding(f"{file} with all its rows", seen, _remove(file), None)
+        yield Finding(f"{file} as a whole", seen, _remove(file), None)
 
 
 def _verdict_of_rows(file: Path, traces: Sequence[Trace]) -> str:

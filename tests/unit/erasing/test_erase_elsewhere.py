@@ -170,10 +170,10 @@ def artifacts(given) -> set[str]:
 def test_without_the_flag_nothing_is_deleted_and_the_named_commands_do_it(full, tmp_path):
     lines = erased(full)
     assert [line.split("; this")[0].split(" of run ")[0] for line in lines[1:]] == [
-        f"  NOT deleted (holds it): {tmp_path}/files/all.csv with all its rows",
-        f"  NOT deleted (holds it): {tmp_path}/files/best.parquet with all its rows",
+        f"  NOT deleted (holds it): {tmp_path}/files/all.csv as a whole",
+        f"  NOT deleted (holds it): {tmp_path}/files/best.parquet as a whole",
         f"  NOT deleted (may hold it): {tmp_path}/files/cut.html",
-        f"  NOT deleted (may hold it): {tmp_path}/files/damaged.parquet with all its rows",
+        f"  NOT deleted (may hold it): {tmp_path}/files/damaged.parquet as a whole",
         f"  NOT deleted (holds it): {tmp_path}/files/it's.html",
         "  NOT deleted (may hold it): artifact pages/cut.html",
         "  NOT deleted (holds it): artifact pages/it's.html",
@@ -218,6 +218,6 @@ def test_short_texts_are_proof_of_nothing(tmp_path):
     lines = erased(given, Trace.of("d" * 32, ["a", "b"]))
     assert [line.split("; this")[0] for line in lines] == [
         f"  NOT deleted (may hold it): {tmp_path}/files/page.html",
-        f"  NOT deleted (may hold it): {tmp_path}/files/table.json",
+        f"  NOT deleted (may hold it): {tmp_path}/files/table.json as a whole",
     ]
     assert len(os.listdir(tmp_path / "files")) == 2
