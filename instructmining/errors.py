@@ -27,10 +27,10 @@ def cause(error: Exception) -> str:
 
     Of an error of the JVM itself that line says nothing: its own message is taken.
     """
-    found = _PYTHON_ERROR.findall(str(error))
-    if not found:
+    raised = _PYTHON_ERROR.findall(str(error))
+    if not raised:
         java = getattr(error, "java_exception", None)  # of py4j
         text = str(error) if java is None else str(java.getMessage() or java.toString())
         return text.strip().partition("\n")[0][:300]
-    kind, message = found[-1]
+    kind, message = raised[-1]
     return str(message) if kind == "UserError" else f"{kind}: {message}"

@@ -110,8 +110,8 @@ def indicator_udf(model: ResolvedModel, indicator: str, measure: Measure) -> Any
     def run(batches: Iterator[tuple[pd.Series, pd.Series]]) -> Iterator[pd.Series]:
         scorer = _scorer(model, measure)
         for prompts, responses in batches:
-            found = scorer.measure(_conversations(prompts, responses)).values[indicator]
-            yield pd.Series(found).where(~np.isnan(found), None).astype("Float64")
+            values = scorer.measure(_conversations(prompts, responses)).values[indicator]
+            yield pd.Series(values).where(~np.isnan(values), None).astype("Float64")
 
     run.__annotations__ = {
         "batches": Iterator[tuple[pd.Series, pd.Series]],
@@ -175,7 +175,7 @@ def _as_arrow(window: pa.Table, measured: Measurement, embeds: bool) -> pa.Recor
         "vector" if embeds else "values": _vectors(measured) if embeds else _maps(measured),
         "tokens": pa.array(measured.tokens, pa.int64()),
         "truncated_tokens": pa.array(measured.truncated_tokens, pa.int64()),
-        "status": pa.array(["failed" if each else "ok" for each in failed]),
+        "status": pa.array(["failed" if has_failed else "ok" for has_failed in failed]),
         "reason": pa.array(reasons, pa.string()),
     }
     return pa.RecordBatch.from_pydict(columns)

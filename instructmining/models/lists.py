@@ -82,8 +82,8 @@ class ModelList(BaseModel):
 
     @model_validator(mode="after")
     def _contradicts_itself_nowhere(self) -> "ModelList":
-        if found := mistakes(self._built_in, self.classifiers):
-            raise ValueError(found[0])
+        if problems := mistakes(self._built_in, self.classifiers):
+            raise ValueError(problems[0])
         return self
 
     @cached_property
@@ -151,8 +151,8 @@ def find_model(spec: ModelSpec, formula: int, tracking: Tracking | None = None) 
     """
     folder = locate(spec.source, spec.revision, tracking) if spec.source else None
     base = locate(spec.base, tracking=tracking) if spec.base else None
-    for each in filter(None, (folder, base)):
-        check_weights(each)
+    for path in filter(None, (folder, base)):
+        check_weights(path)
     definition = {**_definition(spec, folder, base), "formula": formula}
     text = json.dumps(definition, sort_keys=True, ensure_ascii=False)
     return ResolvedModel(
@@ -174,10 +174,10 @@ def locate(source: str, revision: str | None = None, tracking: Tracking | None =
     if scheme == "embedded":
         return _existing(conf_folder() / "models" / "embedded" / name, source)
     if scheme == "package":
-        found = importlib.util.find_spec(name)
-        if found is None or found.origin is None:
+        package = importlib.util.find_spec(name)
+        if package is None or package.origin is None:
             raise UserError(f"model {source}: the Python package {name} is not installed here")
-        return _existing(Path(found.origin).parent / "model", source)
+        return _existing(Path(package.origin).parent / "model", source)
     if scheme in ("models", "runs", "mlflow-artifacts"):
         from instructmining.rules.registry import (
             download,  # MLflow costs seconds, and few lists name it
@@ -223,16 +223,16 @@ def _definition(spec: ModelSpec, folder: Path | None, base: Path | None) -> dict
 
 def _digests(folder: Path) -> dict[str, str]:
     """Digests of the files that define what a model computes, by their name in the folder."""
-    found = {p for pattern in _DEFINING_FILES for p in folder.glob(pattern)}
+    files = {p for pattern in _DEFINING_FILES for p in folder.glob(pattern)}
     for layer in _read_json(folder / "modules.json", []):  # of sentence-transformers: 1_Pooling …
         if layer["path"]:
-            found.update(p for p in (folder / layer["path"]).glob("*") if p.is_file())
-    digests = {str(p.relative_to(folder)): _sha256(p) for p in found}
+            files.update(p for p in (folder / layer["path"]).glob("*") if p.is_file())
+    digests = {str(p.relative_to(folder)): _sha256(p) for p in files}
     config = _read_json(folder / "config.json", {})
     tokenizer = _read_json(folder / "tokenizer_config.json", {})
-    kept = {k: v for k, v in config.items() if k not in _PROVENANCE_KEYS}
+    defining = {k: v for k, v in config.items() if k not in _PROVENANCE_KEYS}
     kept_of_tokenizer = {k: v for k, v in tokenizer.items() if k in _TOKENIZER_KEYS}
-    for name, settings in (("config", kept), ("tokenizer_config", kept_of_tokenizer)):
+    for name, settings in (("config", defining), ("tokenizer_config", kept_of_tokenizer)):
         if settings:
             text = json.dumps(settings, sort_keys=True)
             digests[f"{name}.json"] = hashlib.sha256(text.encode()).hexdigest()

@@ -23,17 +23,16 @@ def tensors_of(file: Path) -> dict[str, Any]:
     try:
         header: dict[str, Any] = json.loads(text)
         header.pop("__metadata__", None)
-        ends = [int(each["data_offsets"][1]) for each in header.values()]
+        ends = [int(tensor["data_offsets"][1]) for tensor in header.values()]
     except (ValueError, LookupError, TypeError, AttributeError):
         raise UserError(
             f"{file} is damaged: it does not begin as a safetensors file; {AGAIN}"
         ) from None
     whole = _LENGTH + length + max(ends, default=0)
-    found = file.stat().st_size
-    if found != whole:
+    size = file.stat().st_size
+    if size != whole:
         raise UserError(
-            f"{file} is damaged: it has {found:,} bytes where its header tells of "
-            f"{whole:,}; {AGAIN}"
+            f"{file} is damaged: it has {size:,} bytes where its header tells of {whole:,}; {AGAIN}"
         )
     return header
 

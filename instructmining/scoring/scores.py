@@ -62,8 +62,8 @@ class Measured:
 
 def neighbors_of(rule: LinearRule) -> list[int]:
     """The i of every `knn_i` among a rule's terms."""
-    found = (re.fullmatch(r"knn_(\d+)", name) for name in rule.coefficients)
-    return [int(each[1]) for each in found if each]
+    matches = (re.fullmatch(r"knn_(\d+)", name) for name in rule.coefficients)
+    return [int(match[1]) for match in matches if match]
 
 
 def with_indicators(

@@ -81,10 +81,10 @@ class Summary:
     def _missing(self) -> list[str]:
         assert self.scores is not None  # noqa: S101 - only called with scores
         missing = self.scores.where(F.col("missing_reason").isNotNull())
-        found = (
+        unread = (
             missing.groupBy("missing_reason").count().orderBy(F.desc("count")).limit(5).collect()
         )
-        return [f"    {row['count']:,} {row.missing_reason[:100]}" for row in found]
+        return [f"    {row['count']:,} {row.missing_reason[:100]}" for row in unread]
 
     def _stages(self) -> str:
         if not self.seconds:

@@ -81,11 +81,11 @@ class Card:
             words += ["--rule", self.source]
         for name, value in select.model_dump(exclude_defaults=True).items():
             option = "--" + name.replace("_", "-")
-            given = value.items() if name == "quota" else [(None, value)]
-            for pattern, each in given:
+            entries = value.items() if name == "quota" else [(None, value)]
+            for pattern, entry in entries:
                 words += [
                     option,
-                    f"{each}" if pattern is None else f"{pattern}={each!r}".removesuffix(".0"),
+                    f"{entry}" if pattern is None else f"{pattern}={entry!r}".removesuffix(".0"),
                 ]
         return shlex.join(words)
 
@@ -93,7 +93,7 @@ class Card:
         """The same for a terminal."""
         facts = self.facts
         left = facts.pool - facts.size - facts.unscored
-        found = [
+        lines = [
             f"pool {facts.pool:,} = selected {facts.size:,} + not selected {left:,} "
             f"+ without a score {facts.unscored:,}",
             *(f"  {count:,} {reason[:100]}" for reason, count in facts.reasons),
@@ -104,11 +104,11 @@ class Card:
             *_columns(facts.sources, ["pool", "selected"]),
         ]
         if self.changes is not None:
-            found += [
+            lines += [
                 self._compared(),
                 *_columns(self.changes.sources, ["kept", "entered", "left"]),
             ]
-        return found
+        return lines
 
     def _rule(self) -> str:
         if self.rule is None:

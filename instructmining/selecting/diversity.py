@@ -133,8 +133,8 @@ def facility_location(
 
 
 def _any_above(block: Vectors, vectors: Vectors, rows: Ids, similarity: float) -> NDArray[np.bool_]:
-    found = np.zeros(len(block), dtype=bool)
+    is_close = np.zeros(len(block), dtype=bool)
     for start in range(0, len(rows), _AGAINST):
         others = vectors[rows[start : start + _AGAINST]]
-        found |= (block @ others.T).max(axis=1) > similarity
-    return found
+        is_close |= (block @ others.T).max(axis=1) > similarity
+    return is_close

@@ -100,14 +100,14 @@ def refuse_existing(spark: SparkSession, target: Target, overwrite: bool) -> Non
         UserError: there is something, or the place cannot hold the file.
     """
     if target.kind == "table":
-        found = [target.place] if spark.catalog.tableExists(target.place) else []
+        existing = [target.place] if spark.catalog.tableExists(target.place) else []
     else:
         local = [Path(target.place), target.card] if target.is_local else []
-        found = [str(path) for path in local if path is not None and path.exists()]
+        existing = [str(path) for path in local if path is not None and path.exists()]
         if target.kind == "lines" and Path(target.place).is_dir():
             raise UserError(f"--to {target.place} is a folder, and JSON lines are one file")
-    if found and not overwrite:
-        raise UserError(f"{found[0]} exists: give another --to, or --overwrite")
+    if existing and not overwrite:
+        raise UserError(f"{existing[0]} exists: give another --to, or --overwrite")
 
 
 def write(rows: DataFrame, target: Target, overwrite: bool) -> int:

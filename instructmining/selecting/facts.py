@@ -168,13 +168,13 @@ def _predicted(rows: DataFrame, name: str) -> DataFrame:
 def _reasons(marked: DataFrame) -> list[tuple[str, int]]:
     known = F.coalesce("missing_reason", F.lit("not measured, or not scored since it was added"))
     missing = marked.where(F.col("predicted_log_loss").isNull() & F.col("score_of_row").isNull())
-    found = missing.groupBy(known.alias("reason")).count().orderBy(F.desc("count"), "reason")
-    return [(row.reason, row["count"]) for row in found.limit(_REASONS).collect()]
+    counts = missing.groupBy(known.alias("reason")).count().orderBy(F.desc("count"), "reason")
+    return [(row.reason, row["count"]) for row in counts.limit(_REASONS).collect()]
 
 
 def _truncated(store: Store, picked: DataFrame, measured: Measured | None) -> dict[str, int]:
     """By stage; an example that one of several models cut counts once."""
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for table in ("stage_values", "embeddings"):
         rows = store.read(table).where(F.col("truncated_tokens") > 0)
         if measured is not None:
@@ -182,5 +182,5 @@ def _truncated(store: Store, picked: DataFrame, measured: Measured | None) -> di
         stage = F.col("stage") if table == "stage_values" else F.lit("embed")
         cut = rows.join(picked, "example_id", "left_semi").groupBy(stage.alias("stage"))
         counted = cut.agg(F.countDistinct("example_id").alias("rows")).collect()
-        found |= {row.stage: row.rows for row in counted}
-    return dict(sorted(found.items()))
+        counts |= {row.stage: row.rows for row in counted}
+    return dict(sorted(counts.items()))

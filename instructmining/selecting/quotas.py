@@ -29,8 +29,8 @@ def within_quotas(
     limits = limits_of(quota, sources, size)
     group = _group_column(quota, sources)
     limit = F.create_map(*(F.lit(part) for pair in limits.items() for part in pair))[group]
-    kept = _first(scored.where(group.isNotNull()), group, limit)
-    return kept if size is None else kept.unionByName(scored.where(group.isNull()))
+    within = _first(scored.where(group.isNotNull()), group, limit)
+    return within if size is None else within.unionByName(scored.where(group.isNull()))
 
 
 def sources_of(rows: DataFrame) -> list[str]:

@@ -83,11 +83,13 @@ def candidates(
         return examples.join(_scored(store, pool, rule), "example_id", "left")
     if measured is None:
         raise ValueError("candidates without a rule need to know what measured them")
-    found = with_indicators(store, examples, pool, measured, [measured.knn.neighbors])
-    found = found.drop(*(name for name in found.columns if name.startswith("reason_")))
+    indicators = with_indicators(store, examples, pool, measured, [measured.knn.neighbors])
+    indicators = indicators.drop(
+        *(name for name in indicators.columns if name.startswith("reason_"))
+    )
     absent = {"predicted_log_loss": "double", "percentile": "double", "missing_reason": "string"}
     empty = {name: F.lit(None).cast(kind) for name, kind in absent.items()}
-    return examples.join(found, "example_id", "left").withColumns(empty)
+    return examples.join(indicators, "example_id", "left").withColumns(empty)
 
 
 def pick(rows: DataFrame, select: Select) -> DataFrame:
@@ -122,12 +124,12 @@ def chosen(rows: DataFrame, select: Select) -> DataFrame:
     return _within_budget(scored, select.tokens) if select.tokens else scored
 
 
-def ranked(found: DataFrame) -> DataFrame:
+def ranked(chosen: DataFrame) -> DataFrame:
     """`example_id, rank, score` of rows with a `cost`, the lowest first.
 
     The chosen ids pass through one task, which numbers them as they come.
     """
-    ordered = found.repartition(1).sortWithinPartitions("cost", "example_id")
+    ordered = chosen.repartition(1).sortWithinPartitions("cost", "example_id")
     rank = (F.monotonically_increasing_id() + 1).alias("rank")
     return ordered.select("example_id", rank, "score")
 
@@ -136,21 +138,23 @@ def with_score(rows: DataFrame, select: Select) -> DataFrame:
     """Rows that may be chosen: a score that is a number and within threshold and percentile."""
     strategy = STRATEGIES[select.strategy]
     score = score_column(select)
-    kept = {name: F.col(name) for name in ("example_id", "source") if name in rows.columns}
+    columns = {name: F.col(name) for name in ("example_id", "source") if name in rows.columns}
     if select.percentile is not None:
         rows = rows.where(F.col("percentile") < select.percentile)
-    found = rows.select(
-        *kept.values(),
+    candidates_of_pool = rows.select(
+        *columns.values(),
         _tokens(rows).alias("tokens"),
         score.alias("score"),
         (-score if strategy.highest else score).alias("cost"),
     ).where(F.col("score").isNotNull())
     if select.tokens is not None:
-        found = found.where(F.col("tokens").isNotNull())
+        candidates_of_pool = candidates_of_pool.where(F.col("tokens").isNotNull())
     if select.threshold is None:
-        return found
+        return candidates_of_pool
     limit = F.lit(float(select.threshold))
-    return found.where(F.col("score") >= limit if strategy.highest else F.col("score") <= limit)
+    return candidates_of_pool.where(
+        F.col("score") >= limit if strategy.highest else F.col("score") <= limit
+    )
 
 
 def score_column(select: Select) -> Column:
@@ -200,10 +204,10 @@ def one_size(select: Select) -> str | None:
     Raises:
         UserError: there are several.
     """
-    given = [name for name in SIZES if getattr(select, name) is not None]
-    if len(given) > 1:
-        raise UserError(f"{' and '.join('--' + name for name in given)}: give one size only")
-    return given[0] if given else None
+    sizes = [name for name in SIZES if getattr(select, name) is not None]
+    if len(sizes) > 1:
+        raise UserError(f"{' and '.join('--' + name for name in sizes)}: give one size only")
+    return sizes[0] if sizes else None
 
 
 def wanted(rows: DataFrame, select: Select) -> int | None:

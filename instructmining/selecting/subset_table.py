@@ -33,18 +33,18 @@ def store_subsets(store: Store, subsets: Iterable[Members], run_id: str) -> int:
     Raises:
         UserError: other writers were first, time and again.
     """
-    once = {each.subset: each for each in subsets if each.ids}
+    once = {subset.subset: subset for subset in subsets if subset.ids}
     rows = [
         pa.table(
             {
-                "subset": [each.subset] * len(each.ids),
-                "recipe": [each.recipe] * len(each.ids),
-                "rank": pa.array(range(1, len(each.ids) + 1), pa.int64()),
-                "example_id": pa.array(each.ids, pa.string()),
-                "run_id": [run_id] * len(each.ids),
+                "subset": [subset.subset] * len(subset.ids),
+                "recipe": [subset.recipe] * len(subset.ids),
+                "rank": pa.array(range(1, len(subset.ids) + 1), pa.int64()),
+                "example_id": pa.array(subset.ids, pa.string()),
+                "run_id": [run_id] * len(subset.ids),
             }
         )
-        for each in once.values()
+        for subset in once.values()
     ]
     if not rows:
         return 0

@@ -39,14 +39,14 @@ def load_settings(
         key, equals, value = assignment.partition("=")
         if not equals:
             raise UserError(f"--set {assignment}: write it as key.name=value")
-        given = parse_yaml(value, f"--set {key}")
-        for name, inner in given.items() if isinstance(given, Mapping) else ():
+        value_of_set = parse_yaml(value, f"--set {key}")
+        for name, inner in value_of_set.items() if isinstance(value_of_set, Mapping) else ():
             if inner is None and ":" in str(name):
                 raise UserError(
                     f"--set {assignment}: {name} has no value; YAML wants a blank "
                     "behind the colon, as in {a: 5}"
                 )
-        merged = _merge(merged, with_spark_keys(nested(steps(key.strip()), given)))
+        merged = _merge(merged, with_spark_keys(nested(steps(key.strip()), value_of_set)))
     merged = _merge(merged, with_spark_keys(_used(options or {})))
     try:
         settings = Settings(**merged)

@@ -18,16 +18,16 @@ def read_yaml(path: Path, what: str) -> dict[str, Any]:
         UserError: it cannot be read, is not YAML, or is something else than a mapping.
     """
     try:
-        found = parse_yaml(path.read_text(encoding="utf-8"), f"{what} {path}")
+        mapping = parse_yaml(path.read_text(encoding="utf-8"), f"{what} {path}")
     except OSError as error:
         raise UserError(f"{what} {path}: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{what} {path} is not UTF-8 (byte {error.start})") from None
-    if found is None:
+    if mapping is None:
         return {}
-    if not isinstance(found, dict):
-        raise UserError(f"{what} {path} has to be lines of `name: value`, not {found!r:.60}")
-    return {str(name): value for name, value in found.items()}
+    if not isinstance(mapping, dict):
+        raise UserError(f"{what} {path} has to be lines of `name: value`, not {mapping!r:.60}")
+    return {str(name): value for name, value in mapping.items()}
 
 
 def parse_yaml(text: str, where: str) -> Any:
@@ -77,7 +77,7 @@ def _fields(model: Any, path: list[str]) -> list[str]:
     for part in path:
         fields = getattr(model, "model_fields", None)
         model = fields[part].annotation if fields else get_args(model)[-1]
-        given = [each for each in get_args(model) if each is not NoneType]
-        if len(given) == 1:
-            model = given[0]
+        kinds = [kind for kind in get_args(model) if kind is not NoneType]
+        if len(kinds) == 1:
+            model = kinds[0]
     return list(getattr(model, "model_fields", ()))

@@ -40,8 +40,8 @@ def broken_off(
     Returns:
         None where the error is of another kind.
     """
-    told = _told(error, settings, jvm_answers, more_memory)
-    return BrokenOffError(f"{told}; {_REMEDY}") if told else None
+    sentence = _told(error, settings, jvm_answers, more_memory)
+    return BrokenOffError(f"{sentence}; {_REMEDY}") if sentence else None
 
 
 def _told(
@@ -49,7 +49,7 @@ def _told(
 ) -> str | None:
     causes = list(_causes(error))
     text = "\n".join(map(_words, causes))
-    if any(getattr(each, "errno", None) in _FULL_CODES for each in causes) or _has(text, _FULL):
+    if any(getattr(one, "errno", None) in _FULL_CODES for one in causes) or _has(text, _FULL):
         return _full(settings)
     if not jvm_answers:
         return (
@@ -82,7 +82,7 @@ def _full(settings: Settings) -> str:
     for option, path in _places(settings):
         with suppress(OSError):  # a place that cannot be asked is not named
             left[option] = shutil.disk_usage(_existing(path)).free
-    name = min(left, key=lambda each: left[each])
+    name = min(left, key=lambda place: left[place])
     return (
         f"no space is left on a disk: {name} has {left[name] / 2**20:,.1f} MiB (on a cluster "
         "it may be an executor's, see spark.local.dir); make room there"
@@ -105,7 +105,7 @@ def _places(settings: Settings) -> Iterator[tuple[str, Path]]:
 
 
 def _existing(path: Path) -> Path:
-    return next(each for each in (path, *path.parents) if each.exists())
+    return next(folder for folder in (path, *path.parents) if folder.exists())
 
 
 def _words(error: BaseException) -> str:

@@ -16,19 +16,21 @@ def delta_jars() -> dict[str, str]:
     The first session on a machine fetches them into a cache of our own; later ones name the files
     and need no network. `INSTRUCTMINING_JARS` names a folder of jars for machines without one.
     """
-    given = os.environ.get("INSTRUCTMINING_JARS")
-    folder = Path(given) if given else jar_cache() / "jars"
+    named_folder = os.environ.get("INSTRUCTMINING_JARS")
+    folder = Path(named_folder) if named_folder else jar_cache() / "jars"
     # Ivy also fetches what Spark itself has (Hadoop, Parquet, logging): only Delta's own are named.
-    found = [
+    jars_of_delta = [
         jar
         for group in ("io.delta_*", "io.unitycatalog_*", "delta-*", "unitycatalog-*")
         for jar in folder.glob(f"{group}.jar")
     ]
-    jars = sorted(map(str, found))
+    jars = sorted(map(str, jars_of_delta))
     if jars:
         return {"spark.jars": ",".join(jars)}
-    if given:
-        raise UserError(f"INSTRUCTMINING_JARS={given} holds no .jar; put delta-spark's jars there")
+    if named_folder:
+        raise UserError(
+            f"INSTRUCTMINING_JARS={named_folder} holds no .jar; put delta-spark's jars there"
+        )
     return {
         "spark.jars.packages": _delta_package(),
         "spark.jars.ivy": str(jar_cache()),

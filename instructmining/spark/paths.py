@@ -26,8 +26,8 @@ def has_glob(path: str) -> bool:
 
 def fixed_part(path: str) -> str:
     """What stands before the first folder or name that is a pattern."""
-    found = re.search(r"[^/]*[\[{*?]", path)
-    return path[: found.start()] if found else path
+    match = re.search(r"[^/]*[\[{*?]", path)
+    return path[: match.start()] if match else path
 
 
 def shown(path: str) -> str:

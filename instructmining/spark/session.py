@@ -49,7 +49,7 @@ _RUNTIME = {
 }
 
 
-def with_session(work: Callable[[SparkSession, Given], Result], given: Given) -> Result:
+def with_session(work: Callable[[SparkSession, Given], Result], settings: Given) -> Result:
     """Do the work on the active session, or on a local one that is stopped again.
 
     Raises:
@@ -57,19 +57,19 @@ def with_session(work: Callable[[SparkSession, Given], Result], given: Given) ->
     """
     spark, ours = None, False
     try:
-        spark, ours = get_session(spark_conf(given))
+        spark, ours = get_session(spark_conf(settings))
         if ours:
             _hush(spark)
-        return work(spark, given)
+        return work(spark, settings)
     except (UserError, FailedRowsError):
         raise
     except Exception as error:
         lost = isinstance(error, ConnectionError | Py4JNetworkError)  # while it was starting
         answers = _answers(spark) if spark is not None else not lost
-        told = broken_off(error, given, answers, _more_memory(given))
-        if told is None:
+        sentence = broken_off(error, settings, answers, _more_memory(settings))
+        if sentence is None:
             raise
-        raise told from error
+        raise sentence from error
     finally:
         if spark is not None and ours and _answers(spark):
             spark.stop()
@@ -219,14 +219,14 @@ def _unreached() -> str:
 @contextmanager
 def _jvm_output_to_log() -> Iterator[None]:
     """The JVM inherits this process's streams when it starts: hand it a file instead."""
-    kept = [os.dup(1), os.dup(2)]
+    streams = [os.dup(1), os.dup(2)]
     log = open_log()
     os.dup2(log, 1)
     os.dup2(log, 2)
     try:
         yield
     finally:
-        for number, stream in enumerate(kept, start=1):
+        for number, stream in enumerate(streams, start=1):
             os.dup2(stream, number)
             os.close(stream)
         os.close(log)

@@ -58,7 +58,7 @@ def spreads(
             F.stddev(value).alias(f"sd{i}"),
             quantiles.alias(f"q{i}"),
         ]
-    found = rows.rollup(group).agg(*measures).collect()
+    aggregates = rows.rollup(group).agg(*measures).collect()
     return {
         row[group]: {
             name: Spread(
@@ -70,7 +70,7 @@ def spreads(
             )
             for i, name in enumerate(names)
         }
-        for row in found
+        for row in aggregates
     }
 
 
@@ -86,9 +86,9 @@ def histograms(
     # A constant column gets bins as narrow as doubles of its size can tell apart.
     edges = {
         name: np.linspace(low, max(high, low + 1e-9 * max(1.0, abs(low))), BINS + 1)
-        for name, found in zip(names, bounds, strict=True)
-        if found
-        for low, high in [found]
+        for name, low_and_high in zip(names, bounds, strict=True)
+        if low_and_high
+        for low, high in [low_and_high]
     }
     if not edges:
         return {}
@@ -100,10 +100,12 @@ def histograms(
         columns.append(F.when(quoted(name).isNotNull(), inside).alias(name))
     total = rows.count()
     counted = rows.select(*columns).unpivot([], [quoted(name) for name in edges], "name", "bin")
-    found = {name: np.zeros(BINS, dtype=np.int64) for name in edges}
+    counts_of = {name: np.zeros(BINS, dtype=np.int64) for name in edges}
     for row in counted.where("bin IS NOT NULL").groupBy("name", "bin").count().collect():
-        found[row.name][row.bin] = row["count"]
-    return {name: (edges[name], found[name], total - int(found[name].sum())) for name in edges}
+        counts_of[row.name][row.bin] = row["count"]
+    return {
+        name: (edges[name], counts_of[name], total - int(counts_of[name].sum())) for name in edges
+    }
 
 
 def rank_correlations(

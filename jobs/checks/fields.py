@@ -61,23 +61,23 @@ def check_fields(spark: SparkSession, inputs: Sequence[Input], read: Read) -> li
     if not records:
         return []  # reading says it better
     for option, name, objects in _named(read, records):
-        found = [value for each in objects for value in _values(each, name)]
-        if objects and not found:
+        values = [value for record in objects for value in _values(record, name)]
+        if objects and not values:
             raise UserError(
                 f"{option}={name}: none of the first {len(records)} records has such "
                 f"a field; {_nearest(name, objects)}"
             )
         wanted = _WANTED.get(option, (str, list))
-        given = [value for value in found if value is not None]
+        present = [value for value in values if value is not None]
         if wanted is list:  # it may be JSON in a cell of text
-            given = [parsed(value) if isinstance(value, str) else value for value in given]
-        if given and not any(isinstance(value, wanted) for value in given):
+            present = [parsed(value) if isinstance(value, str) else value for value in present]
+        if present and not any(isinstance(value, wanted) for value in present):
             needed = "a list" if wanted is list else "text"
             raise UserError(
-                f"{option}={name}: it has to be {needed}, and is {kind(given[0])}; "
+                f"{option}={name}: it has to be {needed}, and is {kind(present[0])}; "
                 f"{_nearest(name, objects)}"
             )
-    absent = [name for name in read.keep if not any(_values(each, name) for each in records)]
+    absent = [name for name in read.keep if not any(_values(record, name) for record in records)]
     if not absent:
         return []
     return [f"--keep: none of the first {len(records)} records has {', '.join(absent)}"]
@@ -92,9 +92,9 @@ def _named(read: Read, records: list[Record]) -> Iterator[tuple[str, str, list[R
         if key in read.columns:
             yield f"--columns {key}", read.columns[key], records
     if layout == "turns":
-        found = [value for each in records for value in _values(each, read.columns["turns"])]
-        found = [parsed(value) if isinstance(value, str) else value for value in found]
-        turns = [turn for each in found if isinstance(each, list) for turn in each]
+        lists = [value for record in records for value in _values(record, read.columns["turns"])]
+        lists = [parsed(value) if isinstance(value, str) else value for value in lists]
+        turns = [turn for items in lists if isinstance(items, list) for turn in items]
         turns = [turn for turn in turns if isinstance(turn, dict)]
         for key in _IN_TURNS:
             yield f"--columns {key}", read.columns[key], turns
@@ -102,33 +102,33 @@ def _named(read: Read, records: list[Record]) -> Iterator[tuple[str, str, list[R
 
 def first_records(spark: SparkSession, inputs: Sequence[Input]) -> list[tuple[str, bytes]]:
     """Source and text of the first records of a few inputs, spread over all of them."""
-    whole = [each for each in inputs if each.kind.half is None]
+    whole = [data for data in inputs if data.kind.half is None]
     chosen = whole[:: -(-len(whole) // _FILES) or 1]
-    return [(each.path, raw) for each in chosen for raw in _first_of(spark, each)]
+    return [(data.path, raw) for data in chosen for raw in _first_of(spark, data)]
 
 
-def _first_of(spark: SparkSession, each: Input) -> list[bytes]:
-    local = Path(shown(each.path))
+def _first_of(spark: SparkSession, data: Input) -> list[bytes]:
+    local = Path(shown(data.path))
     try:
-        if local.is_file() and each.container != "parquet":
+        if local.is_file() and data.container != "parquet":
             with local.open("rb") as file:
-                return [record.raw for record in islice(split(file, each.kind), _ROWS)]
-        rows = _cheaply(spark, each).select("raw").limit(_ROWS).collect()
+                return [record.raw for record in islice(split(file, data.kind), _ROWS)]
+        rows = _cheaply(spark, data).select("raw").limit(_ROWS).collect()
         return [bytes(row.raw) for row in rows]
     except _UNREADABLE:
         return []  # reading says what is wrong with this one
 
 
-def _cheaply(spark: SparkSession, each: Input) -> DataFrame:
+def _cheaply(spark: SparkSession, data: Input) -> DataFrame:
     """Records without their positions, which would cost a pass over a large file or table."""
-    if each.container == "delta":
-        table = spark.read.format("delta").load if "/" in each.path else spark.read.table
-        rows = table(each.path)
+    if data.container == "delta":
+        table = spark.read.format("delta").load if "/" in data.path else spark.read.table
+        rows = table(data.path)
         return rows.select(as_json(rows).cast("binary").alias("raw"))
-    if each.container == "lines":
-        lines = spark.read.options(**LOCAL_AS_IT_IS).text(escaped(each.path))
+    if data.container == "lines":
+        lines = spark.read.options(**LOCAL_AS_IT_IS).text(escaped(data.path))
         return lines.select(F.col("value").cast("binary").alias("raw"))
-    return read_records(spark, [each]).where(F.col("reason").isNull())
+    return read_records(spark, [data]).where(F.col("reason").isNull())
 
 
 def _parsed(row: tuple[str, bytes]) -> Record:
@@ -158,7 +158,7 @@ def _values(record: Record, name: str) -> list[Any]:
 
 
 def _nearest(name: str, objects: Sequence[Record]) -> str:
-    known = list(dict.fromkeys(written(path) for each in objects for path in _paths(each)))
+    known = list(dict.fromkeys(written(path) for record in objects for path in _paths(record)))
     near = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {near[0]}?" if near else f"there are {', '.join(known[:12])}"
 

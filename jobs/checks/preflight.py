@@ -80,7 +80,7 @@ def check_settings(
         place = place_of(conf, settings.measure, model_slots(spark, settings.measure))
         notes += check_memory(models, place, settings.measure.token_budget) if place else []
     if "knn" in settings.stages and "embed" in resolved and not (settings.files or is_local(conf)):
-        notes += index_note(sum(each.bytes for each in inputs), settings.knn, resolved["embed"])
+        notes += index_note(sum(data.bytes for data in inputs), settings.knn, resolved["embed"])
     return notes
 
 
@@ -108,7 +108,7 @@ def check_output(store: Store, settings: Settings, shared: bool) -> None:
         _check_folder(store.spark, "--files", files, f"file:{absolute(files)}", shared)
 
 
-def _check_folder(spark: SparkSession, option: str, given: str, path: str, shared: bool) -> None:
+def _check_folder(spark: SparkSession, option: str, named: str, path: str, shared: bool) -> None:
     """Write a file into the folder through Hadoop, as Delta will, and take it away again."""
     hadoop: Any = spark._jvm.org.apache.hadoop.fs.Path  # type: ignore[union-attr]
     folder = hadoop(path)
@@ -121,17 +121,17 @@ def _check_folder(spark: SparkSession, option: str, given: str, path: str, share
             name = probe.toUri().getPath()
             if shared and files.getUri().getScheme() == "file" and not _seen(spark, name):
                 raise UserError(
-                    f"{option} {given}: this folder is not the same on all nodes; name "
+                    f"{option} {named}: this folder is not the same on all nodes; name "
                     "one that they share, or a URI such as s3a://…"
                 )
         finally:
-            for each in (probe, *made):
-                with suppress(Py4JJavaError):  # another run has put something there meanwhile
-                    files.delete(each, False)
+            for created in (probe, *made):
+                with suppress(Py4JJavaError):  # another run may have put something there
+                    files.delete(created, False)
     except Py4JJavaError as error:
         why = str(error.java_exception.getMessage()).partition("\n")[0]
         raise UserError(
-            f"{option} {given}: it cannot be written ({why}); name a folder that can, or with a "
+            f"{option} {named}: it cannot be written ({why}); name a folder that can, or with a "
             "scheme that this Spark has a connector for"
         ) from None
 
@@ -153,8 +153,8 @@ def _seen(spark: SparkSession, file: str) -> bool:
             yield pa.RecordBatch.from_pydict({"seen": [Path(file).is_file()]})
 
     tasks = int(spark.sparkContext.defaultParallelism)
-    found = spark.range(0, tasks, 1, tasks).mapInArrow(look, "seen BOOLEAN").collect()
-    return all(row.seen for row in found)
+    answers = spark.range(0, tasks, 1, tasks).mapInArrow(look, "seen BOOLEAN").collect()
+    return all(row.seen for row in answers)
 
 
 def _check_schema(store: Store) -> None:
@@ -187,8 +187,8 @@ def try_models(
     Raises:
         UserError: a model cannot be loaded, or fails on every row; with the first reason.
     """
-    known = sum(each.bytes for each in inputs)
-    if inputs and known <= TRIAL_FROM and all(each.container != "delta" for each in inputs):
+    known = sum(data.bytes for data in inputs)
+    if inputs and known <= TRIAL_FROM and all(data.container != "delta" for data in inputs):
         return []
     untried = [stage for stage in chosen if not _has_worked(store, resolved[stage])]
     rows = _usable(store, settings, inputs) if untried else []
@@ -229,8 +229,8 @@ def _try(
     shipped = ship(spark, model)
     profile = gpu_profile(spark, measure)
     try:
-        found = with_measurements(rows, shipped, measure, profile).select("status", "reason")
-        reasons = [row.reason for row in found.collect() if row.status == "failed"]
+        measured = with_measurements(rows, shipped, measure, profile).select("status", "reason")
+        reasons = [row.reason for row in measured.collect() if row.status == "failed"]
     except SPARK_ERRORS as error:
         raise UserError(
             f"stage {stage}: {cause(error)}; mend this on the executors or in the model list "

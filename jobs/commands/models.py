@@ -30,9 +30,9 @@ def models() -> None:
     "--to", metavar="FOLDER", help="Copy the folders there, for machines without a network."
 )
 @common
-def fetch(name: str, to: str | None, **given: Any) -> None:
+def fetch(name: str, to: str | None, **shared: Any) -> None:
     """Download the models of a list; print where they are and their fingerprints."""
-    tracking = tracking_of(given)
+    tracking = tracking_of(shared)
     for stage, spec in load_model_list(name).stages.items():
         model = resolve(spec, tracking)
         folder = model.folder
@@ -59,9 +59,9 @@ def fetch(name: str, to: str | None, **given: Any) -> None:
     help="Precision of the models.",
 )
 @common
-def check(name: str, device: str, dtype: str, **given: Any) -> None:
+def check(name: str, device: str, dtype: str, **shared: Any) -> None:
     """Load each model of a list here and measure one example with it."""
-    tracking = tracking_of(given)
+    tracking = tracking_of(shared)
     place = choose_device(device)
     for stage, spec in load_model_list(name).stages.items():
         scorer = load_scorer(resolve(spec, tracking), place, dtype)

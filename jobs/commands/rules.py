@@ -28,9 +28,9 @@ def rules() -> None:
 
 @rules.command("list")
 @common
-def list_command(**given: Any) -> None:
+def list_command(**shared: Any) -> None:
     """Built-in rules, and the versions registered in MLflow."""
-    tracking = tracking_of(given)
+    tracking = tracking_of(shared)
     registered = [] if tracking.uri == "none" else list_rules(tracking)
     for line in _overview(built_in_rules().values(), registered):
         click.echo(line)
@@ -39,9 +39,9 @@ def list_command(**given: Any) -> None:
 @rules.command()
 @click.argument("source")
 @common
-def show(source: str, **given: Any) -> None:
+def show(source: str, **shared: Any) -> None:
     """What one rule says, and what it was fitted on. SOURCE: as for `score --rule`."""
-    rule = load_rule(source, tracking_of(given))
+    rule = load_rule(source, tracking_of(shared))
     click.echo(f"{rule.name}, version {rule.version}: predicts {rule.target}, lower is better")
     for name, value in {"intercept": rule.intercept, **rule.coefficients}.items():
         click.echo(f"  {name:<20} {value:<+12.6g}{_fitted_on(rule, name)}".rstrip())
@@ -63,9 +63,9 @@ def show(source: str, **given: Any) -> None:
 )
 @click.option("--to", "target", metavar="FILE", help="Write to this file instead of printing.")
 @common
-def export(source: str, form: str, target: str | None, **given: Any) -> None:
+def export(source: str, form: str, target: str | None, **shared: Any) -> None:
     """Print a rule as JSON or as a SQL expression over the indicators' columns."""
-    rule = load_rule(source, tracking_of(given))
+    rule = load_rule(source, tracking_of(shared))
     text = rule.to_json() if form == "json" else rule.to_sql(form) + "\n"  # type: ignore[arg-type]
     if target is None:
         click.echo(text, nl=False)
@@ -80,12 +80,12 @@ def export(source: str, form: str, target: str | None, **given: Any) -> None:
 @click.argument("sources", nargs=-1)
 @click.option("--alias", help="Point this alias at the version, for example candidate.")
 @common
-def publish(sources: tuple[str, ...], alias: str | None, **given: Any) -> None:
+def publish(sources: tuple[str, ...], alias: str | None, **shared: Any) -> None:
     """Register rules in MLflow; one that is registered already keeps its version.
 
     Without SOURCES the built-in rules, each with its name as alias.
     """
-    tracking = tracking_of(given)
+    tracking = tracking_of(shared)
     if alias and not sources:
         raise UserError("--alias is for the rules that are named: rules publish SOURCE --alias …")
     if alias == CHAMPION:
@@ -95,8 +95,8 @@ def publish(sources: tuple[str, ...], alias: str | None, **given: Any) -> None:
         )
     named = dict.fromkeys(sources, alias) or {name: name for name in built_in_rules()}
     for source, wanted in named.items():
-        found, made = publish_rule(load_rule(source, tracking), tracking, wanted)
-        click.echo(f"{source}: {found.uri} {'registered' if made else 'was registered before'}")
+        version, made = publish_rule(load_rule(source, tracking), tracking, wanted)
+        click.echo(f"{source}: {version.uri} {'registered' if made else 'was registered before'}")
 
 
 @rules.command("promote")
@@ -106,14 +106,14 @@ def publish(sources: tuple[str, ...], alias: str | None, **given: Any) -> None:
 )
 @click.option("--force", is_flag=True, help="Promote a rule that does not pass the gate.")
 @common
-def promote_command(version: str, alias: str, force: bool, **given: Any) -> None:
+def promote_command(version: str, alias: str, force: bool, **shared: Any) -> None:
     """Point an alias at a version: a number, or models:/NAME/NUMBER.
 
     The champion moves only to a rule whose cross-validated error is below that of the mean alone
     and that of the champion's terms, refitted on the same runs, and whose terms passed the
     permutation test (p < 0.05).
     """
-    tracking = tracking_of(given)
+    tracking = tracking_of(shared)
     if alias == CHAMPION and not force:
         refuse_unproven(version, tracking)
     name, number, before = promote(version, tracking, alias)
@@ -126,10 +126,10 @@ def _overview(
 ) -> Iterable[str]:
     for rule in built_in:
         yield f"{rule.name}  built in"
-    for found in registered:
-        when = datetime.fromtimestamp(found.created / 1000, UTC)
-        aliases = "".join(f"  @{alias}" for alias in found.aliases)
-        yield f"{found.uri}  {found.rule}, registered {when:%Y-%m-%d %H:%M} UTC{aliases}"
+    for version in registered:
+        when = datetime.fromtimestamp(version.created / 1000, UTC)
+        aliases = "".join(f"  @{alias}" for alias in version.aliases)
+        yield f"{version.uri}  {version.rule}, registered {when:%Y-%m-%d %H:%M} UTC{aliases}"
 
 
 def _fitted_on(rule: LinearRule, name: str) -> str:

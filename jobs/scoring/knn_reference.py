@@ -34,16 +34,16 @@ def reference_of(versions: set[str], version: str) -> str | None:
     Raises:
         UserError: the stored distances are those of another encoder or number of neighbours.
     """
-    found = sorted(each for each in versions if not each.startswith(FROZEN))
-    if not found:
+    complete = sorted(other for other in versions if not other.startswith(FROZEN))
+    if not complete:
         return None
-    if found[0].split("-")[2:4] != version.split("-")[2:4]:
+    if complete[0].split("-")[2:4] != version.split("-")[2:4]:
         raise UserError(
-            f"knn.reference is frozen, but the distances in pool_knn (version {found[0]}) were "
+            f"knn.reference is frozen, but the distances in pool_knn (version {complete[0]}) were "
             "measured with another encoder or another knn.neighbors: set these as they were, or "
             "run once with --knn-reference refresh"
         )
-    return found[0]
+    return complete[0]
 
 
 def measure_new(
@@ -76,7 +76,7 @@ def measure_new(
     frozen = known.where(F.col("pool_version") == reference).select("example_id")
     inside = embedded.join(frozen, "example_id", "left_semi")
     method = f"exact, frozen reference {reference} ({inside.count():,} rows)"
-    found = (
+    distances = (
         neighbors_in_reference(inside, new, knn)
         .select(
             "example_id",
@@ -91,13 +91,13 @@ def measure_new(
 
     def missing() -> DataFrame:
         stored = store.read("pool_knn").where(F.col("pool") == pool).select("example_id")
-        return found.join(stored, "example_id", "left_anti")
+        return distances.join(stored, "example_id", "left_anti")
 
     try:
         about = {"run_id": run_id, "version": FROZEN + reference}
         count = store.insert(missing, "pool_knn", f"{run_id}/knn", about)
     finally:
-        found.unpersist()
+        distances.unpersist()
     return count, f"{method}; old rows as they were"
 
 

@@ -40,10 +40,10 @@ def _look(spark: "SparkSession", settings: Settings) -> str:
     from jobs.checks.fields import first_records
 
     inputs, left_out = find_inputs(spark, settings.input)
-    found = []
-    for each in inputs:
-        raws = [raw for _, raw in first_records(spark, [each])]
+    previews = []
+    for data in inputs:
+        raws = [raw for _, raw in first_records(spark, [data])]
         records = [RawRecord(place, raw) for place, raw in enumerate(raws, start=1)]
-        empty = Preview(each.path, each.container, half=each.kind.half)
-        found.append(preview_of(empty, records, settings.read))
-    return preview_page(found, [Path(path) for path in left_out])
+        empty = Preview(data.path, data.container, half=data.kind.half)
+        previews.append(preview_of(empty, records, settings.read))
+    return preview_page(previews, [Path(path) for path in left_out])

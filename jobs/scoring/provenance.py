@@ -39,8 +39,8 @@ def provenance(
     def ask(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for _ in batches:
             device, dtype = task_place(measure) if has_weights else ("cpu", "float64")
-            found = {"device": device.partition(":")[0], "dtype": dtype, **library_versions()}
-            yield pa.RecordBatch.from_pydict({"found": [json.dumps(found, sort_keys=True)]})
+            here = {"device": device.partition(":")[0], "dtype": dtype, **library_versions()}
+            yield pa.RecordBatch.from_pydict({"found": [json.dumps(here, sort_keys=True)]})
 
     # Not first(): Spark ends a Python worker that it does not read to the end, with the libraries
     # and models that it has loaded.
@@ -51,13 +51,13 @@ def provenance(
 
 def library_versions() -> dict[str, str]:
     """Versions of what computes the numbers, where installed."""
-    found = {}
+    stored = {}
     for name in _LIBRARIES:
         try:
-            found[name] = version(name)
+            stored[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return stored
 
 
 def admit(

@@ -62,5 +62,5 @@ def _record(
     tracked.log_metrics(counts)
     if summary.scores is not None:
         names = [*indicator_names(summary.scores.columns), "predicted_log_loss"]
-        for name, (edges, found, missing) in histograms(summary.scores, names).items():
-            tracked.log_histogram(name, edges, found, missing)
+        for name, (edges, in_bins, missing) in histograms(summary.scores, names).items():
+            tracked.log_histogram(name, edges, in_bins, missing)

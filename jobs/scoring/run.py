@@ -101,18 +101,18 @@ def open_pool(store: Store, name: str, stack: ExitStack) -> Pool:
         UserError: the pool is empty.
     """
     at = store.version("occurrences")
-    found = members(store, name, at).persist()
-    stack.callback(found.unpersist)
-    if found.isEmpty():
+    rows = members(store, name, at).persist()
+    stack.callback(rows.unpersist)
+    if rows.isEmpty():
         raise UserError(
             f"pool {name!r} in {store.target} is empty: give --input, or another --pool"
         )
     return Pool(
-        name, found, pool_examples(store, found), lambda: refuse_if_changed(store, name, found, at)
+        name, rows, pool_examples(store, rows), lambda: refuse_if_changed(store, name, rows, at)
     )
 
 
-def refuse_if_changed(store: Store, name: str, found: DataFrame, at: int) -> None:
+def refuse_if_changed(store: Store, name: str, known: DataFrame, at: int) -> None:
     """Refuse to replace what another run, which knows more of the pool, may have written.
 
     Args:
@@ -125,7 +125,7 @@ def refuse_if_changed(store: Store, name: str, found: DataFrame, at: int) -> Non
         UserError: the pool has other members now.
     """
     now = store.version("occurrences")
-    if now == at or pool_version(members(store, name, now), True) == pool_version(found, True):
+    if now == at or pool_version(members(store, name, now), True) == pool_version(known, True):
         return
     raise UserError(
         f"another run changed pool {name!r} in {store.target} meanwhile: what this one measured is "
@@ -189,7 +189,9 @@ def apply_rule(
     )
     summary.rule, summary.rule_why = rule, choice.why
     summary.scores = scores_of(store, pool.name, rule)
-    summary.warnings += [f"{each}: its coefficient does not carry over" for each in mismatches]
+    summary.warnings += [
+        f"{mismatch}: its coefficient does not carry over" for mismatch in mismatches
+    ]
     summary.warnings += extrapolated(summary.scores, rule)
     tracked.log_rule(rule, choice.why, mismatches)
 

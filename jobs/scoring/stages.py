@@ -205,9 +205,12 @@ def _collect_vectors(rows: DataFrame, count: int) -> tuple[list[str], np.ndarray
         chosen = rows.where(F.floor(F.col("bucket") * parts / BUCKETS) == part)
         table = chosen.select("example_id", "vector", "copies").toArrow().sort_by("example_id")
         if table.num_rows:
-            found = vectors(table["vector"])
+            part_of_matrix = vectors(table["vector"])
             place = slice(len(ids), len(ids) + table.num_rows)
-            matrix = matrix if matrix.size else np.empty((count, found.shape[1]), np.float32)
-            matrix[place], copies[place] = found, table["copies"].to_numpy()
+            matrix = (
+                matrix if matrix.size else np.empty((count, part_of_matrix.shape[1]), np.float32)
+            )
+            matrix[place] = part_of_matrix
+            copies[place] = table["copies"].to_numpy()
             ids += table["example_id"].to_pylist()
     return ids, matrix, copies

@@ -76,10 +76,10 @@ def choose_diverse(
         raise UserError(
             "--diversity facility needs a number to choose: --top, --fraction, --tokens or quotas"
         )
-    found, lost = _candidates(store, rows, select, size, measured)
-    matrix = vectors(found["vector"])
+    rows_of_candidates, lost = _candidates(store, rows, select, size, measured)
+    matrix = vectors(rows_of_candidates["vector"])
     in_pool = sources_of(rows) if select.quota else []
-    taken = _taken(matrix, found, select, size, in_pool)
+    taken = _taken(matrix, rows_of_candidates, select, size, in_pool)
     notes = [f"{lost:,} candidates have no embedding and were left out"] if lost else []
     notes.append(
         f"{select.diversity}: chosen among {len(matrix):,} candidates"
@@ -87,7 +87,7 @@ def choose_diverse(
     )
     if size is not None and len(taken) < size:
         notes.append(_too_few(select, len(taken), size))
-    picked = found.take(pa.array(taken, pa.int64())).select(["example_id", "score"])
+    picked = rows_of_candidates.take(pa.array(taken, pa.int64())).select(["example_id", "score"])
     ranks = pa.array(np.arange(1, len(taken) + 1))
     table = picked.add_column(1, "rank", ranks)
     return Diverse(store.spark.createDataFrame(table), notes)
@@ -118,17 +118,17 @@ def _candidates(
     )
     both = ids.join(embedded, "example_id").dropDuplicates(["example_id"])
     parts = max(1, -(-cut.num_rows // _FETCHED))
-    found = pa.concat_tables(
+    with_vectors = pa.concat_tables(
         both.where(F.col("bucket") % parts == part).select("example_id", "vector").toArrow()
         for part in range(parts)
     )
-    if not found.num_rows:
+    if not with_vectors.num_rows:
         raise UserError(
             "diversity needs embeddings, and no candidate has one: run instructmining "
             f"score --store {store.target} --stages embed"
         )
-    places = pa.compute.index_in(cut["example_id"], found["example_id"].combine_chunks())
-    vector = found["vector"].combine_chunks().take(places.combine_chunks().drop_null())
+    places = pa.compute.index_in(cut["example_id"], with_vectors["example_id"].combine_chunks())
+    vector = with_vectors["vector"].combine_chunks().take(places.combine_chunks().drop_null())
     table = cut.filter(places.is_valid()).append_column("vector", vector)
     return table, cut.num_rows - table.num_rows
 
@@ -158,9 +158,13 @@ def _wider(select: Select, size: int | None) -> tuple[Select, int]:
 
 
 def _taken(
-    matrix: np.ndarray, found: pa.Table, select: Select, size: int | None, in_pool: Sequence[str]
+    matrix: np.ndarray,
+    rows_of_candidates: pa.Table,
+    select: Select,
+    size: int | None,
+    in_pool: Sequence[str],
 ) -> list[int]:
-    room = _room(found, select, size, in_pool)
+    room = _room(rows_of_candidates, select, size, in_pool)
     if select.diversity == "facility":
         from udfs.neighbors.facility_location import (
             near_rows,  # imports torch, which the other choices do without
@@ -172,10 +176,12 @@ def _taken(
     return apart(matrix, select.similarity, room, select.diversity == "near_duplicates")
 
 
-def _room(found: pa.Table, select: Select, size: int | None, in_pool: Sequence[str]) -> Room:
+def _room(
+    rows_of_candidates: pa.Table, select: Select, size: int | None, in_pool: Sequence[str]
+) -> Room:
     """Size, tokens and quotas as limits on the candidates, whose sources are some `in_pool`."""
-    costs = found["tokens"].to_numpy() if select.tokens else None
-    coded = found["source"].combine_chunks().dictionary_encode()
+    costs = rows_of_candidates["tokens"].to_numpy() if select.tokens else None
+    coded = rows_of_candidates["source"].combine_chunks().dictionary_encode()
     codes = coded.indices.to_numpy().astype(np.int64)
     sources = coded.dictionary.to_pylist()
     groups = []

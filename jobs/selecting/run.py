@@ -59,8 +59,8 @@ def run(spark: SparkSession, settings: Settings) -> Selected:
     source = source_of(store, settings)
     rows = candidates(store, settings.pool, source.rule, source.measured)
     with log_run(settings.tracking, f"select {settings.pool}") as tracked:
-        found = choose_diverse(store, rows, select, source.measured)
-        table = found.picked.orderBy("rank").toArrow()
+        diverse = choose_diverse(store, rows, select, source.measured)
+        table = diverse.picked.orderBy("rank").toArrow()
         if not table.num_rows:
             raise UserError(nothing(settings))
         ids = table["example_id"].to_pylist()
@@ -69,7 +69,7 @@ def run(spark: SparkSession, settings: Settings) -> Selected:
         recipe = recipe_of(settings, source.rule)
         members = Members(facts.subset, json.dumps(recipe, sort_keys=True), ids)
         new = store_subsets(store, [members], tracked.id) > 0
-        notes = [*of_size, *source.notes, *found.notes, *shortfall(settings, facts)]
+        notes = [*of_size, *source.notes, *diverse.notes, *shortfall(settings, facts)]
         if target is not None:
             notes += export(store, rows, picked, target, settings.export.overwrite)
         card = Card(
@@ -108,27 +108,27 @@ class Source:
 
 def source_of(store: Store, settings: Settings) -> Source:
     """Choose the rule as `score` does; models are named but never loaded."""
-    given = settings.rule.source
+    source = settings.rule.source
     select = settings.select
-    if given != "auto" and select.diversity == "none":
-        rule = load_rule(given, settings.tracking)
-        return Source(rule, rule_name(rule, given), None, [])
+    if source != "auto" and select.diversity == "none":
+        rule = load_rule(source, settings.tracking)
+        return Source(rule, rule_name(rule, source), None, [])
     models = load_model_list(settings.models)
     resolved = {stage: resolve(spec, settings.tracking) for stage, spec in models.stages.items()}
     choice = rule_for(models, resolved, settings.rule, settings.knn, settings.tracking)
     rule = choice.rule
-    notes = [f"the rule is {choice.why}"] * (given == "auto")
+    notes = [f"the rule is {choice.why}"] * (source == "auto")
     if select.strategy != "rule" and scores_of(store, settings.pool, rule).isEmpty():
         return Source(None, None, choice.measured, [])
-    notes += [f"{each}: its coefficient does not carry over" for each in choice.mismatches]
-    return Source(rule, rule_name(rule, given), choice.measured, notes)
+    notes += [f"{mismatch}: its coefficient does not carry over" for mismatch in choice.mismatches]
+    return Source(rule, rule_name(rule, source), choice.measured, notes)
 
 
-def rule_name(rule: LinearRule, given: str) -> str:
+def rule_name(rule: LinearRule, source: str) -> str:
     """As `--rule` takes it, with the version instead of an alias, which may move."""
     if rule.name in built_in_rules():
         return rule.name
-    return f"models:/{rule.name}/{rule.version}" if "published_as" in rule.provenance else given
+    return f"models:/{rule.name}/{rule.version}" if "published_as" in rule.provenance else source
 
 
 def recipe_of(settings: Settings, rule: LinearRule | None) -> dict[str, Any]:

@@ -75,18 +75,18 @@ def run(spark: SparkSession, settings: Settings) -> dict[str, int]:
 
 
 def _wanted(settings: Settings) -> list[str]:
-    given = list(settings.erase.ids)
+    ids = list(settings.erase.ids)
     file = settings.erase.ids_file
     if file:
         try:
-            given += Path(file).read_text(encoding="utf-8").split()
+            ids += Path(file).read_text(encoding="utf-8").split()
         except OSError as error:
             raise UserError(f"--ids {file}: {error.strerror}") from None
-    wrong = [each for each in given if not _ID.fullmatch(each)]
-    if wrong or not given:
+    wrong = [identifier for identifier in ids if not _ID.fullmatch(identifier)]
+    if wrong or not ids:
         what = f"{wrong[0]!r} is no example_id" if wrong else "no example_id is given"
         raise UserError(f"{what}: name 32 hexadecimal digits, see the table examples")
-    return list(dict.fromkeys(given))
+    return list(dict.fromkeys(ids))
 
 
 def _traces(store: Store, ids: Sequence[str]) -> list[Trace]:
@@ -109,8 +109,8 @@ def _shared(erased: DataFrame, others: DataFrame) -> set[str]:
 
 def _sources(store: Store, ids: Sequence[str]) -> list[str]:
     rows = store.read("occurrences").where(F.col("example_id").isin(list(ids)))
-    found = rows.select("source", "position").distinct().orderBy("source", "position").collect()
-    return [f"{row.source} record {row.position}" for row in found]
+    positions = rows.select("source", "position").distinct().orderBy("source", "position").collect()
+    return [f"{row.source} record {row.position}" for row in positions]
 
 
 def _counts(store: Store, ids: Sequence[str]) -> dict[str, int]:
@@ -129,7 +129,7 @@ def _counts(store: Store, ids: Sequence[str]) -> dict[str, int]:
 
 def _conditions(ids: Sequence[str]) -> Iterator[str]:
     for start in range(0, len(ids), _IDS_AT_ONCE):
-        part = ", ".join(sql_text(each) for each in ids[start : start + _IDS_AT_ONCE])
+        part = ", ".join(sql_text(identifier) for identifier in ids[start : start + _IDS_AT_ONCE])
         yield f"`example_id` IN ({part})"
 
 

@@ -32,9 +32,9 @@ def written_by(runs: Sequence[Any], store: str) -> list[str]:
     """Names of what the runs on this store wrote; a relative one is of the current folder."""
     params = [run.data.params for run in runs if "store" in run.data.params]
     names = [
-        each.get(key, "None")
-        for each in params
-        if _place(each["store"]) == _place(store)
+        parameters.get(key, "None")
+        for parameters in params
+        if _place(parameters["store"]) == _place(store)
         for key in _WRITTEN
     ]
     return [name for name in dict.fromkeys(names) if name not in ("None", "")]
@@ -71,8 +71,8 @@ def _runs(tracking: Tracking) -> Iterator[Any]:
     with connection(tracking) as client:
         name = tracking.experiment
         names = (name, f"/Shared/{name}") if tracking.uri.startswith("databricks") else (name,)
-        experiments = [client.get_experiment_by_name(each) for each in names]
-        ids = [each.experiment_id for each in experiments if each is not None]
+        experiments = [client.get_experiment_by_name(name) for name in names]
+        ids = [experiment.experiment_id for experiment in experiments if experiment is not None]
         token: str | None = ""
         while ids and token is not None:
             page = client.search_runs(ids, page_token=token or None, max_results=1000)

@@ -34,7 +34,7 @@ def look_elsewhere(settings: Settings, ids: Sequence[str], traces: Sequence[Trac
     Raises:
         UserError: what `--export` names does not exist; MLflow cannot be reached.
     """
-    places = [Path(each) for each in settings.erase.exports]
+    places = [Path(name) for name in settings.erase.exports]
     if absent := [place for place in places if not place.exists()]:
         raise UserError(f"--export {absent[0]}: there is no such file or folder")
     places += [Path(settings.files)] if settings.files else []
@@ -79,4 +79,4 @@ def erase_elsewhere(elsewhere: Elsewhere, delete: bool) -> list[str]:
 def _files(places: Sequence[Path]) -> Iterator[Path]:
     for place in places:
         inside = sorted(place.rglob("*")) if place.is_dir() else [place]
-        yield from (each.absolute() for each in inside if each.is_file())
+        yield from (file.absolute() for file in inside if file.is_file())

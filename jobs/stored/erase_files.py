@@ -96,22 +96,22 @@ def _ids_of(line: bytes) -> set[str]:
 
 def _delete_lines(file: Path, numbers: Collection[int]) -> None:
     opened: Any = gzip.open if file.suffix == ".gz" else open
-    kept = file.with_name(f".{file.name}.part")
+    remaining = file.with_name(f".{file.name}.part")
     try:
-        with opened(file, "rb") as source, opened(kept, "wb") as target:
+        with opened(file, "rb") as source, opened(remaining, "wb") as target:
             lines = enumerate(source, start=1)
             target.writelines(line for number, line in lines if number not in numbers)
-        os.replace(kept, file)
+        os.replace(remaining, file)
     finally:
-        kept.unlink(missing_ok=True)
+        remaining.unlink(missing_ok=True)
 
 
 def _delete_lines_command(file: Path, numbers: Sequence[int]) -> str:
-    name, kept = shlex.quote(str(file)), shlex.quote(f"{file}.new")
+    name, new_name = shlex.quote(str(file)), shlex.quote(f"{file}.new")
     delete = f"sed '{';'.join(f'{number}d' for number in numbers)}'"
     if file.suffix == ".gz":
-        return f"gzip -dc {name} | {delete} | gzip > {kept} && mv {kept} {name}"
-    return f"{delete} {name} > {kept} && mv {kept} {name}"
+        return f"gzip -dc {name} | {delete} | gzip > {new_name} && mv {new_name} {name}"
+    return f"{delete} {name} > {new_name} && mv {new_name} {name}"
 
 
 def _remove(file: Path) -> str:

@@ -43,7 +43,7 @@ def _seen(store: Store, traces: Sequence[Trace]) -> list[Row]:
             verdicts = [verdict_of_record(raw or "", traces) for raw in batch["raw"].to_pylist()]
             seen = batch.select(["source", "position", "content_hash"])
             seen = seen.append_column("verdict", pa.array(verdicts, pa.string()))
-            yield seen.filter(pa.array([bool(each) for each in verdicts])).cast(_SEEN)
+            yield seen.filter(pa.array([bool(verdict) for verdict in verdicts])).cast(_SEEN)
 
     records = store.read("quarantine").select("source", "position", "content_hash", "raw")
     schema = "source STRING, position BIGINT, content_hash STRING, verdict STRING"
@@ -54,7 +54,10 @@ def _named(store: Store, rows: Sequence[Row]) -> str:
     names = ", ".join(f"{row.source} record {row.position}" for row in rows[:_SHOWN])
     more = " …" if len(rows) > _SHOWN else ""
     table = store.sql_name("quarantine")
-    statements = " ".join(f"DELETE FROM {table} WHERE {each};" for each in _conditions(rows))  # noqa: S608 - quoted
+    statements = " ".join(
+        f"DELETE FROM {table} WHERE {condition};"  # noqa: S608 - quoted
+        for condition in _conditions(rows)
+    )
     return (
         f"  NOT erased: {len(rows):,} record{'s' * (len(rows) > 1)} of quarantine may hold it "
         f"({names}{more}); if so: {statements}"

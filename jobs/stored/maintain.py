@@ -40,9 +40,11 @@ def run(spark: SparkSession, settings: Settings) -> list[Kept]:
             f"--store {settings.store} holds no table of ours: name the one that "
             "`instructmining score` wrote"
         )
-    kept = [maintain(store, table, options.retention_hours, settings.dry_run) for table in tables]
-    print(text(kept, options.retention_hours, settings.dry_run))
-    return kept
+    reports = [
+        maintain(store, table, options.retention_hours, settings.dry_run) for table in tables
+    ]
+    print(text(reports, options.retention_hours, settings.dry_run))
+    return reports
 
 
 def maintain(store: Store, table: str, retention_hours: int, dry_run: bool) -> Kept:
@@ -83,16 +85,16 @@ def unchecked_retention(spark: SparkSession, stack: ExitStack) -> None:
     stack.callback(spark.conf.set, key, before)
 
 
-def text(kept: Sequence[Kept], hours: int, dry_run: bool) -> str:
+def text(reports: Sequence[Kept], hours: int, dry_run: bool) -> str:
     """What is printed."""
     would = "would be removed" if dry_run else "removed"
     lines = [f"{'table':<16} {'files':>15} {'MiB':>19}   files older than {hours} h {would}"]
-    for each in kept:
-        files = f"{each.files[0]:,} → {each.files[1]:,}"
-        size = f"{each.bytes[0] / _MIB:,.2f} → {each.bytes[1] / _MIB:,.2f}"
-        count = "not told" if each.removed is None else f"{each.removed:,}"
-        more = " or more" if dry_run and (each.removed or 0) >= _SHOWN else ""
-        lines.append(f"{each.table:<16} {files:>15} {size:>19}   {count}{more}")
+    for report in reports:
+        files = f"{report.files[0]:,} → {report.files[1]:,}"
+        size = f"{report.bytes[0] / _MIB:,.2f} → {report.bytes[1] / _MIB:,.2f}"
+        count = "not told" if report.removed is None else f"{report.removed:,}"
+        more = " or more" if dry_run and (report.removed or 0) >= _SHOWN else ""
+        lines.append(f"{report.table:<16} {files:>15} {size:>19}   {count}{more}")
     if dry_run:
         lines.append("dry run: nothing was changed")
     return "\n".join(lines)

@@ -59,12 +59,12 @@ def _target(settings: Settings) -> Path:
     Raises:
         UserError: not a place that a file can be written to.
     """
-    given = settings.report.to or str(Path(settings.files or ".") / _NAME)
-    if "://" in given:
-        raise UserError(f"--to {given}: name a local file, or one in a mounted volume")
-    target = Path(given).expanduser()
+    path = settings.report.to or str(Path(settings.files or ".") / _NAME)
+    if "://" in path:
+        raise UserError(f"--to {path}: name a local file, or one in a mounted volume")
+    target = Path(path).expanduser()
     if target.is_dir():
         target = target / _NAME
     if not target.parent.is_dir():
-        raise UserError(f"--to {given}: there is no folder {target.parent}")
+        raise UserError(f"--to {path}: there is no folder {target.parent}")
     return target

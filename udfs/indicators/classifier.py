@@ -45,30 +45,36 @@ class SequenceClassifierScorer(TwoSteps):
 
     def prepare(self, conversations: Sequence[Conversation]) -> tuple[Measurement, list[Rendered]]:
         """The last assistant turn of every conversation behind its history."""
-        found = Measurement.empty(self.indicators, len(conversations))
-        found.reasons = reply_defects(conversations)
+        measurement = Measurement.empty(self.indicators, len(conversations))
+        measurement.reasons = reply_defects(conversations)
         shown = [
-            [] if found.reasons[row] else shown_messages(conversation, self.template.name)
+            [] if measurement.reasons[row] else shown_messages(conversation, self.template.name)
             for row, conversation in enumerate(conversations)
         ]
-        full = render(self.template, shown, found.reasons, reply=-1)
-        kept = [cut(each, self.max_length, keep_end=True) for each in full]
-        record_lengths(found, [len(each.ids) for each in full], [len(each.ids) for each in kept])
-        refuse_no_tokens(found.reasons, [each.response_tokens for each in full])
-        return found, kept
+        full = render(self.template, shown, measurement.reasons, reply=-1)
+        cut_rows = [cut(rendered, self.max_length, keep_end=True) for rendered in full]
+        record_lengths(
+            measurement,
+            [len(rendered.ids) for rendered in full],
+            [len(rendered.ids) for rendered in cut_rows],
+        )
+        refuse_no_tokens(measurement.reasons, [rendered.response_tokens for rendered in full])
+        return measurement, cut_rows
 
     def compute(self, prepared: tuple[Measurement, list[Rendered]]) -> Measurement:
         """One number per text."""
-        found, kept = prepared
-        values = found.values[self.indicators[0]]
+        measurement, cut_rows = prepared
+        values = measurement.values[self.indicators[0]]
 
         def score(rows: NDArray[np.int64]) -> None:
-            values[rows] = self._values([kept[row] for row in rows])
+            values[rows] = self._values([cut_rows[row] for row in rows])
 
-        measurable = [row for row, reason in enumerate(found.reasons) if reason is None]
-        lengths = [len(each.ids) for each in kept]
-        found.work = for_each_batch(lengths, self.token_budget, score, found.reasons, measurable)
-        return found.explained()
+        measurable = [row for row, reason in enumerate(measurement.reasons) if reason is None]
+        lengths = [len(rendered.ids) for rendered in cut_rows]
+        measurement.work = for_each_batch(
+            lengths, self.token_budget, score, measurement.reasons, measurable
+        )
+        return measurement.explained()
 
     def _values(self, texts: list[Rendered]) -> NDArray[np.float64]:
         ids, mask = pad([t.ids for t in texts], self.pad_id)
@@ -79,8 +85,8 @@ class SequenceClassifierScorer(TwoSteps):
         with torch.inference_mode():
             inputs = {name: to_device(array, self.device) for name, array in arrays.items()}
             logits = self.model(**inputs).logits
-            found: NDArray[np.float64] = self.read(logits.double()).cpu().numpy()
-        return found
+            values: NDArray[np.float64] = self.read(logits.double()).cpu().numpy()
+        return values
 
 
 def with_float32_head(model: Any) -> Any:
@@ -89,13 +95,13 @@ def with_float32_head(model: Any) -> Any:
     In bfloat16 a reward between 8 and 16 has steps of 0.06: many texts would have the same.
     """
     heads = (getattr(model, name, None) for name in ("score", "classifier", "out_proj"))
-    for head in (each for each in heads if isinstance(each, torch.nn.Module)):
+    for head in (module for module in heads if isinstance(module, torch.nn.Module)):
         head.float().register_forward_pre_hook(_in_float32)
     return model
 
 
-def _in_float32(_: Any, given: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-    return tuple(states.float() for states in given)
+def _in_float32(_: Any, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    return tuple(states.float() for states in inputs)
 
 
 def shown_messages(conversation: Conversation, template: str) -> list[Message]:

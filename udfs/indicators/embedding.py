@@ -60,30 +60,34 @@ class EmbeddingScorer(TwoSteps):
 
     def prepare(self, conversations: Sequence[Conversation]) -> tuple[Measurement, list[list[int]]]:
         """The token ids of every text."""
-        found = Measurement.empty((), len(conversations))
-        found.reasons = defects(conversations)
+        measurement = Measurement.empty((), len(conversations))
+        measurement.reasons = defects(conversations)
         texts = [
             [] if reason else [joined(conversation)]
-            for reason, conversation in zip(found.reasons, conversations, strict=True)
+            for reason, conversation in zip(measurement.reasons, conversations, strict=True)
         ]
-        full = [ids[0] if ids else [] for ids in tokenize(self.tokenizer, texts, found.reasons)]
-        kept = [self._cut(ids) for ids in full]
-        record_lengths(found, [len(ids) for ids in full], [len(ids) for ids in kept])
-        return found, kept
+        full = [
+            ids[0] if ids else [] for ids in tokenize(self.tokenizer, texts, measurement.reasons)
+        ]
+        cut_rows = [self._cut(ids) for ids in full]
+        record_lengths(measurement, [len(ids) for ids in full], [len(ids) for ids in cut_rows])
+        return measurement, cut_rows
 
     def compute(self, prepared: tuple[Measurement, list[list[int]]]) -> Measurement:
         """Unit vectors float32[n, d]; a row that could not be encoded is NaN throughout."""
-        found, kept = prepared
-        vectors = np.full((len(kept), self.encoder.width), np.nan, dtype=np.float32)
+        measurement, cut_rows = prepared
+        vectors = np.full((len(cut_rows), self.encoder.width), np.nan, dtype=np.float32)
 
         def encode(rows: NDArray[np.int64]) -> None:
-            vectors[rows] = self._encode([kept[row] for row in rows])
+            vectors[rows] = self._encode([cut_rows[row] for row in rows])
 
-        measurable = [row for row, reason in enumerate(found.reasons) if reason is None]
-        lengths = [len(ids) for ids in kept]
-        found.work = for_each_batch(lengths, self.token_budget, encode, found.reasons, measurable)
-        found.vectors = vectors
-        return found.explained()
+        measurable = [row for row, reason in enumerate(measurement.reasons) if reason is None]
+        lengths = [len(ids) for ids in cut_rows]
+        measurement.work = for_each_batch(
+            lengths, self.token_budget, encode, measurement.reasons, measurable
+        )
+        measurement.vectors = vectors
+        return measurement.explained()
 
     def _cut(self, ids: list[int]) -> list[int]:
         if len(ids) <= self.max_length:
@@ -95,8 +99,8 @@ class EmbeddingScorer(TwoSteps):
         ids, mask = (to_device(array, self.device) for array in pad(texts, pad_id))
         with torch.inference_mode():
             vectors = torch.nn.functional.normalize(self.encoder.encode(ids, mask).float(), dim=1)
-        found: NDArray[np.float32] = vectors.cpu().numpy()
-        return found
+        pooled: NDArray[np.float32] = vectors.cpu().numpy()
+        return pooled
 
 
 def _load_encoder(spec: ModelSpec, runtime: Runtime) -> Encoder:

@@ -28,19 +28,19 @@ class FunctionScorer:
 
     def measure(self, conversations: Sequence[Conversation]) -> Measurement:
         """Call the function in batches; a batch that raises is called again row by row."""
-        found = Measurement.empty(self.indicators, len(conversations))
-        values = found.values[self.indicators[0]]
+        measurement = Measurement.empty(self.indicators, len(conversations))
+        values = measurement.values[self.indicators[0]]
 
         def compute(rows: NDArray[np.int64]) -> None:
-            given = list(self.function([conversations[row] for row in rows]))
-            if len(given) != rows.size:
-                raise ValueError(f"{len(given)} numbers for {rows.size} conversations")
-            values[rows] = [np.nan if value is None else float(value) for value in given]
+            numbers = list(self.function([conversations[row] for row in rows]))
+            if len(numbers) != rows.size:
+                raise ValueError(f"{len(numbers)} numbers for {rows.size} conversations")
+            values[rows] = [np.nan if value is None else float(value) for value in numbers]
             for row in rows[np.isnan(values[rows])]:
-                found.reasons[row] = "the function gave no number"
+                measurement.reasons[row] = "the function gave no number"
 
-        for_each_batch(np.ones(len(conversations)), _AT_ONCE, compute, found.reasons)
-        return found.explained()
+        for_each_batch(np.ones(len(conversations)), _AT_ONCE, compute, measurement.reasons)
+        return measurement.explained()
 
 
 def _function(name: str) -> Callable[[list[Conversation]], Sequence[float | None]]:

@@ -67,39 +67,47 @@ class PerplexityScorer(TwoSteps):
 
     def prepare(self, conversations: Sequence[Conversation]) -> tuple[Measurement, list[Rendered]]:
         """The lengths, which need no model, and every text as it is read."""
-        found = Measurement.empty(self.indicators, len(conversations))
-        found.reasons = defects(conversations)
-        full = render(self.template, conversations, found.reasons)
-        kept = [cut(each, self.max_length, keep_end=False) for each in full]
-        record_lengths(found, [len(each.ids) for each in full], [len(each.ids) for each in kept])
-        refuse_no_tokens(found.reasons, [each.response_tokens for each in full])
-        return found, kept
+        measurement = Measurement.empty(self.indicators, len(conversations))
+        measurement.reasons = defects(conversations)
+        full = render(self.template, conversations, measurement.reasons)
+        cut_rows = [cut(rendered, self.max_length, keep_end=False) for rendered in full]
+        record_lengths(
+            measurement,
+            [len(rendered.ids) for rendered in full],
+            [len(rendered.ids) for rendered in cut_rows],
+        )
+        refuse_no_tokens(measurement.reasons, [rendered.response_tokens for rendered in full])
+        return measurement, cut_rows
 
     def compute(self, prepared: tuple[Measurement, list[Rendered]]) -> Measurement:
         """The model's part."""
-        found, kept = prepared
-        read = np.array([reason is None for reason in found.reasons])
-        nll, alone = self._nll(kept, found)
+        measurement, cut_rows = prepared
+        read = np.array([reason is None for reason in measurement.reasons])
+        nll, alone = self._nll(cut_rows, measurement)
         values = {
-            "input_length": np.where(read, [each.prompt_tokens for each in kept], np.nan),
-            "output_length": np.where(read, [each.response_tokens for each in kept], np.nan),
+            "input_length": np.where(
+                read, [rendered.prompt_tokens for rendered in cut_rows], np.nan
+            ),
+            "output_length": np.where(
+                read, [rendered.response_tokens for rendered in cut_rows], np.nan
+            ),
             "nll": nll,
             "nll_alone": alone,
             "perplexity": np.exp(nll),
             "perplexity_alone": np.exp(alone),
             "ifd": np.exp(nll - alone),
         }
-        found.values = {name: values[name] for name in self.indicators}
-        return found.explained()
+        measurement.values = {name: values[name] for name in self.indicators}
+        return measurement.explained()
 
     def _nll(
-        self, kept: list[Rendered], found: Measurement
+        self, cut_rows: list[Rendered], measurement: Measurement
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Mean NLL behind the prompt and alone; both forms of a text share the batches."""
-        rows = [row for row, reason in enumerate(found.reasons) if reason is None]
-        texts = [behind_prompt(kept[row], self.start) for row in rows]
+        rows = [row for row, reason in enumerate(measurement.reasons) if reason is None]
+        texts = [behind_prompt(cut_rows[row], self.start) for row in rows]
         if _NEED_ALONE & set(self.indicators):
-            texts += [self._alone(kept[row]) for row in rows]
+            texts += [self._alone(cut_rows[row]) for row in rows]
         failures: list[str | None] = [None] * len(texts)
         means = np.full(len(texts), np.nan)
 
@@ -107,11 +115,11 @@ class PerplexityScorer(TwoSteps):
             means[batch] = self.log_loss.means([texts[i] for i in batch])
 
         lengths = [len(t.ids) for t in texts]
-        found.work = for_each_batch(lengths, self.token_budget, compute, failures)
+        measurement.work = for_each_batch(lengths, self.token_budget, compute, failures)
         for i, failure in enumerate(failures):
             row = rows[i % len(rows)]
-            found.reasons[row] = found.reasons[row] or failure
-        nll = np.full((2, len(kept)), np.nan)
+            measurement.reasons[row] = measurement.reasons[row] or failure
+        nll = np.full((2, len(cut_rows)), np.nan)
         nll[0, rows] = means[: len(rows)]
         if len(texts) > len(rows):
             nll[1, rows] = means[len(rows) :]

@@ -38,38 +38,40 @@ class QualityScorer(TwoSteps):
 
     def prepare(self, conversations: Sequence[Conversation]) -> tuple[Measurement, dict[int, Pair]]:
         """The last assistant turn of every conversation that has one, behind its history."""
-        found = Measurement.empty(self.indicators, len(conversations))
-        found.reasons = reply_defects(conversations)
+        measurement = Measurement.empty(self.indicators, len(conversations))
+        measurement.reasons = reply_defects(conversations)
         texts = [
-            [] if found.reasons[row] else list(last_reply(conversation))
+            [] if measurement.reasons[row] else list(last_reply(conversation))
             for row, conversation in enumerate(conversations)
         ]
-        ids = tokenize(self.tokenizer, texts, found.reasons, add_special_tokens=False)
-        refuse_no_tokens(found.reasons, [len(parts[-1]) if parts else 0 for parts in ids])
-        rows = [row for row, reason in enumerate(found.reasons) if reason is None]
+        ids = tokenize(self.tokenizer, texts, measurement.reasons, add_special_tokens=False)
+        refuse_no_tokens(measurement.reasons, [len(parts[-1]) if parts else 0 for parts in ids])
+        rows = [row for row, reason in enumerate(measurement.reasons) if reason is None]
         pairs = {row: pair(ids[row][0], ids[row][1], self.config) for row in rows}
         full = [sum(map(len, parts)) for parts in ids]
         read = [pairs[row].read if row in pairs else 0 for row in range(len(ids))]
-        record_lengths(found, full, read)
-        return found, pairs
+        record_lengths(measurement, full, read)
+        return measurement, pairs
 
     def compute(self, prepared: tuple[Measurement, dict[int, Pair]]) -> Measurement:
         """Score every pair."""
-        found, pairs = prepared
-        logits = np.full((len(found.reasons), len(HEADS)), np.nan)
+        measurement, pairs = prepared
+        logits = np.full((len(measurement.reasons), len(HEADS)), np.nan)
 
         def score(batch: NDArray[np.int64]) -> None:
             logits[batch] = self._logits([pairs[row] for row in batch])
 
         lengths = [len(pairs[row].ids) if row in pairs else 0 for row in range(len(logits))]
-        found.work = for_each_batch(lengths, self.token_budget, score, found.reasons, list(pairs))
-        found.values = {name: self._scaled(name, logits) for name in self.indicators}
-        return found.explained()
+        measurement.work = for_each_batch(
+            lengths, self.token_budget, score, measurement.reasons, list(pairs)
+        )
+        measurement.values = {name: self._scaled(name, logits) for name in self.indicators}
+        return measurement.explained()
 
     @torch.inference_mode()
     def _logits(self, pairs: list[Pair]) -> NDArray[np.float32]:
-        ids, mask = pad([each.ids for each in pairs], self.config["pad_id"])
-        types, _ = pad([each.types for each in pairs], 0)
+        ids, mask = pad([pair.ids for pair in pairs], self.config["pad_id"])
+        types, _ = pad([pair.types for pair in pairs], 0)
         on_device = (to_device(array, self.device) for array in (ids, types, mask))
         logits: NDArray[np.float32] = self.model(*on_device).cpu().numpy()
         return logits

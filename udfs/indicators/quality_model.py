@@ -66,13 +66,13 @@ def pair(prompt: Sequence[int], response: Sequence[int], config: dict[str, Any])
     the end of the response was seen, so it is left out where the response was cut.
     """
     room = config["max_length"] - 3
-    kept = list(response[: max(config["response_room"], room - len(prompt))])
-    asked = list(prompt[max(0, len(prompt) - (room - len(kept))) :])
-    closing = [config["sep_id"]] if len(kept) == len(response) else []
+    shown_response = list(response[: max(config["response_room"], room - len(prompt))])
+    asked = list(prompt[max(0, len(prompt) - (room - len(shown_response))) :])
+    closing = [config["sep_id"]] if len(shown_response) == len(response) else []
     first = [config["cls_id"], *asked, config["sep_id"]]
-    second = [*kept, *closing]
+    second = [*shown_response, *closing]
     types = [0] * len(first) + [1] * len(second)
-    return Pair(first + second, types, len(asked) + len(kept))
+    return Pair(first + second, types, len(asked) + len(shown_response))
 
 
 class Pair(NamedTuple):

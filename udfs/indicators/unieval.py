@@ -59,33 +59,33 @@ class UniEvalScorer(TwoSteps):
         self, conversations: Sequence[Conversation]
     ) -> tuple[Measurement, list[list[list[int]]]]:
         """Every question of every conversation; `tokens` are those of all questions together."""
-        found = Measurement.empty(self.indicators, len(conversations))
-        found.reasons = reply_defects(conversations)
+        measurement = Measurement.empty(self.indicators, len(conversations))
+        measurement.reasons = reply_defects(conversations)
         texts = [
-            [] if found.reasons[row] else self._questions(conversation)
+            [] if measurement.reasons[row] else self._questions(conversation)
             for row, conversation in enumerate(conversations)
         ]
-        full = tokenize(self.tokenizer, texts, found.reasons)
-        kept = [[self._cut(ids) for ids in row] for row in full]
-        record_lengths(found, _totals(full), _totals(kept))
-        return found, kept
+        full = tokenize(self.tokenizer, texts, measurement.reasons)
+        cut_rows = [[self._cut(ids) for ids in row] for row in full]
+        record_lengths(measurement, _totals(full), _totals(cut_rows))
+        return measurement, cut_rows
 
     def compute(self, prepared: tuple[Measurement, list[list[list[int]]]]) -> Measurement:
         """The answers."""
-        found, kept = prepared
-        asked = [(row, i) for row, questions in enumerate(kept) for i in range(len(questions))]
+        measurement, cut_rows = prepared
+        asked = [(row, i) for row, questions in enumerate(cut_rows) for i in range(len(questions))]
         scores = np.full(len(asked), np.nan)
         failures: list[str | None] = [None] * len(asked)
 
         def answer(batch: NDArray[np.int64]) -> None:
-            scores[batch] = self._scores([kept[row][i] for row, i in (asked[b] for b in batch)])
+            scores[batch] = self._scores([cut_rows[row][i] for row, i in (asked[b] for b in batch)])
 
-        lengths = [len(kept[row][i]) for row, i in asked]
-        found.work = for_each_batch(lengths, self.token_budget, answer, failures)
+        lengths = [len(cut_rows[row][i]) for row, i in asked]
+        measurement.work = for_each_batch(lengths, self.token_budget, answer, failures)
         for (row, i), score, failure in zip(asked, scores, failures, strict=True):
-            found.values[self.indicators[i]][row] = score
-            found.reasons[row] = found.reasons[row] or failure
-        return found.explained()
+            measurement.values[self.indicators[i]][row] = score
+            measurement.reasons[row] = measurement.reasons[row] or failure
+        return measurement.explained()
 
     def _questions(self, conversation: Conversation) -> list[str]:
         history, response = last_reply(conversation)
@@ -107,8 +107,8 @@ class UniEvalScorer(TwoSteps):
                 input_ids=ids, attention_mask=mask, decoder_input_ids=start, use_cache=False
             ).logits[:, 0, self.answers]
             yes, no = logits.double().unbind(1)
-            found: NDArray[np.float64] = torch.sigmoid(yes - no).cpu().numpy()
-        return found
+            probabilities: NDArray[np.float64] = torch.sigmoid(yes - no).cpu().numpy()
+        return probabilities
 
 
 def _totals(rows: list[list[list[int]]]) -> list[int]:

@@ -63,15 +63,15 @@ def neighbors_by_cells(rows: DataFrame, knn: Knn) -> tuple[DataFrame, str]:
     cells = _cells(chosen, count, knn)
     groups = chosen.mapInArrow(_asking(cells), _ASKED).groupBy("cell", "slice")
     search = Search(knn.neighbors, knn.candidates)
-    found = _merged(groups.applyInArrow(_within(search, knn.count_copies), _FOUND), knn.neighbors)
-    found = found.localCheckpoint()  # it is read three times: one search is enough
-    right, sampled = _recall(chosen, found, search, knn.count_copies)
-    found = _completed(chosen, found, search, knn.count_copies)
+    merged = _merged(groups.applyInArrow(_within(search, knn.count_copies), _FOUND), knn.neighbors)
+    merged = merged.localCheckpoint()  # it is read three times: one search is enough
+    right, sampled = _recall(chosen, merged, search, knn.count_copies)
+    merged = _completed(chosen, merged, search, knn.count_copies)
     method = (
         f"cells, {len(cells.centroids)} of about {knn.cell_rows} rows, {cells.visits} visits,"
         f" {right:.4f} of the distances right (n={sampled})"
     )
-    return found, method
+    return merged, method
 
 
 def _cells(rows: DataFrame, count: int, knn: Knn) -> Cells:
@@ -149,13 +149,13 @@ def _distances(pool: pa.Table, asked: pa.Table, search: Search, count_copies: bo
     own = pa.compute.index_in(asked["example_id"], pool["example_id"].combine_chunks())
     own = own.combine_chunks().fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     copies = pool["copies"].to_numpy() if count_copies else None
-    found = asked_distances(
+    distances = asked_distances(
         ExactIndex(vectors(pool["vector"])),
         vectors(asked["vector"]),
         own,
         replace(search, copies=copies),
     )
-    return pa.table({"example_id": asked["example_id"], "distances": distance_lists(found)})
+    return pa.table({"example_id": asked["example_id"], "distances": distance_lists(distances)})
 
 
 def _merged(parts: DataFrame, neighbors: int) -> DataFrame:
@@ -165,11 +165,11 @@ def _merged(parts: DataFrame, neighbors: int) -> DataFrame:
 
 
 def _recall(
-    rows: DataFrame, found: DataFrame, search: Search, count_copies: bool
+    rows: DataFrame, merged: DataFrame, search: Search, count_copies: bool
 ) -> tuple[float, int]:
     """Share of sampled rows whose last distance is that of the whole pool, and their number."""
     true = _in_whole_pool(rows, _sampled(rows, _RECALL_SAMPLE), search, count_copies)
-    pairs = true.withColumnRenamed("distances", "true").join(found, "example_id")
+    pairs = true.withColumnRenamed("distances", "true").join(merged, "example_id")
     last, here = F.array_max("true"), F.array_max("distances")  # null of an empty list
     near = F.abs(last - here) <= _SAME * F.greatest(last, F.lit(_SAME))
     right = (F.size("true") == F.size("distances")) & F.coalesce(near, F.lit(True))
@@ -178,14 +178,14 @@ def _recall(
     return float(row.share), int(row.n)
 
 
-def _completed(rows: DataFrame, found: DataFrame, search: Search, count_copies: bool) -> DataFrame:
+def _completed(rows: DataFrame, merged: DataFrame, search: Search, count_copies: bool) -> DataFrame:
     """Rows whose cells hold too few neighbours ask the whole pool; at most k per cell do."""
-    short = found.where(F.size("distances") < search.neighbors).select("example_id")
+    short = merged.where(F.size("distances") < search.neighbors).select("example_id")
     asked = rows.join(short, "example_id").select(rows.columns).toArrow()
     if not asked.num_rows:
-        return found
+        return merged
     whole = _in_whole_pool(rows, asked, search, count_copies)
-    return found.where(F.size("distances") >= search.neighbors).unionByName(whole)
+    return merged.where(F.size("distances") >= search.neighbors).unionByName(whole)
 
 
 def _in_whole_pool(
@@ -209,5 +209,5 @@ def _sampled(rows: DataFrame, wanted: int) -> pa.Table:
 
 
 def _nearest_cells(rows: Vectors, centroids: Vectors, wanted: int) -> NDArray[np.int64]:
-    found: NDArray[np.int64] = faiss.knn(rows, centroids, wanted)[1]
-    return found
+    nearest: NDArray[np.int64] = faiss.knn(rows, centroids, wanted)[1]
+    return nearest

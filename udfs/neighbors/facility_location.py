@@ -32,8 +32,8 @@ def near_rows(vectors: NDArray[np.float32], neighbors: int = _NEIGHBORS) -> Near
     parts = []
     for start in range(0, count, _QUERIES):
         asked = np.arange(start, min(start + _QUERIES, count))
-        squared, found = index.nearest(asked, neighbors, 2 * neighbors)
-        parts.append(_cosines(squared, found, asked, count))
+        squared, nearest = index.nearest(asked, neighbors, 2 * neighbors)
+        parts.append(_cosines(squared, nearest, asked, count))
     graph: Any = sum(parts[1:], parts[0])
     graph = graph.maximum(graph.T) + eye_array(count, dtype=np.float32, format="csr")
     graph.sort_indices()
@@ -41,10 +41,10 @@ def near_rows(vectors: NDArray[np.float32], neighbors: int = _NEIGHBORS) -> Near
 
 
 def _cosines(
-    squared: NDArray[np.float32], found: NDArray[np.int64], asked: NDArray[np.int64], count: int
+    squared: NDArray[np.float32], nearest: NDArray[np.int64], asked: NDArray[np.int64], count: int
 ) -> Any:
     """Of unit vectors: 1 − d²/2; the row itself, at an infinite distance, is left out."""
     cosines = 1 - squared / 2
     real = np.isfinite(squared) & (cosines > 0)
-    rows = np.broadcast_to(asked[:, None], found.shape)[real]
-    return csr_array((cosines[real], (rows, found[real])), shape=(count, count), dtype=np.float32)
+    rows = np.broadcast_to(asked[:, None], nearest.shape)[real]
+    return csr_array((cosines[real], (rows, nearest[real])), shape=(count, count), dtype=np.float32)

@@ -44,12 +44,12 @@ def neighbors_in_reference(reference: DataFrame, rows: DataFrame, knn: Knn) -> D
             asked.slice(start, _ASKED_AT_ONCE) for start in range(0, len(asked), _ASKED_AT_ONCE)
         )
     ]
-    found = parts[0]
+    united = parts[0]
     for part in parts[1:]:
-        found = found.unionByName(part)
+        united = united.unionByName(part)
     together = F.array_sort(F.flatten(F.collect_list("distances")))
     nearest = F.slice(together, 1, knn.neighbors).alias("distances")
-    return found.groupBy("example_id").agg(nearest)
+    return united.groupBy("example_id").agg(nearest)
 
 
 def _within(
@@ -59,11 +59,11 @@ def _within(
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         limit_search_threads()
-        found = _nearest(vectors(asked["vector"]), windows(batches, _WINDOW), search)
+        distances = _nearest(vectors(asked["vector"]), windows(batches, _WINDOW), search)
         yield pa.RecordBatch.from_pydict(
             {
                 "example_id": asked["example_id"].combine_chunks(),
-                "distances": distance_lists(found),
+                "distances": distance_lists(distances),
             }
         )
 
@@ -76,6 +76,6 @@ def _nearest(
     nobody = np.full(len(queries), -1)  # a new row is none of the reference's
     best = np.full((len(queries), search.neighbors), np.nan)
     for part in parts:
-        found = asked_distances(ExactIndex(vectors(part["vector"])), queries, nobody, search)
-        best = np.sort(np.hstack([best, found]), axis=1)[:, : search.neighbors]  # NaN come last
+        distances = asked_distances(ExactIndex(vectors(part["vector"])), queries, nobody, search)
+        best = np.sort(np.hstack([best, distances]), axis=1)[:, : search.neighbors]  # NaN come last
     return best

@@ -107,9 +107,9 @@ def recall(index: Any, vectors: Vectors, neighbors: int, seed: int = 0) -> tuple
     rows = np.random.default_rng(seed).choice(
         len(vectors), min(_RECALL_SAMPLE, len(vectors)), replace=False
     )
-    _, found = index.search(vectors[rows], neighbors + 1)
+    _, nearest = index.search(vectors[rows], neighbors + 1)
     _, true = faiss.knn(vectors[rows], vectors, neighbors + 1)
-    hits = [len(set(a) & set(b)) for a, b in zip(found, true, strict=True)]
+    hits = [len(set(a) & set(b)) for a, b in zip(nearest, true, strict=True)]
     return float(np.sum(hits) / true.size), len(rows)
 
 
@@ -139,7 +139,7 @@ def _with_copies(
 
 
 def _first(distances: Floats, k: int) -> Floats:
-    found = np.full((len(distances), k), np.nan)
-    kept = distances[:, :k]
-    found[:, : kept.shape[1]] = np.where(np.isinf(kept), np.nan, kept)
-    return found
+    padded = np.full((len(distances), k), np.nan)
+    first = distances[:, :k]
+    padded[:, : first.shape[1]] = np.where(np.isinf(first), np.nan, first)
+    return padded

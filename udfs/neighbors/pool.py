@@ -143,10 +143,10 @@ def _opened(carrier: Any) -> Any:
                 f"the neighbours' index {path} is lost or damaged ({error}): run the "
                 "same command again, which writes it anew"
             ) from None
-    found = carrier.value
-    if found.dtype == np.uint8:
-        return faiss.deserialize_index(found)
-    return build_index(found, exact=True)
+    index = carrier.value
+    if index.dtype == np.uint8:
+        return faiss.deserialize_index(index)
+    return build_index(index, exact=True)
 
 
 def _mapped(path: str) -> Any:

@@ -12,10 +12,10 @@ def windows(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
     waiting: list[pa.RecordBatch] = []
     for batch in batches:
         waiting.append(batch)
-        if sum(each.num_rows for each in waiting) >= rows:
+        if sum(batch.num_rows for batch in waiting) >= rows:
             yield pa.Table.from_batches(waiting)
             waiting = []
-    if any(each.num_rows for each in waiting):
+    if any(batch.num_rows for batch in waiting):
         yield pa.Table.from_batches(waiting)
 
 

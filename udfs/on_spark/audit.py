@@ -91,7 +91,7 @@ def _addresses(task: TaskContext | None) -> str:
 
 def total(windows: Sequence[Window]) -> Work:
     """Over all tasks."""
-    return Work(*(sum(part) for part in zip(*(each.work for each in windows), strict=True)))
+    return Work(*(sum(part) for part in zip(*(window.work for window in windows), strict=True)))
 
 
 def imbalance(windows: Sequence[Window]) -> float | None:
@@ -100,8 +100,8 @@ def imbalance(windows: Sequence[Window]) -> float | None:
     1 is a chunk whose tasks end together, were all devices alike. None: no tokens were counted.
     """
     chunks: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
-    for each in windows:
-        chunks[each.stage_id][each.partition] += each.work.wanted
+    for window in windows:
+        chunks[window.stage_id][window.partition] += window.work.wanted
     everything = sum(sum(tasks.values()) for tasks in chunks.values())
     slowest = sum(max(tasks.values()) * len(tasks) for tasks in chunks.values())
     return slowest / everything if everything else None
@@ -112,9 +112,9 @@ def words(windows: Sequence[Window]) -> str:
     done = total(windows) if windows else Work()
     parts = [f"{100 * (done.computed / done.wanted - 1):.1f} % padding"] if done.wanted else []
     devices = {
-        (each.host, each.addresses or each.device)
-        for each in windows
-        if each.addresses or each.device != "cpu"
+        (window.host, window.addresses or window.device)
+        for window in windows
+        if window.addresses or window.device != "cpu"
     }
     parts += [f"{len(devices)} GPU{'s' if len(devices) > 1 else ''}"] if devices else []
     parts += [f"{done.retries:,} calls repeated"] if done.retries else []
@@ -123,5 +123,5 @@ def words(windows: Sequence[Window]) -> str:
 
 def record(windows: Sequence[Window]) -> list[dict[str, Any]]:
     """As rows of a table."""
-    rows = [{**each._asdict(), **each.work._asdict()} for each in windows]
+    rows = [{**window._asdict(), **window.work._asdict()} for window in windows]
     return [{name: value for name, value in row.items() if name != "work"} for row in rows]

@@ -75,10 +75,10 @@ def aligned_attention(
     else:
         seen = torch.ones(1, 1, 1, key.shape[2], dtype=torch.bool)
         attention_mask = _masked(seen, extra).expand(-1, -1, length, -1)
-    found, _ = _plain(
+    output, _ = _plain(
         module, query, _longer(key, extra), _longer(value, extra), attention_mask, options
     )
-    return found[:, :length], None
+    return output[:, :length], None
 
 
 def _plain(
@@ -89,10 +89,10 @@ def _plain(
     attention_mask: torch.Tensor | None,
     options: dict[str, Any],
 ) -> tuple[torch.Tensor, None]:
-    found: tuple[torch.Tensor, None] = sdpa_attention_forward(
+    output: tuple[torch.Tensor, None] = sdpa_attention_forward(
         module, query, key, value, attention_mask, **options
     )
-    return found
+    return output
 
 
 def _longer(states: torch.Tensor, extra: int) -> torch.Tensor:
@@ -117,10 +117,10 @@ class ReorderedLinear(nn.Module):
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         """As that of the layer it was made of, and of the function that was joined to it."""
-        found: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
+        output: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
             states, self.reordered, self.bias, self.then, [], "none"
         )
-        return found
+        return output
 
 
 def _reorder(model: nn.Module) -> None:

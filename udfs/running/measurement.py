@@ -58,8 +58,8 @@ class Measurement:
         """Turn infinite values into NaN and give a reason to every NaN that has none yet."""
         for values in self.values.values():
             values[~np.isfinite(values)] = np.nan
-        found = [*self.values.values(), *([] if self.vectors is None else [self.vectors.sum(1)])]
-        for row in np.flatnonzero(~np.isfinite(np.array(found)).all(axis=0)):
+        columns = [*self.values.values(), *([] if self.vectors is None else [self.vectors.sum(1)])]
+        for row in np.flatnonzero(~np.isfinite(np.array(columns)).all(axis=0)):
             self.reasons[row] = self.reasons[row] or f"{FAILED}the model gave no finite number"
         return self
 

@@ -23,11 +23,11 @@ def _defect(conversation: Conversation) -> str | None:
 
 def reply_defects(conversations: Sequence[Conversation]) -> list[str | None]:
     """Per conversation why its last assistant turn cannot be measured, else None."""
-    found = defects(conversations)
+    reasons = defects(conversations)
     for row, conversation in enumerate(conversations):
-        if not found[row] and not last_reply(conversation)[1].strip():
-            found[row] = "the last assistant turn is blank"
-    return found
+        if not reasons[row] and not last_reply(conversation)[1].strip():
+            reasons[row] = "the last assistant turn is blank"
+    return reasons
 
 
 def refuse_no_tokens(reasons: list[str | None], tokens: Sequence[int]) -> None:

@@ -67,8 +67,8 @@ def _token_ids(tokenizer: Any, texts: list[str], options: dict[str, Any]) -> lis
         return []
     # verbose: texts are cut by our own rule, and counted, so no warning about their length.
     encoded = tokenizer(texts, return_attention_mask=False, verbose=False, **options)
-    found: list[list[int]] = encoded["input_ids"]
-    return found
+    rows: list[list[int]] = encoded["input_ids"]
+    return rows
 
 
 def render(
@@ -173,7 +173,7 @@ def cut(rendered: Rendered, limit: int, keep_end: bool) -> Rendered:
     )
 
 
-def record_lengths(measurement: Measurement, full: Sequence[int], kept: Sequence[int]) -> None:
+def record_lengths(measurement: Measurement, full: Sequence[int], remaining: Sequence[int]) -> None:
     """Note how many tokens there were and how many of them were cut away."""
     measurement.tokens[:] = full
-    measurement.truncated_tokens[:] = measurement.tokens - kept
+    measurement.truncated_tokens[:] = measurement.tokens - remaining
