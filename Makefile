@@ -47,7 +47,7 @@ test: setup ## the test suite
 test-slow: setup ## clusters, packaging, kill and resume; begun within MINUTES, if given
 	$(BIN)/python -m pytest -q -m slow $(if $(MINUTES),--begin-within=$(MINUTES))
 
-test-cluster: setup ## programs beside each other, environments made anew: many minutes
+test-cluster: setup ## programs beside each other, environments made again: many minutes
 	$(BIN)/python -m pytest -q -m cluster
 
 test-gpu: setup ## what needs a CUDA device

@@ -1,4 +1,7 @@
-"""The command line: `instructmining COMMAND`; exit codes 0 done, 1 failed, 2 a user's mistake."""
+"""The command line: `instructmining COMMAND`.
+
+Exit codes: 0 done, 1 failed, 2 a mistake in the input or the options.
+"""
 
 import sys
 from collections.abc import Sequence

@@ -11,7 +11,7 @@ Raw = tuple[int, str, dict[str, str]]  # status, body, headers
 
 
 class Server(ThreadingHTTPServer):
-    """Answers by a list of replies, the last one for ever; remembers what it was asked."""
+    """Answers by a list of replies, the last one forever; remembers what it was asked."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)

@@ -178,7 +178,7 @@ def _bits_per_byte(figures: Figures) -> str:
     return _table(
         ("", "bits per byte"),
         [
-            ("this model, behind its prompt", f"**{bits('bits_per_byte')}**"),
+            ("this model, after its prompt", f"**{bits('bits_per_byte')}**"),
             ("this model, response alone", bits("bits_per_byte_alone")),
             *((text, f"{baselines[key]:.3f}") for key, text in BASELINES.items()),
         ],

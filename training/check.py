@@ -28,7 +28,7 @@ CORRUPTED = 300  # held-out examples behind the corruption figures
 # and one pair of the smallest length-matched group is 2 %.
 TOLERANCE = 0.03
 # Standard error of bits per byte (a ratio of sums) times the root of the number of responses; on
-# the 400 it is 0.51 to 0.53, of both models, behind prompts and alone.
+# the 400 it is 0.51 to 0.53, of both models, after prompts and alone.
 BITS_SPREAD = 0.53
 
 
@@ -97,7 +97,7 @@ def chance_differences(recorded: dict[str, Any], found: dict[str, Any]) -> Itera
 
 
 def _counted(part: Any, path: str = "", n: int = 0) -> Iterator[tuple[str, float, int]]:
-    """(path, figure, number of pairs or responses behind it) of everything with such a number."""
+    """(path, figure, number of pairs or responses that it rests on) of everything with such a number."""
     if isinstance(part, dict):
         n = part.get("pairs") or part.get("responses") or part.get("reward", {}).get("pairs", n)
         for key in part.keys() - {"pairs", "clusters", "responses"}:

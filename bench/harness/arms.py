@@ -150,7 +150,7 @@ class Outcome:
 
 
 def run(suite: Suite) -> Outcome:
-    """Every arm once per repeat, in an order drawn anew each time."""
+    """Every arm once per repeat, in a new random order each time."""
     limit_threads(1 if suite.device == "cpu" else os.cpu_count() or 1)  # who feeds the GPU
     cpu: dict[str, list[float]] = {arm: [] for arm in suite.arms}
     wall: dict[str, list[float]] = {arm: [] for arm in suite.arms}

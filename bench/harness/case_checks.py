@@ -206,7 +206,7 @@ def field_hints(trial: Trial) -> bool:
 
 
 def quota_of_a_name(trial: Trial) -> bool:
-    """The file's own name is no pattern."""
+    """The file's own name is not a pattern."""
     trial.run("select", "--strategy=random", "--top=8", f"--quota={trial.given.name}=3")
     return trial.code == 0 and "selected 3" in trial.text
 

@@ -1,4 +1,4 @@
-"""Two stores, table by table: the same rows with the same values, whoever wrote them and when."""
+"""Two stores, table by table: the same rows with the same values, whatever run wrote them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

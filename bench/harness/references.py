@@ -34,7 +34,7 @@ def token_counts(folder: Path, texts: Iterable[str]) -> list[int]:
 
 @torch.inference_mode()
 def log_losses(folder: Path, pairs: Pairs, longest: int) -> list[tuple[float, float, int]]:
-    """Transformers' own loss of the response behind its prompt, alone, and the tokens read.
+    """Transformers' own loss of the response after its prompt, alone, and the tokens read.
 
     The text is BOS <|user|> prompt <|assistant|> response EOS, and alone BOS response EOS; the
     response and EOS are labelled, all the rest is -100. NaN for a text of more than `longest`.

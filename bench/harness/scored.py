@@ -53,7 +53,7 @@ class Scored:
 
 @contextmanager
 def session(slots: int, master: str = "local[{}]") -> Iterator[SparkSession]:
-    """A session of so many task slots; it must be the only one of the process."""
+    """A session of this many task slots; it must be the only one of the process."""
     before = os.environ.get("SPARK_MASTER")
     os.environ["SPARK_MASTER"] = master.format(slots)
     spark, _ = get_session()

@@ -90,7 +90,7 @@ def records(first: int, last: int, words: int | None = None) -> Iterator[dict[st
     """The records numbered `first` to `last` of an endless list, no two alike.
 
     Those of Alpaca, in an order drawn once, as far as they reach and the data folder has them; made
-    up behind them, of Alpaca's lengths; all made up of `words` words where that is given.
+    up after them, of Alpaca's lengths; all made up of `words` words where that is given.
     """
     real = [] if words else _alpaca()
     for i in range(first, last):

@@ -1,7 +1,7 @@
 """A GPT-NeoX of Pythia-70M's shape: perplexity by our scorer and as others compute it.
 
 The weights are random, for the time does not depend on them. All arms score every token of a
-text and the end of text behind it, so that each gives the same number.
+text and the end of text after it, so that each gives the same number.
 """
 
 import json
@@ -175,7 +175,7 @@ def _measure_peak(folder: Path) -> float:
     _, texts = rows()
     ours = scorer(folder, "bfloat16")
     losses(ours, texts[:2])  # what libraries set up once belongs to no batch
-    # The kernel's high-water mark starts anew: loading the weights must not hide the batches.
+    # The kernel's high-water mark starts again: loading the weights must not hide the batches.
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     before = _status("VmRSS")
     losses(ours, texts)

@@ -224,7 +224,7 @@ def loop_apart(cosines: np.ndarray, similarity: float, among_all: bool) -> list[
 
 
 def loop_facility(worth: np.ndarray) -> list[int]:
-    """Every gain anew in every step; `worth[i, j]` of row j as the deputy of row i."""
+    """Every gain computed again in every step; `worth[i, j]` of row j as the deputy of row i."""
     covered = np.zeros(len(worth))
     taken: list[int] = []
     for _ in range(SMALL_CHOSEN):

@@ -79,7 +79,7 @@ def recipes(evaluate: Evaluate, select: Select, finetune: Finetune) -> dict[str,
 
 
 def sized(select: Select, top: int | None = None, tokens: int | None = None) -> Select:
-    """The same choice of so many examples or tokens, whatever size it had."""
+    """The same choice with this many examples or tokens, whatever its size was."""
     return select.model_copy(update={**dict.fromkeys(SIZES), "top": top, "tokens": tokens})
 
 

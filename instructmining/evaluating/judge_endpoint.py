@@ -33,7 +33,7 @@ CAP = "judge.max_calls or judge.max_tokens is reached"
 
 
 class NoChatCompletionError(ValueError):
-    """The reply is no chat completion with a text."""
+    """The reply is not a chat completion with a text."""
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -100,11 +100,11 @@ class JudgeEndpoint:
         try:
             place = urlsplit(judge.url)
             _ = place.port  # read only to have it checked
-        except ValueError:  # brackets without their other half; a port that is no number
-            raise UserError("--endpoint is no http or https URL") from None
+        except ValueError:  # brackets without their other half; a port that is not a number
+            raise UserError("--endpoint is not an http or https URL") from None
         self._key = os.environ.get(judge.key_variable, "")
         if place.scheme not in ("http", "https") or not place.hostname:
-            raise UserError("--endpoint is no http or https URL")
+            raise UserError("--endpoint is not an http or https URL")
         if place.username or place.password or place.query:
             raise UserError(
                 "--endpoint holds a user, password or query: give the key in the "
@@ -152,7 +152,7 @@ class JudgeEndpoint:
                 reason = f"HTTP {error.code}"
                 wait = _asked_to_wait(error)
             except (OSError, HTTPException, ValueError) as error:
-                # Connections, timeouts and replies that are no chat completion.
+                # Connections, timeouts and replies that are not a chat completion.
                 reason = _kind(error)
                 wait = 0.0
             if attempt + 1 < self.judge.attempts:

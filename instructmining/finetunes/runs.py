@@ -146,7 +146,7 @@ def refuse_failed(failed: Mapping[str, str], everything: int, limit: float, comm
     if len(failed) > limit * everything:
         raise FailedRowsError(
             f"{len(failed)} of {everything} finetunes failed, more than {command}."
-            f"max_failed_fraction={limit:g}; the first: {next(iter(failed.values()))}; mend the "
+            f"max_failed_fraction={limit:g}; the first: {next(iter(failed.values()))}; remove the "
             "cause and run again, finished runs are kept"
         )
 

@@ -97,7 +97,7 @@ def _lines(learned: Learned, design: Design, spread: pd.DataFrame, target: str) 
     yield "\n## Each indicator alone\n"
     yield from markdown(learned.singles, "indicator")
     yield (
-        "\n## Diversity of the subset\n\nIt belongs to no single example, so it is no term of a "
+        "\n## Diversity of the subset\n\nIt belongs to no single example, so it is not a term of a "
         "rule. `fall`: share of the terms' squared error out of fold that goes when it is "
         "added.\n"
     )

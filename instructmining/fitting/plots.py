@@ -36,7 +36,7 @@ def fit_plots(
 
 
 def _figure(width: float, height: float) -> "Figure":
-    # Figure without pyplot: no window system and no figures kept alive behind our back.
+    # Figure without pyplot: no window system and no figures that stay in memory.
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")

@@ -141,7 +141,7 @@ def widest_interval(runs: pd.DataFrame, indicators: Sequence[str], fit: Fit) -> 
 
 
 def one_per_subset(runs: pd.DataFrame) -> pd.DataFrame:
-    """Log losses averaged over the seeds of a subset: its runs are no independent observations."""
+    """Log losses averaged over the seeds of a subset: its runs are not independent observations."""
     means = {name: "mean" for name in runs.columns if name.startswith("log_loss")}
     rules = {name: means.get(name, "first") for name in runs.columns if name != "subset"}
     return runs.groupby("subset", sort=False, as_index=False).agg(rules)[list(runs.columns)]
@@ -154,7 +154,7 @@ def rule_of(
     ranges: Mapping[str, tuple[float, float]],
     provenance: Mapping[str, object],
 ) -> LinearRule | None:
-    """The rule, None where no term was found: a mean is no rule."""
+    """The rule, None where no term was found: a mean is not a rule."""
     fit = learned.fit
     if not fit.terms:
         return None

@@ -33,7 +33,7 @@ def from_columns(record: Record, columns: Mapping[str, str]) -> Messages:
     """The conversation in the fields that the user names.
 
     Args:
-        record: the record as it comes. A name that is no field is a dotted path into it.
+        record: the record as it comes. A name that is not a field is a dotted path into it.
         columns: one of three kinds.
             `prompt`, `response`, optionally `input` and `system`: one question, one answer.
             `turns`, `role`, `content`: a list and two fields of its objects; optionally `user`,

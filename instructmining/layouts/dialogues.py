@@ -140,7 +140,7 @@ def turns(given: Iterable[Any], where: str, roles: Mapping[str, str] = ROLES) ->
 
 
 def with_system(record: Record, found: Messages) -> Messages:
-    """The conversation behind the record's system prompt, where it has one it does not repeat."""
+    """The conversation after the record's system prompt, where it has one it does not repeat."""
     name = first(record, SYSTEMS)
     if name is None:
         return found
@@ -201,7 +201,7 @@ def _nodes(root: Record, best_path: bool) -> list[tuple[Record, int | None]]:
 
 
 def _rank(reply: Any) -> tuple[bool, float]:
-    """Sorts deleted replies and then those without a rank behind the others."""
+    """Sorts deleted replies and then those without a rank after the others."""
     node = reply if isinstance(reply, OBJECT) else {}
     rank = node.get("rank")
     if not isinstance(rank, (int, float)) or rank != rank:

@@ -114,7 +114,7 @@ def choose(record: Record, responses: Iterable[str] = RESPONSES) -> Choice | Non
 def asked(record: Record) -> str | None:
     """The field that asks: the first of `PROMPTS` that is not blank, else of `LAST_PROMPTS`.
 
-    Where all of `PROMPTS` that are there are blank, nothing is asked: a label is no substitute.
+    Where all of `PROMPTS` that are there are blank, nothing is asked: a label is not a substitute.
     """
     if _is_task(record):
         return "definition"

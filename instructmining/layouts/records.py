@@ -26,7 +26,7 @@ class Unusable(Exception):  # noqa: N818 - not an error of the program: the reco
 
 
 class Part(NamedTuple):
-    """One conversation of a record, cut behind its last assistant turn, or why there is none."""
+    """One conversation of a record, cut after its last assistant turn, or why there is none."""
 
     label: str | None  # tells the parts of a record apart; None: the record is one conversation
     found: Messages | Unusable
@@ -40,7 +40,7 @@ def part(label: str | None, read: Callable[..., Messages], *given: Any) -> Part:
     """
     if label is None:
         return Part(None, usable(read(*given)))
-    label = label.encode("utf-8", "backslashreplace").decode()  # a lone surrogate is no text
+    label = label.encode("utf-8", "backslashreplace").decode()  # a lone surrogate is not text
     try:
         return Part(label, usable(read(*given)))
     except Unusable as problem:
@@ -51,7 +51,7 @@ def usable(found: Messages) -> Messages:
     """The conversation up to its last assistant turn, without blank system messages.
 
     Raises:
-        Unusable: nothing is asked or answered, an answer is blank, or a text is no Unicode.
+        Unusable: nothing is asked or answered, an answer is blank, or a text is not Unicode.
     """
     last = len(found)
     while last and found[last - 1]["role"] != "assistant":

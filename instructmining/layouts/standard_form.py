@@ -198,8 +198,8 @@ def _decoded(raw: bytes) -> str:
     except UnicodeDecodeError as error:
         raise Unusable(
             "not_utf8",
-            f"byte {error.start} of the record is not UTF-8; what Windows "
-            "wrote `iconv -f cp1252 -t utf-8` mends",
+            f"byte {error.start} of the record is not UTF-8; convert text "
+            "from Windows with `iconv -f cp1252 -t utf-8`",
         ) from None
 
 
@@ -207,7 +207,7 @@ def _parsed(text: str) -> Any:
     """A JSON value; control characters in strings are let through, as many files have them.
 
     Raises:
-        Unusable: it is no JSON, too deep, or a key is there twice with different values.
+        Unusable: it is not JSON, too deep, or a key is there twice with different values.
     """
     try:
         return json.loads(text, strict=False, object_pairs_hook=_object, parse_int=_integer)
@@ -234,4 +234,4 @@ def _cell(value: Any) -> str | None:
     if value is None:
         return None
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text.encode("utf-8", "backslashreplace").decode()  # a lone surrogate is no text
+    return text.encode("utf-8", "backslashreplace").decode()  # a lone surrogate is not text

@@ -46,7 +46,7 @@ CONTENTS = ("content", "value", "text", "message", "utterance")
 
 
 def turn_list(value: Any) -> list[Any] | None:
-    """The turns that a value lists; None where it is no list of turns.
+    """The turns that a value lists; None where it is not a list of turns.
 
     It may be a list of objects, JSON text of one, an object of two lists (as Arrow stores a list
     of objects), a list of texts in turn, of pairs of question and answer or of speaker and text,
@@ -70,7 +70,7 @@ def turn_list(value: Any) -> list[Any] | None:
 
 
 def is_conversation(value: Any) -> bool:
-    """Whether a list is a whole conversation: a record that is no object may be one."""
+    """Whether a list is a whole conversation: a record that is not an object may be one."""
     if not isinstance(value, list) or not value:
         return False
     if all(isinstance(each, str) for each in value):

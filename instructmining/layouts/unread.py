@@ -13,7 +13,7 @@ from instructmining.layouts.turn_lists import ROLES, SPEAKERS, parsed
 
 _NESTED = (str, list, *OBJECT)
 _SHOWN = 80  # characters of an instance
-_LONG = 20  # characters from which a text within another is no accident
+_LONG = 20  # characters from which a text within another is not an accident
 # What is left of a transcript when its turns are taken away.
 _MARKS = {"s", "endoftext", "im_start", "im_end", "eot_id", "function", "response", "result"}
 
@@ -148,7 +148,7 @@ def texts(
 
 
 def shown(text: str, characters: int = _SHOWN) -> str:
-    """A text on one line of at most so many characters."""
+    """A text on one line of at most this many characters."""
     line = " ".join(text[: 2 * characters].split())
     return _printable(line if len(line) <= characters else line[: characters - 1] + "…")
 
@@ -173,4 +173,4 @@ def _is_below(name: str, paths: Collection[str]) -> bool:
 
 
 def _printable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()  # a lone surrogate is no text
+    return text.encode("utf-8", "backslashreplace").decode()  # a lone surrogate is not text

@@ -243,7 +243,7 @@ def _read_json(path: Path, otherwise: Any) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else otherwise
     except ValueError:
-        raise UserError(f"{path} is damaged: it is no JSON; {AGAIN}") from None
+        raise UserError(f"{path} is damaged: it is not JSON; {AGAIN}") from None
 
 
 def _sha256(path: Path) -> str:

@@ -15,7 +15,7 @@ def tensors_of(file: Path) -> dict[str, Any]:
     """`shape` and `data_offsets` of each tensor, read from a file's header.
 
     Raises:
-        UserError: the header is damaged, or the file ends before or behind its last tensor.
+        UserError: the header is damaged, or the file ends before or after its last tensor.
     """
     with file.open("rb") as opened:
         length = int.from_bytes(opened.read(_LENGTH), "little")
@@ -32,7 +32,7 @@ def tensors_of(file: Path) -> dict[str, Any]:
     size = file.stat().st_size
     if size != whole:
         raise UserError(
-            f"{file} is damaged: it has {size:,} bytes where its header tells of {whole:,}; {AGAIN}"
+            f"{file} is damaged: it has {size:,} bytes, but its header says {whole:,}; {AGAIN}"
         )
     return header
 

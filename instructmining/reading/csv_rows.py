@@ -15,7 +15,7 @@ class CsvRows:
     def __init__(self, text: io.TextIOWrapper):
         csv.field_size_limit(_LONGEST_CELL)
         self._text = text
-        self._waiting: list[str] = []  # lines behind a malformed one, to be read anew; last first
+        self._waiting: list[str] = []  # lines after a malformed one, to be read again; last first
         self._consumed: list[str] = []
         self._delimiter = ","
 

@@ -159,7 +159,7 @@ def read_lines(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
 def _with_fixed_splits(lines: DataFrame) -> DataFrame:
     """The same rows in the splits of now, however many cores there are when they are read.
 
-    Spark plans a file's splits anew for each pass, by the cores it has then; an RDD keeps its own.
+    Spark plans a file's splits again for each pass, by the cores it has then; an RDD keeps its own.
     """
     rows = lines._jdf.toJavaRDD()  # type: ignore[operator]
     session = lines.sparkSession

@@ -165,7 +165,7 @@ def _bad_files(bad: Sequence[Row]) -> str:
     more = f" and {len(bad) - 3:,} more files" if len(bad) > 3 else ""
     return (
         f"no record can be decoded of {'; '.join(lines)}{more}; "
-        "mend or leave out such files, or quarantine them with --skip-bad-files"
+        "repair or leave out such files, or quarantine them with --skip-bad-files"
     )
 
 

@@ -88,7 +88,7 @@ class _Beginnings:
         """Where the records after the malformed one begin; reading goes on at the last of them.
 
         Where a bracket is missing the decoder takes the records that follow for a part of this
-        one, and gives up far behind them, at `reached`. They are cut there and not decoded once
+        one, and gives up far after them, at `reached`. They are cut there and not decoded once
         more: with n such records that would be n times the rest of the text.
 
         Args:

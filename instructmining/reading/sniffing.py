@@ -49,7 +49,7 @@ _FIELD = re.compile(
     re.IGNORECASE,
 )
 
-_OF_JSON = re.compile(r'[{}]|"\s*:')  # a damaged line of JSON names fields too, but is no header
+_OF_JSON = re.compile(r'[{}]|"\s*:')  # a damaged line of JSON names fields too, but is not a header
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def _json_container(text: str) -> str | None:
         return "lines" if len(text) >= HEAD_BYTES and not rest else "broken"
     if end > len(first):
         return "array" if text[0] == "[" else "objects"
-    # A whole value on the first line: an array with nothing behind it is the file, else a line is.
+    # A whole value on the first line: an array with nothing after it is the file, else a line is.
     return "array" if text[0] == "[" and not rest.strip() else "lines"
 
 

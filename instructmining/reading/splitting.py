@@ -1,7 +1,7 @@
 """From the bytes of a file to its records, one by one: nothing is lost and nothing raises.
 
 Every byte that is not a separator ends up in a record. What cannot be decoded is a record with a
-reason, and reading goes on behind it.
+reason, and reading goes on after it.
 """
 
 import codecs
@@ -15,7 +15,7 @@ from instructmining.reading.csv_rows import CsvRows
 from instructmining.reading.json_elements import elements
 from instructmining.reading.sniffing import BROKEN, Kind, new_decompressor
 
-MAX_RECORD = 1 << 26  # bytes; a longer line is no record but a file without line ends
+MAX_RECORD = 1 << 26  # bytes; a longer line is not a record but a file without line ends
 MAX_WHOLE = 1 << 30  # bytes, unpacked, of a file that is read in one piece
 _TOO_LARGE = (
     "unpacked it is over 1 GiB of JSON that cannot be split; make it JSON lines with "

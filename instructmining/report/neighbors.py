@@ -1,8 +1,8 @@
 """Near-duplicates: the examples whose nearest neighbour in the pool is closest, in groups.
 
-`pool_knn` holds distances and not who the neighbour is. Among the examples with the smallest first
-distance the neighbours are there too (whoever is near to me has me as near), so their vectors are
-fetched and the pairs are formed anew.
+`pool_knn` holds distances and not which example the neighbour is. The neighbours of the examples
+with the smallest first distance are among these examples too, because distance is symmetric. So
+their vectors are fetched and the pairs are computed again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from instructmining.report.scored import Scored
 LIMITS = (0.05, 0.1, 0.2, 0.3, 0.5)  # distances of unit vectors; cosine = 1 - d² / 2
 _CLOSEST = 400  # examples that groups are formed of
 _MEMBERS = 4  # shown of a group
-_AGREES = 1e-3  # of a distance formed anew with the stored one
+_AGREES = 1e-3  # of a distance computed again with the stored one
 
 
 @dataclass(frozen=True)

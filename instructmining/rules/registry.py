@@ -123,7 +123,7 @@ def refuse_unproven(version: str, settings: Tracking) -> None:
 
 
 def resolve_version(uri: str, settings: Tracking) -> tuple[str, int]:
-    """The registered model's name and version behind `models:/NAME@ALIAS` or `models:/NAME/7`."""
+    """Name and version of the model that `models:/NAME@ALIAS` or `models:/NAME/7` stands for."""
     parts = _URI.fullmatch(uri)
     if parts is None:
         raise UserError(f"{uri}: write it as models:/NAME@ALIAS or models:/NAME/VERSION")
@@ -152,7 +152,7 @@ def load_rule(source: str, settings: Tracking) -> LinearRule:
 
 
 def download(uri: str, settings: Tracking) -> Path:
-    """A local folder with what is behind `models:/…`, `runs:/…` or `mlflow-artifacts:/…`.
+    """A local folder with what `models:/…`, `runs:/…` or `mlflow-artifacts:/…` stands for.
 
     Raises:
         UserError: there is no such version, or the store cannot be reached.

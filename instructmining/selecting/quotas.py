@@ -1,4 +1,4 @@
-"""At most so many examples of a source: windows per source, never one over the whole pool."""
+"""A limit on the examples of each source: windows per source, never one over the whole pool."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -18,7 +18,7 @@ def within_quotas(
         scored: `source`, `cost` (lower is better), `example_id`.
         quota: pattern to how many at most of all that it matches; see `limits_of`. Sources that
             no pattern matches are free, but left out where there is no `size` to fill.
-        per_source: at most so many of each single source.
+        per_source: the limit for each single source.
         size: of the whole selection, of which a share is a share.
     """
     if per_source is not None:

@@ -31,7 +31,7 @@ def store_subsets(store: Store, subsets: Iterable[Members], run_id: str) -> int:
         How many rows were added.
 
     Raises:
-        UserError: other writers were first, time and again.
+        UserError: other writers were first, every time.
     """
     once = {subset.subset: subset for subset in subsets if subset.ids}
     rows = [

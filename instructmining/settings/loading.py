@@ -43,8 +43,8 @@ def load_settings(
         for name, inner in value_of_set.items() if isinstance(value_of_set, Mapping) else ():
             if inner is None and ":" in str(name):
                 raise UserError(
-                    f"--set {assignment}: {name} has no value; YAML wants a blank "
-                    "behind the colon, as in {a: 5}"
+                    f"--set {assignment}: {name} has no value; YAML needs a space "
+                    "after the colon, as in {a: 5}"
                 )
         merged = _merge(merged, with_spark_keys(nested(steps(key.strip()), value_of_set)))
     merged = _merge(merged, with_spark_keys(_used(options or {})))

@@ -29,7 +29,7 @@ class Store:
     """Where the tables are.
 
     Attributes:
-        target: a folder or URI (it has a slash, or is one word that is no known schema), or
+        target: a folder or URI (it has a slash, or is one word that is not a known schema), or
             `catalog.schema` / `schema`.
         is_folder: path-based tables; nothing but Delta is needed to read them.
     """
@@ -179,7 +179,7 @@ class Store:
             How many rows were added.
 
         Raises:
-            UserError: other writers were first, time and again.
+            UserError: other writers were first, every time.
         """
         for _ in range(ATTEMPTS):
             before = self.version(table)
@@ -265,7 +265,7 @@ class Store:
 def _is_schema(spark: SparkSession, name: str) -> bool:
     try:
         return bool(spark.catalog.databaseExists(name))
-    except ParseException:  # `my-out` is no name in SQL, so that no schema is called so
+    except ParseException:  # `my-out` is not a name in SQL, so that no schema is called so
         return False
 
 
@@ -278,7 +278,7 @@ def _is_delta(spark: SparkSession, path: str) -> bool:
 
 
 def _can_load(spark: SparkSession, path: str) -> bool:
-    """Looks anew, where Delta remembers what it last saw."""
+    """Looks again, where Delta remembers what it last saw."""
     try:
         _ = spark.read.format("delta").load(path).schema
     except Exception as error:

@@ -20,7 +20,7 @@ def histogram(
         counts: n counts of examples.
         missing: examples without a value; they are named, not drawn.
     """
-    # Figure without pyplot: no window system and no figures kept alive behind our back.
+    # Figure without pyplot: no window system and no figures that stay in memory.
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 3.2), layout="constrained")

@@ -132,7 +132,7 @@ def _cheaply(spark: SparkSession, data: Input) -> DataFrame:
 
 
 def _parsed(row: tuple[str, bytes]) -> Record:
-    """A record with the folders named `key=value` above it; empty where it is no object."""
+    """A record with the folders named `key=value` above it; empty where it is not an object."""
     source, raw = row
     try:
         record = json.loads(raw.decode("utf-8-sig"), strict=False)

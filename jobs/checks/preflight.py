@@ -233,12 +233,12 @@ def _try(
         reasons = [row.reason for row in measured.collect() if row.status == "failed"]
     except SPARK_ERRORS as error:
         raise UserError(
-            f"stage {stage}: {cause(error)}; mend this on the executors or in the model list "
+            f"stage {stage}: {cause(error)}; fix this on the executors or in the model list "
             f"({settings.models}), or leave the stage out with --stages"
         ) from None
     if len(reasons) == rows.count():
         raise UserError(
             f"stage {stage}: the model cannot measure any of the first {len(reasons)} records "
-            f"({reasons[0].removeprefix(FAILED)}); mend the model list ({settings.models}), or "
+            f"({reasons[0].removeprefix(FAILED)}); correct the model list ({settings.models}), or "
             "leave the stage out with --stages"
         )

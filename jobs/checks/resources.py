@@ -43,7 +43,7 @@ def check_gpus(conf: Conf, measure: Measure) -> list[str]:
     if is_local(conf):
         if task is not None:
             raise UserError(
-                "a local master waits for ever for GPUs that it cannot schedule: unset "
+                "a local master waits forever for GPUs that it cannot schedule: unset "
                 "spark.task.resource.gpu.amount; a model stage finds the GPUs itself"
             )
         if measure.device == "cuda":
@@ -218,7 +218,7 @@ def _tasks_of_executor(conf: Conf, measure: Measure) -> int | None:
 
 
 def tasks_at_once(conf: Conf, measure: Measure, cores: int) -> int:
-    """Tasks of a model stage at a time on so many cores, where GPUs may be fewer."""
+    """Tasks of a model stage at a time on this many cores, where GPUs may be fewer."""
     tasks = None if is_local(conf) else _tasks_of_executor(conf, measure)
     if tasks is None:
         return cores

@@ -25,7 +25,7 @@ def name_of(text: str) -> str:
 
 
 def columns_of(text: str) -> dict[str, str]:
-    """`--columns`: what each of the user's fields is, or what his data call a speaker.
+    """`--columns`: what each field of the user is, or how the data name a speaker.
 
     Raises:
         UserError: a part has no equals sign, or the columns do not make up a conversation.
@@ -51,10 +51,10 @@ def _with_quotes(text: str) -> str:
         else:
             pairs[-1] += f",{part}"
     named = (pair.partition("=") for pair in pairs)
-    mended = ",".join(f"{key.strip()}={written([value.strip()])}" for key, _, value in named)
+    corrected = ",".join(f"{key.strip()}={written([value.strip()])}" for key, _, value in named)
     return (
         "--columns: each part is NAME=FIELD, and a field whose name holds a comma stands in double "
-        f"quotes: --columns {shlex.quote(mended)}"
+        f"quotes: --columns {shlex.quote(corrected)}"
     )
 
 

@@ -26,7 +26,7 @@ Prompts = Mapping[str, Sequence[tuple[str, Conversation]]]  # by evaluation set:
 
 
 def prompts_of(sets: Sequence[EvaluationSet], most: int) -> Prompts:
-    """At most so many conversations of each set; ids are hashes, so the first are a fair draw."""
+    """The first conversations of each set; ids are hashes, so the first are a fair draw."""
     return {
         evaluation.name: list(zip(evaluation.ids, evaluation.conversations, strict=True))[:most]
         for evaluation in sets

@@ -120,7 +120,7 @@ def size_curve(
     """Measure the curve of the selected examples and the random one beside it.
 
     Raises:
-        UserError: sizes that are no numbers or larger than what can be selected.
+        UserError: sizes that are not numbers or larger than what can be selected.
         FailedRowsError: no finetune of an arm has a result.
     """
     target = experiment.sets[0].name
@@ -156,7 +156,7 @@ def ends_of(sizes: Sequence[str], most: int) -> tuple[int, int] | None:
         most: examples that can be selected.
 
     Raises:
-        UserError: ends that are no numbers, in no order, or beyond what can be selected.
+        UserError: ends that are not numbers, not in order, or beyond what can be selected.
     """
     if not sizes[0].startswith("auto"):
         return None
@@ -181,7 +181,7 @@ def sizes_of(named: Sequence[str], most: int) -> list[int]:
         most: examples that can be selected.
 
     Raises:
-        UserError: one is no positive number, or larger than what can be selected.
+        UserError: one is not a positive number, or larger than what can be selected.
     """
     try:
         sizes = sorted({int(size) for size in named})

@@ -32,7 +32,7 @@ class Spent:
         found: finished before.
         failed: reason of each that failed in every attempt, by key.
         seconds: wall-clock.
-        estimated: what the calibration said the runs behind it would take, and what they took.
+        estimated: what the calibration said the runs after it would take, and what they took.
         left: runs not begun for want of budget.
         saved: runs not begun since the intervals were narrow enough.
     """

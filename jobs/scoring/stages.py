@@ -105,7 +105,7 @@ def run_model_stage(
 def run_knn(
     store: Store, model: ResolvedModel, pool: Pool, settings: Settings, run_id: str
 ) -> StageResult:
-    """Distances to the neighbours within the pool, anew when its members or vectors changed."""
+    """Distances to the neighbours in the pool, again when its members or vectors changed."""
     started = time.monotonic()
     knn = settings.knn
     embedded = store.read("embeddings").where(
@@ -194,7 +194,7 @@ def _result(
 def _collect_vectors(rows: DataFrame, count: int) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Ids in order, float32[n, d] and copies int64[n], fetched in parts to bound each result.
 
-    A part is a range of buckets, which begin as the ids do: parts put behind each other are in
+    A part is a range of buckets, which begin as the ids do: parts put one after the other are in
     order. Each goes into its rows of one matrix, for Arrow counts a list's numbers in 32 bits.
     """
     parts = min(BUCKETS, max(1, -(-count // _COLLECT_ROWS)))

@@ -84,7 +84,7 @@ def _wanted(settings: Settings) -> list[str]:
             raise UserError(f"--ids {file}: {error.strerror}") from None
     wrong = [identifier for identifier in ids if not _ID.fullmatch(identifier)]
     if wrong or not ids:
-        what = f"{wrong[0]!r} is no example_id" if wrong else "no example_id is given"
+        what = f"{wrong[0]!r} is not an example_id" if wrong else "no example_id is given"
         raise UserError(f"{what}: name 32 hexadecimal digits, see the table examples")
     return list(dict.fromkeys(ids))
 

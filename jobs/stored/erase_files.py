@@ -61,7 +61,7 @@ def content(file: Path) -> str:
 
 
 def _findings_in_lines(file: Path, ids: set[str], traces: Sequence[Trace]) -> Iterator[Finding]:
-    """A record of a known layout is known by its id, one of the user's own (`--columns`) by texts.
+    """A record of a known layout is known by its id, one named with `--columns` by its texts.
 
     A line of another example that has all the texts, a longer conversation, only may hold it.
     """

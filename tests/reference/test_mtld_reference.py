@@ -1,4 +1,4 @@
-"""MTLD against the definition of McCarthy & Jarvis (2010), written anew, and by hand."""
+"""MTLD against the definition of McCarthy & Jarvis (2010), written again, and by hand."""
 
 import numpy as np
 import pytest

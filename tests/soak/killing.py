@@ -73,7 +73,7 @@ def kill_while_it_runs(
         chance: chooses moments and victims.
         victim: in words.
         find: gives the victims there are below a process.
-        kills: at most so many, while it runs.
+        kills: at most this many, while it runs.
         look: called after each.
         below: the process that victims are below; None: the program.
     """
@@ -121,7 +121,7 @@ def _wait(
     passed: tuple[int, int],
     find: Find | None = None,
 ) -> str | None:
-    """Let so many commits pass, a moment more, and a victim appear; None: it ended before."""
+    """Let this many commits pass, a moment more, and a victim appear; None: it ended before."""
     tables = tuple(KEYS)
     before = commits(store, tuple(KEYS))
     wanted = chance.randint(*passed)

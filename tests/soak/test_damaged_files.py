@@ -1,4 +1,4 @@
-"""Files that are lost or damaged between two runs: named or made anew, and no number is wrong."""
+"""Files that are lost or damaged between two runs: named or made again, and no number is wrong."""
 
 import pytest
 import tiny_models
@@ -45,7 +45,7 @@ def test_a_lost_index_file(data, tmp_path, program, record_property):
     assert distances.rows == ROWS
     record_property(
         "seen",
-        f"written anew; {distances.rows} rows of distances, largest "
+        f"written again; {distances.rows} rows of distances, largest "
         f"difference {distances.largest:.0e}",
     )
 

@@ -1,4 +1,4 @@
-"""A store on a disk that is full, time and again: one sentence, nothing lost, and it goes on."""
+"""A store on a disk that is full, every time: one sentence, nothing lost, and it goes on."""
 
 import os
 import subprocess

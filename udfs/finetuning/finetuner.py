@@ -206,7 +206,7 @@ class Finetuner:
 def _refuse_broken(losses: Sequence[float]) -> None:
     """The last update can break a model whose training losses were all finite."""
     if not np.isfinite(losses).all():
-        raise ArithmeticError("the loss is no finite number any more: lower finetune.rate")
+        raise ArithmeticError("the loss is no longer a finite number: lower finetune.rate")
 
 
 def adapter_of(recipe: Finetune, parameters: int) -> str:
@@ -247,7 +247,7 @@ class Shape(NamedTuple):
 
 
 def activation_bytes(shape: Shape, tokens: int, adapter: str, width: int) -> int:
-    """What the layers keep for the way back, for one forward pass of so many tokens.
+    """What the layers keep for the way back, for one forward pass of this many tokens.
 
     17 numbers per token, layer and unit of width with fused attention (Korthikanti et al. 2022,
     arXiv 2205.05198, 34 bytes in 16 bits); with LoRA we checkpoint: each layer's input, and one

@@ -44,7 +44,7 @@ class SequenceClassifierScorer(TwoSteps):
         return load_model(AutoModelForSequenceClassification, spec, runtime)
 
     def prepare(self, conversations: Sequence[Conversation]) -> tuple[Measurement, list[Rendered]]:
-        """The last assistant turn of every conversation behind its history."""
+        """The last assistant turn of every conversation after its history."""
         measurement = Measurement.empty(self.indicators, len(conversations))
         measurement.reasons = reply_defects(conversations)
         shown = [

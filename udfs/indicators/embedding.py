@@ -1,7 +1,7 @@
 """Sentence vectors of whole conversations, for the distance to the k-th neighbour.
 
 The text is the contents of all messages, one after another with a line break between (for a
-single turn: prompt, line break, response), cut behind the encoder's limit. Vectors are pooled and
+single turn: prompt, line break, response), cut after the encoder's limit. Vectors are pooled and
 scaled to unit length in float32, whatever the weights are: vectors normalised in bfloat16 are not
 of unit length, and the sixth distance would show it.
 
@@ -163,7 +163,7 @@ _POOLINGS: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
 
 
 def _modules(folder: str, spec: ModelSpec) -> list[str]:
-    """Class names of the layers that sentence-transformers put behind each other.
+    """Class names of the layers that sentence-transformers put one after the other.
 
     Raises:
         UserError: one of them is code of the folder, which before 6.0 the library runs unasked.

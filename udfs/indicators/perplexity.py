@@ -2,7 +2,7 @@
 
     nll        = -mean log p(token | all that came before),  nats per token
     perplexity = exp(nll)                                     lower: the model expects the text
-    nll_alone, perplexity_alone: the same tokens behind nothing but the start token
+    nll_alone, perplexity_alone: the same tokens after nothing but the start token
     ifd        = perplexity / perplexity_alone                lower: the prompt explains more
 
 The mean is over the tokens of every assistant turn plus the end of turn that closes it. Both
@@ -103,7 +103,7 @@ class PerplexityScorer(TwoSteps):
     def _nll(
         self, cut_rows: list[Rendered], measurement: Measurement
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Mean NLL behind the prompt and alone; both forms of a text share the batches."""
+        """Mean NLL after the prompt and alone; both forms of a text share the batches."""
         rows = [row for row, reason in enumerate(measurement.reasons) if reason is None]
         texts = [behind_prompt(cut_rows[row], self.start) for row in rows]
         if _NEED_ALONE & set(self.indicators):

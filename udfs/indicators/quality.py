@@ -37,7 +37,7 @@ class QualityScorer(TwoSteps):
         self.token_budget = runtime.token_budget
 
     def prepare(self, conversations: Sequence[Conversation]) -> tuple[Measurement, dict[int, Pair]]:
-        """The last assistant turn of every conversation that has one, behind its history."""
+        """The last assistant turn of every conversation that has one, after its history."""
         measurement = Measurement.empty(self.indicators, len(conversations))
         measurement.reasons = reply_defects(conversations)
         texts = [

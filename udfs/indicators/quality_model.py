@@ -1,4 +1,4 @@
-"""The network behind kind `quality_heads`: the lower layers of a sentence encoder and four heads.
+"""The network of kind `quality_heads`: the lower layers of a sentence encoder and four heads.
 
 The encoder's embedding layer is taken, unchanged, from the base model's folder and is not stored
 again; the folder of the quality model holds the trained transformer layers, the heads

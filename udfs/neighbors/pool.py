@@ -141,7 +141,7 @@ def _opened(carrier: Any) -> Any:
         except (OSError, ValueError, RuntimeError) as error:  # FAISS: RuntimeError
             raise UserError(
                 f"the neighbours' index {path} is lost or damaged ({error}): run the "
-                "same command again, which writes it anew"
+                "same command again, which writes it again"
             ) from None
     index = carrier.value
     if index.dtype == np.uint8:

@@ -1,15 +1,15 @@
-"""Where transformers' models lose time on a CPU, mended without a change of result.
+"""Where transformers' models lose time on a CPU, corrected without changing a result.
 
-Attention. The softmax of torch's CPU kernel computes the remainder of a row behind its last 16
+Attention. The softmax of torch's CPU kernel computes the remainder of a row after its last 16
 scores one by one: 73 keys take twice as long as 80. Where more than a few are left, keys are
 padded to a multiple of 16, and masked. Only attention sees that padding: all other layers compute
 the tokens there are.
 
 Linear layers in bfloat16. oneDNN wants the weights in an order of its own and makes that order
-anew in every call, and torch adds the bias apart. Here the order is made once, in place of the
+again in every call, and torch adds the bias apart. Here the order is made once, in place of the
 weights that were loaded, and the bias is part of the product.
 
-GELU behind such a layer. On its own it reads and writes the widest states of the model once more;
+GELU after such a layer. On its own it reads and writes the widest states of the model once more;
 here the product applies it to each number before that is rounded and stored.
 """
 
@@ -24,13 +24,13 @@ from transformers.masking_utils import sdpa_mask
 
 _NAME = "sdpa_aligned"
 _LANES = 16  # float32 numbers of one AVX-512 register; of no harm where there are 8
-_FEW = 4  # scores behind the last 16 that take less time than padding does
+_FEW = 4  # scores after the last 16 that take less time than padding does
 # A linear layer and the function that its block applies next: BERT's family, GPT-NeoX.
 _FOLLOWED = (("dense", "intermediate_act_fn"), ("dense_h_to_4h", "act"))
 
 
 def tuned(model: Any, device: str) -> Any:
-    """The model for inference on its device: as it is on a GPU, mended in place on a CPU."""
+    """The model for inference on its device: as it is on a GPU, changed in place on a CPU."""
     if device != "cpu":
         return model
     if getattr(model.config, "_attn_implementation", None) == "sdpa":

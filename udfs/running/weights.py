@@ -71,7 +71,7 @@ def position_limit(model: Any) -> int:
     """How many tokens the model has positions for; very many where positions are relative."""
     config = model.config.get_text_config()
     positions = getattr(config, "max_position_embeddings", None)
-    # RoBERTa and its kin count positions from behind the padding id.
+    # RoBERTa and its kin count positions from after the padding id.
     taken = getattr(getattr(model.base_model, "embeddings", None), "padding_idx", None)
     return int(positions or 10**9) - (0 if taken is None else taken + 1)
 

@@ -18,7 +18,7 @@ class Rendered:
         counted: one flag per id: part of an assistant turn (its content and its end of turn).
         lead: how many ids open the text in front of the first content.
         split: where the reply starts; what lies before is the prompt.
-        end: how many ids behind the last content close the text.
+        end: how many ids after the last content close the text.
         prompt_tokens: tokens of all contents that are not the assistant's.
         response_tokens: tokens of all assistant contents.
     """

@@ -1,7 +1,7 @@
 """What a model family puts around the messages of a conversation.
 
 A template is a function (tokenizer, roles) -> `Frames`: token ids in front of, between and
-behind the contents. Contents are tokenised apart from their frames, so the border between what
+after the contents. Contents are tokenised apart from their frames, so the border between what
 is read and what is scored is exact, a content that spells a special token stays plain text, and
 lengths count contents alone.
 
@@ -84,7 +84,7 @@ def start_token(tokenizer: Any) -> int:
 
 
 def special_tokens(tokenizer: Any, pair: bool = False) -> tuple[Ids, Ids, Ids]:
-    """What the tokenizer itself puts before a text, between two of them, and behind."""
+    """What the tokenizer itself puts before a text, between two of them, and after."""
     encoded = tokenizer("a", "b") if pair else tokenizer("a")
     ids = encoded["input_ids"]
     owner = encoded.sequence_ids(0)
@@ -138,7 +138,7 @@ def _oasst(tokenizer: Any, roles: Roles) -> Frames:
 def _chat(tokenizer: Any, roles: Roles) -> Frames:
     """Render with placeholders for the contents and cut there.
 
-    The first token behind an assistant content is its close if it is a special token
+    The first token after an assistant content is its close if it is a special token
     (`<|im_end|>`, `</s>`). The date is fixed because some templates print today's, which would
     change the scores overnight: it is given to those that take one, and instead of the clock.
     """

@@ -96,7 +96,7 @@ def texts(place: Path) -> list[str]:
 
 
 def test_an_id_that_is_none_or_is_nowhere_is_refused(spark, place):
-    with pytest.raises(UserError, match="'x' is no example_id"):
+    with pytest.raises(UserError, match="'x' is not an example_id"):
         erase.run(spark, settings(place, erase={"ids": ("x",)}))
     with pytest.raises(UserError, match="no table of"):
         erase.run(spark, settings(place, erase={"ids": ("0" * 32,)}))

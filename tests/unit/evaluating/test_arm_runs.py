@@ -31,7 +31,7 @@ def arms(**counts: int) -> list[Arm]:
 
 
 def facts(tokens: float) -> pd.DataFrame:
-    """Every example has so many tokens, a tenth of them in the prompt."""
+    """Every example has this many tokens, a tenth of them in the prompt."""
     return pd.DataFrame({"input_length": 0.1 * tokens, "output_length": 0.9 * tokens}, index=IDS)
 
 

@@ -30,8 +30,8 @@ def test_a_whole_file_tells_its_tensors(file: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "why"),
     [
-        (lambda whole: whole[:-1], "bytes where its header tells of"),
-        (lambda whole: whole + b"\0", "bytes where its header tells of"),
+        (lambda whole: whole[:-1], "bytes, but its header says"),
+        (lambda whole: whole + b"\0", "bytes, but its header says"),
         (lambda whole: whole[:20], "does not begin as"),
         (lambda whole: b"", "does not begin as"),
         (lambda whole: b"\xff" * len(whole), "does not begin as"),
@@ -51,5 +51,5 @@ def test_a_damaged_file_is_named_with_the_remedy(file: Path, damage, why: str) -
 def test_a_damaged_config_is_named(file: Path) -> None:
     config = file.with_name("config.json")
     config.write_text(json.dumps({"layers": 2})[:-3])
-    with pytest.raises(UserError, match=f"{config} is damaged: it is no JSON"):
+    with pytest.raises(UserError, match=f"{config} is damaged: it is not JSON"):
         resolve(ModelSpec(kind="causal_lm", source=str(file.parent), indicators=("perplexity",)))

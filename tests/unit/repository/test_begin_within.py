@@ -1,4 +1,4 @@
-"""A suite that has so many minutes begins no test after them, and says which it left."""
+"""A suite that has this many minutes begins no test after them, and says which it left."""
 
 import subprocess
 import sys

@@ -77,7 +77,7 @@ def test_groups_give_no_more_than_they_have(vectors: np.ndarray) -> None:
 
 
 def naive_facility(similar: np.ndarray, weights: np.ndarray, size: int) -> list[int]:
-    """Σᵢ maxⱼ wⱼ·sᵢⱼ, each gain anew in every step."""
+    """Σᵢ maxⱼ wⱼ·sᵢⱼ, each gain again in every step."""
     covered = np.zeros(len(similar))
     taken = []
     worth = similar * weights  # row i, stood for by column j

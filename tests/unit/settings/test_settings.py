@@ -72,7 +72,7 @@ def test_a_later_value_wins_over_null_and_an_unused_option_leaves_the_null() -> 
         ("knn.neighbors=0", "setting knn.neighbors"),
         ("stages=[rewards]", "unknown stage 'rewards'; did you mean reward"),
         ("pool", "write it as key.name=value"),
-        ("select.quota={a:5}", "a:5 has no value; YAML wants a blank behind the colon"),
+        ("select.quota={a:5}", "a:5 has no value; YAML needs a space after the colon"),
         ("pool=''", "setting pool: String should have at least 1 character"),
         ("knn=3", "setting knn: Input should be a valid dictionary"),
         ("knn.neighbors=[", "--set knn.neighbors is not YAML"),
