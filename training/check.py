@@ -97,7 +97,7 @@ def chance_differences(recorded: dict[str, Any], found: dict[str, Any]) -> Itera
 
 
 def _counted(part: Any, path: str = "", n: int = 0) -> Iterator[tuple[str, float, int]]:
-    """(path, figure, number of pairs or responses that it rests on) of everything with such a number."""
+    """(path, figure, number of pairs or responses) of everything that rests on such a number."""
     if isinstance(part, dict):
         n = part.get("pairs") or part.get("responses") or part.get("reward", {}).get("pairs", n)
         for key in part.keys() - {"pairs", "clusters", "responses"}:
