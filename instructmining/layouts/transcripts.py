@@ -9,7 +9,7 @@ from instructmining.layouts.records import Messages, Unusable
 
 # What a function returned is said by nobody else, whatever speakers the user names.
 RESULTS = ("FUNCTION RESPONSE", "FUNCTION RESULT", "TOOL RESPONSE", "TOOL RESULT")
-_END = re.compile(r"(?:\s*(?:<\|endoftext\|>|<\|im_end\|>|<\|eot_id\|>|</s>))+\s*\Z")
+_ENDS = ("<|endoftext|>", "<|im_end|>", "<|eot_id|>", "</s>")
 _SYSTEM = re.compile(r"\A\s*system:\s*", re.IGNORECASE)
 
 
@@ -35,12 +35,12 @@ _STYLES = (
     ),
     _Style(
         "### Assistant:",
-        re.compile(r"(?:\A|\s*)### (System|Human|User|Assistant):"),
+        re.compile(r"### (System|Human|User|Assistant):"),
         {**_HH, "User": "user"},
     ),
     _Style(
         "<|im_start|>assistant",
-        re.compile(r"\s*<\|im_start\|>(system|user|assistant|tool)\b"),
+        re.compile(r"<\|im_start\|>(system|user|assistant|tool)\b"),
         {name: name for name in ("system", "user", "assistant", "tool")},
     ),
 )
@@ -71,8 +71,9 @@ def spoken_turns(text: str) -> Messages | None:
         None unless the text begins with a speaker and both a user and an assistant speak, if only
         to begin the last turn.
     """
+    bare = text.lstrip()
     for style in _STYLES:
-        if style.hint not in text or not style.opening.match(text):
+        if style.hint not in text or not style.opening.match(bare):
             continue
         found = _split(text, style.opening, style.roles)
         if found and {"user", "assistant"} <= {each["role"] for each in found}:
@@ -100,9 +101,22 @@ def _split(text: str, opening: re.Pattern[str], roles: Mapping[str, str]) -> Mes
     if re.search(r"\w", preamble):
         raise Unusable("unknown_role", f"the transcript begins with no speaker: {preamble[:80]!r}")
     return [
-        {"role": roles[name], "content": _END.sub("", said).strip()}
+        {"role": roles[name], "content": _without_end(said)}
         for name, said in zip(pieces[::2], pieces[1::2], strict=True)
     ]
+
+
+def _without_end(said: str) -> str:
+    """A turn without white space around it and the marks at its end."""
+    said = said.strip()
+    end = len(said)
+    while True:
+        mark = next((each for each in _ENDS if said.endswith(each, 0, end)), None)
+        if mark is None:
+            return said[:end]
+        end -= len(mark)
+        while end and said[end - 1].isspace():
+            end -= 1
 
 
 @functools.lru_cache(maxsize=32)

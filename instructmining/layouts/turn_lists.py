@@ -2,6 +2,8 @@
 
 import ast
 import json
+import re
+import warnings
 from collections.abc import Iterable, Iterator
 from itertools import cycle
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 from instructmining.layouts.fields import choose
 from instructmining.layouts.records import OBJECT, Record, Unusable, first, is_blank
 
+_PYTHON = re.compile(r"\s*\[\s*[\[{]?\s*'")  # how str() of a list of objects or texts begins
 _NAMES = {
     "system": ("system", "developer"),
     "user": ("user", "human", "prompter", "customer"),
@@ -111,9 +114,12 @@ def parsed(text: str) -> Any:
         return json.loads(text, strict=False)
     except (ValueError, RecursionError):
         pass
+    if not _PYTHON.match(text):
+        return text
     try:
-        return ast.literal_eval(text.strip())
-    except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+        with warnings.catch_warnings(action="ignore"):  # of escapes in its strings
+            return ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
         return text
 
 

@@ -14,6 +14,8 @@ from instructmining.layouts.turn_lists import ROLES, SPEAKERS, parsed
 _NESTED = (str, list, *OBJECT)
 _SHOWN = 80  # characters of an instance
 _LONG = 20  # characters from which a text within another is not an accident
+_SOUGHT = 500  # texts of a record that are looked for within others; more are named unlooked
+_MISSED = 3  # turns that need not be in a transcript: a system prompt has a field of its own
 # What is left of a transcript when its turns are taken away.
 _MARKS = {"s", "endoftext", "im_start", "im_end", "eot_id", "function", "response", "result"}
 
@@ -35,8 +37,11 @@ class Example:
         speakers: Iterable[str] = (),
         role_field: str = "role",
     ) -> None:
+        talks = [list(_said(messages)) for messages in conversations]
         said = dict.fromkeys(beside, "kept")
-        said |= dict(_said(conversations))
+        for talk in talks:
+            said |= dict(talk)
+        self._talks = [[text.strip() for text, _ in talk] for talk in talks]
         self._texts = {text.strip(): role for text, role in said.items()}
         self.said = set(said)  # the texts as they stand, and what blank lines part
         for text in said:
@@ -44,7 +49,9 @@ class Example:
                 self.said.update(text.split("\n\n"))
         self._speakers = {name.strip().lower() for name in speakers}
         self._role_fields = {*SPEAKERS, role_field.lower()}
-        self._lines: str | None = None
+        self._whole: str | None = None
+        self._lines: set[str] = set()
+        self._sought = 0
 
     def place_of(self, key: str, text: str) -> str | None:
         """Whose words a text of a record is, or `kept`, or `speaker`; None: it was not read."""
@@ -67,28 +74,40 @@ class Example:
             return True
         if self._speakers and bare.lower() in self._speakers:
             return True
-        if self._lines is None:
-            self._lines = "\n" + "\n".join(self._texts) + "\n"
-        if len(bare) >= _LONG:
-            return bare in self._lines
         if key.lower() in self._role_fields and bare.lower() in ROLES:
             return True
-        ends = (f"\n{bare}\n", f"\n{text}\n", f") {bare}\n")
-        return any(end in self._lines for end in ends)
+        if self._whole is None:
+            self._whole = "\n" + "\n".join(self._texts) + "\n"
+            self._lines = set(_lines(self._whole))
+        if len(bare) < _LONG and "\n" not in bare:
+            return bare in self._lines
+        self._sought += 1
+        if self._sought > _SOUGHT:
+            return False
+        return (bare if len(bare) >= _LONG else f"\n{bare}\n") in self._whole
 
     def tells(self, text: str) -> bool:
-        """Whether the text is a transcript of what the example holds."""
+        """Whether the text is a transcript of one of the conversations."""
         bare = text.strip()
-        if len(bare) < _LONG:
-            return False
-        inside = sorted((each for each in self._texts if each and each in bare), key=len)
-        if not inside:
-            return False
-        for each in reversed(inside):
-            bare = bare.replace(each, " ")
-        rest = {word.lower() for word in re.findall(r"\w+", bare)}
+        return len(bare) >= _LONG and any(self._told(bare, talk) for talk in self._talks)
+
+    def _told(self, text: str, talk: list[str]) -> bool:
+        """Whether the turns stand in the text in order, and names and marks alone between them."""
+        between = []
+        at = missed = 0
+        for turn in talk:
+            place = text.find(turn, at)
+            if place >= 0:
+                between.append(text[at:place])
+                at = place + len(turn)
+            elif missed == _MISSED:
+                return False
+            else:
+                missed += 1
+        between.append(text[at:])
+        rest = set(re.findall(r"\w+", " ".join(between).lower()))
         names = {word for name in self._speakers for word in re.findall(r"\w+", name)}
-        return rest <= ROLES.keys() | _MARKS | names
+        return at > 0 and rest <= ROLES.keys() | _MARKS | names
 
 
 def unread(record: Any, example: Example, read: Collection[str] = ()) -> dict[str, str]:
@@ -107,7 +126,7 @@ def unread(record: Any, example: Example, read: Collection[str] = ()) -> dict[st
     while waiting:
         value, above = waiting.pop()
         for name, key, text in texts(value, above, "", example.said):
-            if example.has(key, text) or _is_below(name, read):
+            if name in found or example.has(key, text) or _is_below(name, read):
                 continue
             inner = parsed(text)  # a cell may hold JSON
             if isinstance(inner, (list, *OBJECT)):
@@ -153,16 +172,23 @@ def shown(text: str, characters: int = _SHOWN) -> str:
     return _printable(line if len(line) <= characters else line[: characters - 1] + "…")
 
 
-def _said(conversations: Iterable[Messages]) -> Iterator[tuple[str, str]]:
-    for messages in conversations:
-        for message in messages:
-            role = message["role"]
-            for key, value in message.items():
-                if isinstance(value, str):
-                    if key != "role":
-                        yield value, role
-                elif value:
-                    yield from ((text, role) for _, _, text in texts(value))
+def _said(messages: Messages) -> Iterator[tuple[str, str]]:
+    for message in messages:
+        role = message["role"]
+        for key, value in message.items():
+            if isinstance(value, str):
+                if key != "role":
+                    yield value, role
+            elif value:
+                yield from ((text, role) for _, _, text in texts(value))
+
+
+def _lines(whole: str) -> Iterator[str]:
+    """The lines of a text, those of options also without their letter."""
+    for line in whole.split("\n"):
+        yield line.strip()
+        if ") " in line[:4]:
+            yield line.partition(") ")[2].strip()
 
 
 def _is_below(name: str, paths: Collection[str]) -> bool:
