@@ -174,8 +174,6 @@ def check(rows: DataFrame, select: Select) -> None:
     Raises:
         UserError: names the setting and the remedy.
     """
-    if select.strategy not in STRATEGIES:
-        raise UserError(f"unknown strategy {select.strategy!r}; known: {', '.join(STRATEGIES)}")
     if not one_size(select) and not (select.quota or select.per_source):
         raise UserError(
             "how many? give one of "
@@ -211,7 +209,7 @@ def one_size(select: Select) -> str | None:
 
 
 def wanted(rows: DataFrame, select: Select) -> int | None:
-    """So many examples at most; None where something else than a number decides."""
+    """At most this many examples; None where something else than a number decides."""
     if select.fraction is None:
         return select.top
     return max(1, round(select.fraction * rows.count()))

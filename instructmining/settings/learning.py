@@ -79,10 +79,8 @@ class Fit(Section):
 class Select(Section):
     """Which examples are chosen; without a size, quotas alone decide."""
 
-    strategy: str = setting(
-        "rule",
-        "What is best first: `rule`, `random`, `longest`, `highest_reward`, `lowest_perplexity`, "
-        "`ifd`.",
+    strategy: Literal["rule", "random", "longest", "highest_reward", "lowest_perplexity", "ifd"] = (
+        setting("rule", "What makes an example a good one.")
     )
     top: int | None = setting(None, "Number of examples to choose.", ge=1)
     fraction: float | None = setting(None, "Share of the pool to choose.", gt=0, le=1)

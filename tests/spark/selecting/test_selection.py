@@ -179,7 +179,6 @@ def test_quotas_are_counts_or_shares_and_the_first_pattern_counts(
 @pytest.mark.parametrize(
     ("select", "message"),
     [
-        ({"strategy": "best", "top": 1}, "unknown strategy 'best'; known: rule, random"),
         ({}, "how many? give one of --top, --fraction, --tokens"),
         ({"top": 1, "tokens": 1}, "--top and --tokens: give one size only"),
         ({"strategy": "longest", "percentile": 5}, "with --strategy longest use --fraction"),
