@@ -29,7 +29,7 @@ from udfs.running.measurement import FAILED, Conversation, Measurement, TwoSteps
 from udfs.running.prefetch import prepared_ahead
 from udfs.running.scorers import load_scorer
 
-WINDOW_ROWS = 4096  # rows sorted by length together: padding falls from 2x to 2 % (PERFORMANCE)
+WINDOW_ROWS = 4096  # rows sorted by length together: see docs/performance.md, Padding
 MEASURED = (
     "example_id STRING, bucket INT, values MAP<STRING, DOUBLE>, tokens BIGINT, "
     "truncated_tokens BIGINT, status STRING, reason STRING"

@@ -4,11 +4,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from instructmining.identity import BUCKETS
 from instructmining.models.lists import ResolvedModel
 from instructmining.progress import StageProgress
 from instructmining.settings.sections import Knn, Settings
@@ -16,14 +14,12 @@ from instructmining.store.planning import pending, plan, pool_version
 from instructmining.store.tables import Store
 from jobs.scoring.knn_reference import measure_new, moved, reference_of, stored_versions
 from jobs.scoring.provenance import admit
+from jobs.stored.vectors import gathered, of_encoder, with_vectors
 from udfs.indicator import with_measurements
 from udfs.neighbors.cells import neighbors_by_cells
 from udfs.neighbors.pool import neighbors_of_pool
-from udfs.on_spark.arrow import vectors
 from udfs.on_spark.audit import Window, open_audit, words
 from udfs.on_spark.placement import chunk_rows, gpu_profile, model_slots, ship
-
-_COLLECT_ROWS = 100_000  # vectors brought to the driver at a time
 
 
 @dataclass(frozen=True)
@@ -108,18 +104,16 @@ def run_knn(
     """Distances to the neighbours in the pool, again when its members or vectors changed."""
     started = time.monotonic()
     knn = settings.knn
-    embedded = store.read("embeddings").where(
-        (F.col("fingerprint") == model.fingerprint) & F.col("vector").isNotNull()
-    )
-    embedded = embedded.dropDuplicates(["example_id"])
-    rows = pool.members.join(embedded, "example_id")
+    embedded = of_encoder(store, F.col("fingerprint") == model.fingerprint)
+    rows = with_vectors(pool.members, embedded)
     version = knn_version(rows, model, knn)
     stored = stored_versions(store, pool.name)
     if stored == {version}:
         return StageResult("knn", 0, 0, 0, time.monotonic() - started, "unchanged")
     reference = reference_of(stored, version) if knn.reference == "frozen" else None
     if reference:
-        count, note = measure_new(store, pool.name, rows, embedded, reference, knn, run_id)
+        known = embedded.dropDuplicates(["example_id"])
+        count, note = measure_new(store, pool.name, rows, known, reference, knn, run_id)
         return StageResult("knn", count, 0, 0, time.monotonic() - started, note)
     count = rows.count()
     if not count:
@@ -127,7 +121,7 @@ def run_knn(
     if count > knn.cells_beyond:
         distances, method = neighbors_by_cells(rows, knn)
     else:
-        ids, matrix, copies = _collect_vectors(rows, count)
+        ids, matrix, copies = gathered(pool.members, embedded, count)
         distances, method = neighbors_of_pool(
             store.spark,
             ids,
@@ -189,28 +183,3 @@ def _result(
     assert counts is not None  # noqa: S101 - an aggregate without grouping has one row
     seconds = time.monotonic() - started
     return StageResult(stage, rows, counts.failed, counts.truncated, seconds, windows=windows)
-
-
-def _collect_vectors(rows: DataFrame, count: int) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Ids in order, float32[n, d] and copies int64[n], fetched in parts to bound each result.
-
-    A part is a range of buckets, which begin as the ids do: parts put one after the other are in
-    order. Each goes into its rows of one matrix, for Arrow counts a list's numbers in 32 bits.
-    """
-    parts = min(BUCKETS, max(1, -(-count // _COLLECT_ROWS)))
-    ids: list[str] = []
-    copies = np.empty(count, np.int64)
-    matrix = np.empty((0, 0), np.float32)
-    for part in range(parts):
-        chosen = rows.where(F.floor(F.col("bucket") * parts / BUCKETS) == part)
-        table = chosen.select("example_id", "vector", "copies").toArrow().sort_by("example_id")
-        if table.num_rows:
-            part_of_matrix = vectors(table["vector"])
-            place = slice(len(ids), len(ids) + table.num_rows)
-            matrix = (
-                matrix if matrix.size else np.empty((count, part_of_matrix.shape[1]), np.float32)
-            )
-            matrix[place] = part_of_matrix
-            copies[place] = table["copies"].to_numpy()
-            ids += table["example_id"].to_pylist()
-    return ids, matrix, copies

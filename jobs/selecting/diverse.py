@@ -2,8 +2,8 @@
 
 Spark cuts the pool down to the candidates and fetches their vectors alone; the choice among them is
 sequential and is made on the driver in blocked matrix products (`selecting.diversity`). The
-driver holds the vectors once, 1.5 KB of each candidate at 384 dimensions, and twice more while they
-arrive and are put in order.
+driver holds the vectors once, 1.5 KB of each candidate at 384 dimensions; where candidates lack a
+vector, twice while these are left out.
 """
 
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute
+from numpy.typing import NDArray
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from instructmining.errors import UserError
 from instructmining.scoring.scores import Measured
@@ -22,12 +22,11 @@ from instructmining.selecting.quotas import groups_of, limits_of, sources_of
 from instructmining.selecting.selection import check, chosen, pick, wanted
 from instructmining.settings.learning import Select
 from instructmining.store.tables import Store
-from udfs.on_spark.arrow import vectors
+from jobs.stored.vectors import of_encoder, vector_parts
 
 CANDIDATES = 200_000  # at most, unless `select.candidates` says otherwise
 _PER_CHOSEN = 20  # candidates of each example that is wanted
 _FEWEST = 10_000  # candidates, where the pool has them
-_FETCHED = 200_000  # vectors of one query: Spark bounds the bytes of a result
 
 
 @dataclass(frozen=True)
@@ -76,8 +75,7 @@ def choose_diverse(
         raise UserError(
             "--diversity facility needs a number to choose: --top, --fraction, --tokens or quotas"
         )
-    rows_of_candidates, lost = _candidates(store, rows, select, size, measured)
-    matrix = vectors(rows_of_candidates["vector"])
+    rows_of_candidates, matrix, lost = _candidates(store, rows, select, size, measured)
     in_pool = sources_of(rows) if select.quota else []
     taken = _taken(matrix, rows_of_candidates, select, size, in_pool)
     notes = [f"{lost:,} candidates have no embedding and were left out"] if lost else []
@@ -108,29 +106,31 @@ def _too_few(select: Select, taken: int, size: int) -> str:
 
 def _candidates(
     store: Store, rows: DataFrame, select: Select, size: int | None, measured: Measured
-) -> tuple[pa.Table, int]:
-    """`example_id, source, tokens, score, cost, vector`, best first; and how many lack a vector."""
+) -> tuple[pa.Table, NDArray[np.float32], int]:
+    """`example_id, source, tokens, score, cost`, best first; their vectors; how many lack one."""
     wider, most = _wider(select, size)
     cut = chosen(rows, wider).orderBy("cost", "example_id").limit(most).toArrow()
     ids = store.spark.createDataFrame(cut.select(["example_id"]))
-    embedded = store.read("embeddings").where(
-        measured.rows_of("embed") & F.col("vector").isNotNull()
-    )
-    both = ids.join(embedded, "example_id").dropDuplicates(["example_id"])
-    parts = max(1, -(-cut.num_rows // _FETCHED))
-    with_vectors = pa.concat_tables(
-        both.where(F.col("bucket") % parts == part).select("example_id", "vector").toArrow()
-        for part in range(parts)
-    )
-    if not with_vectors.num_rows:
+    embedded = of_encoder(store, measured.rows_of("embed"))
+    matrix = np.empty((cut.num_rows, 0), np.float32)
+    has_vector = np.zeros(cut.num_rows, bool)
+    names = cut["example_id"].combine_chunks()
+    for table, part in vector_parts(ids, embedded, cut.num_rows):
+        places = pa.compute.index_in(table["example_id"], names).to_numpy()
+        if not matrix.size:
+            matrix = np.empty((cut.num_rows, part.shape[1]), np.float32)
+        matrix[places] = part
+        has_vector[places] = True
+    if not has_vector.any():
         raise UserError(
             "diversity needs embeddings, and no candidate has one: run instructmining "
             f"score --store {store.target} --stages embed"
         )
-    places = pa.compute.index_in(cut["example_id"], with_vectors["example_id"].combine_chunks())
-    vector = with_vectors["vector"].combine_chunks().take(places.combine_chunks().drop_null())
-    table = cut.filter(places.is_valid()).append_column("vector", vector)
-    return table, cut.num_rows - table.num_rows
+    lost = int((~has_vector).sum())
+    if lost:
+        cut = cut.filter(pa.array(has_vector))
+        matrix = matrix[has_vector]
+    return cut, matrix, lost
 
 
 def _wider(select: Select, size: int | None) -> tuple[Select, int]:

@@ -96,6 +96,8 @@ def _asking(cells: Cells) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.Re
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         limit_search_threads()
         for batch in batches:
+            if not batch.num_rows:
+                continue
             near = _nearest_cells(vectors(batch["vector"]), cells.centroids, cells.visits)
             rows = np.arange(batch.num_rows)
             turns = cells.slices[near[:, 0]]
@@ -136,7 +138,7 @@ def _within(search: Search, count_copies: bool) -> Callable[[pa.Table], pa.Table
         in_pool = group["in_pool"].combine_chunks()
         pool = group.filter(in_pool)
         asked = group.filter(pa.compute.invert(in_pool))
-        if not pool.num_rows:
+        if not pool.num_rows or not asked.num_rows:  # of a slice nobody may ask
             nothing = distance_lists(np.empty((asked.num_rows, 0)))
             return pa.table({"example_id": asked["example_id"], "distances": nothing})
         return _distances(pool, asked, search, count_copies)

@@ -1,6 +1,6 @@
 """Vectors and distances between Arrow and NumPy, and rows gathered across Arrow's batches."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -20,10 +20,25 @@ def windows(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
 
 
 def vectors(lists: pa.Array | pa.ChunkedArray) -> NDArray[np.float32]:
-    """float32[n, d], a copy that may be written to, of n ≥ 1 lists of equal length."""
-    whole = lists.combine_chunks() if isinstance(lists, pa.ChunkedArray) else lists
-    flat = whole.flatten().to_numpy(zero_copy_only=False)
-    return np.array(flat, np.float32).reshape(len(lists), -1)
+    """float32[n, d], a copy that may be written to, of n lists of equal length; [0, 0] of none."""
+    chunks = lists.chunks if isinstance(lists, pa.ChunkedArray) else [lists]
+    width = next((len(chunk[0]) for chunk in chunks if len(chunk)), 0)
+    rows = np.empty((len(lists), width), np.float32)
+    copy_vectors(chunks, rows)
+    return rows
+
+
+def copy_vectors(chunks: Iterable[pa.Array], rows: NDArray[np.float32]) -> None:
+    """Lists of d numbers into float32[n, d].
+
+    Chunk by chunk: Arrow counts the numbers of one array of lists in 32 bits, so that chunks of
+    more than 2^31 numbers together cannot be joined.
+    """
+    start = 0
+    for chunk in chunks:
+        flat = chunk.flatten().to_numpy(zero_copy_only=False)
+        rows[start : start + len(chunk)] = flat.reshape(len(chunk), rows.shape[1])
+        start += len(chunk)
 
 
 def vector_lists(rows: NDArray[np.float32]) -> pa.Array:

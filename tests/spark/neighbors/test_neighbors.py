@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+from instructmining.errors import UserError
 from instructmining.identity import bucket
 from instructmining.settings.sections import Knn
-from jobs.scoring import stages
+from jobs.stored import vectors as stored_vectors
+from jobs.stored.vectors import gathered
 from udfs.neighbors import cells
 from udfs.neighbors import pool as neighbors
 from udfs.neighbors.cells import neighbors_by_cells
@@ -133,17 +135,42 @@ def test_rows_alone_in_their_cells_ask_the_whole_pool(spark, vectors, alone):
     assert ", 0.0000 of the distances right" in method  # of the cells; asking again is not counted
 
 
+@pytest.fixture(scope="module")
+def thirty(spark, vectors):
+    """Ids that spread over all buckets in no order, and their vectors: one twice, one at the end
+    of the buckets, one of another encoder, one that is null and one that is not a member."""
+    ids = [f"{i * 9_973 % 4096:03x}{i:029x}" for i in range(29)] + ["f" * 32]
+    rows = [(each, bucket(each), "e", vectors[i].tolist()) for i, each in enumerate(ids)]
+    rows += [
+        rows[3],
+        (ids[4], bucket(ids[4]), "other", vectors[5].tolist()),
+        ("2" * 32, bucket("2" * 32), "e", vectors[6].tolist()),
+    ]
+    members = [*((each, i) for i, each in enumerate(ids)), ("1" * 32, 7)]
+    return (
+        ids,
+        spark.createDataFrame(members, "example_id STRING, copies BIGINT"),
+        spark.createDataFrame(
+            [*rows, ("1" * 32, bucket("1" * 32), "e", None)],
+            "example_id STRING, bucket INT, fingerprint STRING, vector ARRAY<FLOAT>",
+        ).where("fingerprint = 'e' AND vector IS NOT NULL"),
+    )
+
+
 @pytest.mark.parametrize("rows_per_part", [30, 7])
 def test_vectors_gathered_in_parts_are_in_the_order_of_their_ids(
-    spark, vectors, rows_per_part, monkeypatch
+    thirty, vectors, rows_per_part, monkeypatch
 ):
-    monkeypatch.setattr(stages, "_COLLECT_ROWS", rows_per_part)
-    ids = [f"{i * 9_973 % 4096:03x}{i:029x}" for i in range(30)]
-    rows = [(each, bucket(each), vectors[i].tolist(), i) for i, each in enumerate(ids)]
-    given = spark.createDataFrame(
-        rows, "example_id STRING, bucket INT, vector ARRAY<FLOAT>, copies BIGINT"
-    )
-    found, matrix, copies = stages._collect_vectors(given, len(rows))
+    monkeypatch.setattr(stored_vectors, "_PART_ROWS", rows_per_part)
+    ids, members, embedded = thirty
+    found, matrix, copies = gathered(members, embedded, len(ids))
     assert found == sorted(ids)
     assert [ids[i] for i in copies] == found
     np.testing.assert_array_equal(matrix, vectors[copies])
+
+
+@pytest.mark.parametrize("count", [29, 31])
+def test_a_pool_whose_vectors_change_while_they_are_read_is_not_searched(thirty, count):
+    _, members, embedded = thirty
+    with pytest.raises(UserError, match=rf"\({count} vectors before, 30 now\): run the same"):
+        gathered(members, embedded, count)

@@ -4,9 +4,11 @@ import subprocess
 import sys
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from scipy.spatial.distance import cdist
 
+from udfs.neighbors.cells import _within
 from udfs.neighbors.exact import ExactIndex
 from udfs.neighbors.knn import Search, build_index, neighbor_distances, recall
 
@@ -116,3 +118,18 @@ def test_a_task_that_searches_neighbours_imports_no_torch() -> None:
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(("in_pool", "expected"), [(True, {}), (False, {"a": [], "b": []})])
+def test_a_cell_in_which_nobody_lies_or_nobody_asks_has_no_distances(in_pool, expected) -> None:
+    group = pa.table(
+        {
+            "in_pool": [in_pool] * 2,
+            "example_id": ["a", "b"],
+            "vector": pa.array([[1, 0], [0, 1]], pa.list_(pa.float32())),
+            "copies": [0, 0],
+        }
+    )
+    found = _within(Search(6, 32), count_copies=False)(group)
+    assert dict(zip(*found.to_pydict().values(), strict=True)) == expected
+    assert found.schema.field("distances").type == pa.list_(pa.float64())
