@@ -25,11 +25,14 @@ _DELTA = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
 }
+# Without C2 the JVM reserves 48 MB for compiled code, which Spark and Delta fill in a long session:
+# then it compiles, throws away and compiles again. `python -m bench.speed.jvm` measures it.
+JAVA_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC"
 # Worth 2-4x on a laptop (small tables, two cores); never set where an operator sets the cluster.
 _LOCAL = {
     "spark.databricks.delta.snapshotPartitions": "1",
     "spark.driver.bindAddress": "127.0.0.1",
-    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    "spark.driver.extraJavaOptions": JAVA_OPTIONS,
     "spark.driver.host": "127.0.0.1",
     "spark.driver.memory": "3g",
     "spark.log.level": "ERROR",
