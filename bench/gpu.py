@@ -73,7 +73,7 @@ def main() -> None:
             lambda: perplexity(Path(folder) / "lm", shape, rows, device, chosen.repeats),
             lambda: sentences(rows, device, chosen.repeats),
         ]
-        ungated = [lambda make=make: _ungated(make()) for make in suites]  # type: ignore[misc]
+        ungated = [lambda make=make: _ungated(make()) for make in suites]
         judge(ungated if chosen.tiny else suites, console)
 
 

@@ -1,1 +1,1 @@
-"""Indicators: one file each, plain arrays in and out; `indicator.py` is the only door to Spark."""
+"""What executors run: indicators, neighbours, finetunes; `udfs.indicator` is the door to Spark."""

@@ -147,7 +147,7 @@ def diversities(store: Store, vectors: np.ndarray, top: int) -> Table:
     for name in ("--diversity", "rows chosen", "wall s", "driver GiB", "nearest cosine", "score"):
         table.add_column(name, justify="left" if name == "--diversity" else "right")
     for name in ("none", "cosine", "near_duplicates", "facility"):
-        select = Select(top=top, diversity=name, candidates=len(vectors))  # type: ignore[arg-type]
+        select = Select(top=top, diversity=name, candidates=len(vectors))
         with peak_of_driver() as peak:
             rows = candidates(store, "embedded", RULE)
             found, seconds = timed(partial(_diverse, store, rows, select))

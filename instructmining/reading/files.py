@@ -161,6 +161,6 @@ def _with_fixed_splits(lines: DataFrame) -> DataFrame:
 
     Spark plans a file's splits again for each pass, by the cores it has then; an RDD keeps its own.
     """
-    rows = lines._jdf.toJavaRDD()  # type: ignore[operator]
+    rows = lines._jdf.toJavaRDD()
     session = lines.sparkSession
-    return DataFrame(session._jsparkSession.createDataFrame(rows, lines._jdf.schema()), session)  # type: ignore
+    return DataFrame(session._jsparkSession.createDataFrame(rows, lines._jdf.schema()), session)

@@ -163,7 +163,7 @@ class Finetuner:
         for part in self._parts(texts):
             losses, _ = self.log_loss.of_tokens(part)
             loss = losses.sum() / total
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             summed += loss.item()
         return summed
 

@@ -21,14 +21,14 @@ from udfs.running.measurement import Runtime
 from udfs.running.weights import load_model
 
 
-class GPTNeoXRewardConfig(GPTNeoXConfig):  # type: ignore[misc]
+class GPTNeoXRewardConfig(GPTNeoXConfig):
     """The GPT-NeoX config with the name and the pooling of a reward model."""
 
     model_type = "gpt_neox_reward_model"
     pooling: str = "last"
 
 
-class GPTNeoXRewardModel(GPTNeoXPreTrainedModel):  # type: ignore[misc]
+class GPTNeoXRewardModel(GPTNeoXPreTrainedModel):
     """`logits` float[rows, 1]: the reward of each text."""
 
     config_class = GPTNeoXRewardConfig
