@@ -258,8 +258,8 @@ BAD_LINES = {
     ),
     "wrong types": lines(
         [
-            {"instruction": "q", "output": 5},
-            {"instruction": ["q"], "output": "a"},
+            {"instruction": "q", "output": {"a": 5}},
+            {"instruction": [["q"]], "output": "a"},
             {"messages": "text"},
             [1, 2],
             "text",

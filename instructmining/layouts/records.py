@@ -4,6 +4,7 @@ And how the fields of a record are found and read, the same in every layout.
 """
 
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from instructmining.layouts.field_names import steps
 Record = Mapping[str, Any]
 Messages = list[dict[str, str]]  # role (system, user, assistant, tool) and content
 
+_EXACT = 1e16  # from here on a float is not exact to one
 OBJECT = (dict, Mapping)  # for isinstance: of a dict, Mapping alone would take three times as long
 
 
@@ -92,17 +94,21 @@ def as_text(value: Any) -> str:
     """A value as text where prompts and answers are not only text.
 
     Numbers as JSON writes them, whole ones without a fraction (`42`, not `42.0`); `true` and
-    `false`; a list as its elements, one a line, so that one element stands for itself.
+    `false`; a list as its elements, one a line, so that one element stands for itself. `NaN` is
+    null.
 
     Raises:
-        Unusable: it is an object, or holds one.
+        Unusable: it is an object, or holds one, or it is an infinite number.
     """
+    if value != value:
+        return ""
     if isinstance(value, str):
         return value
     if isinstance(value, (bool, int)):
         return json.dumps(value)
-    if isinstance(value, float):
-        return json.dumps(int(value) if value.is_integer() else value)
+    if isinstance(value, float) and abs(value) < math.inf:
+        whole = value.is_integer() and abs(value) < _EXACT
+        return json.dumps(int(value) if whole else value)
     if isinstance(value, list) and value and all(map(_is_text_part, value)):
         return "\n".join(each["text"] for each in value)
     if isinstance(value, list) and not any(isinstance(each, (list, *OBJECT)) for each in value):

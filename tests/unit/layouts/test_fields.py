@@ -202,6 +202,16 @@ def test_answers_that_are_not_text_become_text(value, text: str) -> None:
     assert asked_and_said({"instruction": "q", "output": value}) == ("q", text)
 
 
+def test_a_number_that_is_none_is_no_text() -> None:
+    nan, infinite = float("nan"), float("inf")
+    assert reason({"instruction": nan, "output": "a"})[0] == "blank_prompt"
+    assert reason({"instruction": "q", "output": nan})[0] == "blank_response"
+    assert reason({"instruction": "q", "output": infinite})[0] == "wrong_type"
+    assert reason({"instruction": "q", "output": [[1]]})[0] == "wrong_type"
+    assert asked_and_said({"question": "q", "answer": 1e300})[1] == "1e+300"
+    assert asked_and_said({"question": "q", "answer": -3.0})[1] == "-3"
+
+
 def test_a_blank_field_hides_no_full_one() -> None:
     for blank in ("", "  \n", None, [], float("nan")):
         record = {
