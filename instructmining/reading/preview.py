@@ -2,14 +2,16 @@
 
 import io
 import json
+import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from instructmining.errors import UserError
@@ -18,14 +20,14 @@ from instructmining.layouts.records import as_text
 from instructmining.layouts.standard_form import parsed_record, standard_rows
 from instructmining.layouts.turn_lists import parsed
 from instructmining.layouts.unread import Example, texts
-from instructmining.reading.sniffing import BROKEN, HEAD_BYTES, KNOWN, Kind, new_decompressor, sniff
+from instructmining.reading.sniffing import HEAD_BYTES, KNOWN, Kind, sniff
 from instructmining.reading.splitting import RawRecord, split
 from instructmining.reading.trees import Row, joined
 from instructmining.settings.sections import Read
 
 SAMPLED = 200  # records that are looked at
-_SECONDS = 0.5  # and no longer than this for one file
-_COUNTED = 1 << 20  # bytes up to which records are counted, not estimated
+_SECONDS = 1.0  # and no longer than this for one file
+_COUNTED = 1 << 20  # bytes that are read; the records of a larger file are estimated
 _ROLES = {"system": "system", "user": "prompt", "assistant": "response", "tool": "tool"}
 
 
@@ -90,14 +92,18 @@ def is_local(name: str) -> bool:
 
 def preview(path: Path, kind: Kind, read: Read) -> Preview:
     """What the first records of a file become."""
-    until = time.monotonic() + _SECONDS
-    records = []
-    for record in islice(_records(path, kind), SAMPLED):
-        records.append(record)
-        if time.monotonic() > until:
-            break
-    rows, exact = _count(path, kind, len(records))
-    return preview_of(Preview(str(path), kind.container, rows, exact, kind.half), records, read)
+    found = Preview(str(path), kind.container, half=kind.half)
+    try:
+        with path.open("rb") as file:
+            if kind.container == "parquet":
+                records = list(islice(_rows(file), SAMPLED))
+                found.rows = pq.read_metadata(path).num_rows
+            else:
+                records = _first_and_count(file, kind, found)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        detail = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        records = [RawRecord(0, b"", "unreadable_file", detail)]
+    return preview_of(found, records, read)
 
 
 def preview_of(found: Preview, records: Sequence[RawRecord], read: Read) -> Preview:
@@ -174,47 +180,36 @@ def _with_trees(records: list[dict[str, Any]], options: Mapping[str, Any]) -> It
         yield from joined(rows)
 
 
-def _records(path: Path, kind: Kind) -> Iterator[RawRecord]:
-    try:
-        with path.open("rb") as file:
-            yield from _rows(file) if kind.container == "parquet" else split(file, kind)
-    except OSError as error:
-        yield RawRecord(0, b"", "unreadable_file", error.strerror or str(error))
+def _first_and_count(file: BinaryIO, kind: Kind, found: Preview) -> list[RawRecord]:
+    """The first records of a file; how many there are is counted or estimated into `found`.
+
+    Of a large file only the first bytes are read, and the record in which they end is left out.
+    """
+    size = os.fstat(file.fileno()).st_size
+    piece = file if size <= _COUNTED else io.BytesIO(file.read(_COUNTED))
+    until = time.monotonic() + _SECONDS
+    records: list[RawRecord] = []
+    count, ended = 0, True
+    for record in split(piece, kind):
+        count += 1
+        if count <= SAMPLED:
+            records.append(record)
+        if time.monotonic() > until:
+            ended = False
+            break
+    found.rows, found.exact = count, ended and piece is file
+    if piece is file or not ended:
+        return records
+    cut = 2 if kind.compression else 1  # the record, and what says that the stream breaks off
+    found.rows = round(max(count - cut, 1) * size / _COUNTED)
+    return records if count > SAMPLED else records[: max(count - cut, 0)]
 
 
-def _rows(file: Any) -> Iterator[RawRecord]:
-    try:
-        batches = pq.ParquetFile(file).iter_batches(SAMPLED)
-        for position, row in enumerate((row for batch in batches for row in batch.to_pylist()), 1):
-            text = json.dumps(row, ensure_ascii=False, default=str)
-            yield RawRecord(position, text.encode("utf-8", "surrogatepass"))
-    except (OSError, ValueError) as error:
-        yield RawRecord(0, b"", "unreadable_file", str(error).splitlines()[0][:200])
-
-
-def _count(path: Path, kind: Kind, sampled: int) -> tuple[int, bool]:
-    """The records of a file, and whether they were counted."""
-    if sampled < SAMPLED:
-        return sampled, True
-    if kind.container == "parquet":
-        return pq.read_metadata(path).num_rows, True
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(_COUNTED)
-    if size <= _COUNTED:
-        return sum(1 for _ in split(io.BytesIO(head), kind)), True
-    text = _unpacked(head, kind)
-    records = sum(1 for _ in split(io.BytesIO(text), Kind(kind.container, None, kind.encoding)))
-    return max(sampled, round(max(records - 1, 1) * size / len(head))), False
-
-
-def _unpacked(head: bytes, kind: Kind) -> bytes:
-    if kind.compression is None:
-        return head
-    try:
-        return bytes(new_decompressor(kind.compression).decompress(head))
-    except BROKEN:
-        return b""
+def _rows(file: BinaryIO) -> Iterator[RawRecord]:
+    batches = pq.ParquetFile(file).iter_batches(SAMPLED)
+    for position, row in enumerate((row for batch in batches for row in batch.to_pylist()), 1):
+        text = json.dumps(row, ensure_ascii=False, default=str)
+        yield RawRecord(position, text.encode("utf-8", "surrogatepass"))
 
 
 def _head(path: Path) -> bytes:

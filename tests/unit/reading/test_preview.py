@@ -86,6 +86,23 @@ def test_rows_of_a_large_file_are_estimated_and_of_parquet_counted(tmp_path: Pat
     assert "about" in preview_page(found[:1], [])
 
 
+def test_of_a_large_array_its_first_bytes_are_read_and_the_record_they_cut_is_left_out(
+    tmp_path: Path,
+) -> None:
+    rows = [{"prompt": f"Frage {i}", "response": "Antwort " * 3000} for i in range(400)]
+    whole = json.dumps(rows).encode()
+    (tmp_path / "a.json").write_bytes(whole)
+    (tmp_path / "b.json.gz").write_bytes(gzip.compress(whole, 0))
+    found, _ = previews([str(tmp_path)], Read())
+    for each in found:
+        assert each.rows == pytest.approx(400, rel=0.1)
+        assert (each.exact, dict(each.refused)) == (False, {})
+        assert 30 < each.sampled < 60
+    (tmp_path / "c.parquet").write_bytes(b"PAR1 and then nothing")
+    found, _ = previews([str(tmp_path / "c.parquet")], Read())
+    assert dict(found[0].refused) == {"unreadable_file": 1}
+
+
 def test_messages_of_trees_are_joined(tmp_path: Path) -> None:
     rows = [
         {"message_id": "a", "parent_id": None, "role": "prompter", "text": "Warum 雨?"},
