@@ -218,10 +218,11 @@ def _options(record: Record) -> list[tuple[str, str]]:
         return _columns(record)
     value = record[name]
     if isinstance(value, OBJECT):
-        if isinstance(value.get("text"), list):
-            labels = value.get("label")
-            labels = labels if isinstance(labels, list) else [""] * len(value["text"])
-            return _texts(zip(labels, value["text"], strict=False))
+        lists = _lower(value)
+        if isinstance(lists.get("text"), list):
+            labels = lists.get("label")
+            labels = labels if isinstance(labels, list) else [""] * len(lists["text"])
+            return _texts(zip(labels, lists["text"], strict=False))
         return _texts(value.items())
     if not isinstance(value, list):
         return []
@@ -234,6 +235,10 @@ def _labelled(option: Any) -> tuple[Any, Any]:
     label = first(option, _LABELS)
     text = first(option, _TEXTS)
     return option[label] if label else "", option[text] if text else None
+
+
+def _lower(value: Record) -> Record:
+    return {name.lower(): inner for name, inner in value.items()}
 
 
 def _columns(record: Record) -> list[tuple[str, str]]:

@@ -146,6 +146,7 @@ LETTERED = "Which melts?\n\nA) iron\nB) ice\nC) 盐"
         {"options": ["A) iron", "B) ice", "C) 盐"]},
         {"choices": ["iron", "ice", "盐"]},
         {"options": {"A": "iron", "B": "ice", "C": "盐"}},
+        {"Choices": {"Text": ["iron", "ice", "盐"], "Label": ["A", "B", "C"]}},
         {"choices": {"text": ["iron", "ice", "盐"], "label": ["A", "B", "C"]}},
         {
             "choices": [
