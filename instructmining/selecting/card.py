@@ -27,6 +27,7 @@ class Card:
         notes: sentences.
         changes: against another rule, where one is named.
         run_id: of the selection.
+        layout: of the exported records, in words; None: nothing was exported.
     """
 
     settings: Settings
@@ -36,6 +37,7 @@ class Card:
     notes: Sequence[str]
     changes: Changes | None
     run_id: str
+    layout: str | None = None
 
     def markdown(self) -> str:
         """The dataset card."""
@@ -50,6 +52,7 @@ class Card:
             + (f", fingerprint `{self.rule.fingerprint}`" if self.rule else ""),
             "diversity": f"`{select.diversity}`",
             "seed": str(select.seed),
+            **({} if self.layout is None else {"layout": self.layout}),
             "not chosen for want of a score": f"{facts.unscored:,}",
             "made by": f"instructmining {__version__}, run `{self.run_id}`",
         }

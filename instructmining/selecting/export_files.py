@@ -3,130 +3,64 @@
 import gzip
 import json
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO
 
-from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import DataFrame, Row
 
 from instructmining.errors import UserError
-from instructmining.layouts.writing import LAYOUTS, record_of
-from instructmining.settings.sections import Export
-from instructmining.spark.paths import absolute
+from instructmining.layouts.writing import record_of
+from instructmining.selecting.export_target import Target, of_layout
+from instructmining.selecting.record_shapes import count_shapes, shape_of_row, short_names
 
-Kind = Literal["lines", "parquet", "delta", "table"]
-_ENDINGS: tuple[tuple[str, Kind], ...] = (
-    (".jsonl", "lines"),
-    (".ndjson", "lines"),
-    (".jsonl.gz", "lines"),
-    (".ndjson.gz", "lines"),
-    (".parquet", "parquet"),
-    (".delta", "delta"),
-)
 _BREAK = re.compile(r"\s*[\r\n]\s*")
 TABLE_COLUMNS = ("rank", "example_id", "source", "score", "prompt", "response", "messages", "raw")
 
 
 @dataclass(frozen=True)
-class Target:
-    """Where an export goes.
+class Written:
+    """What an export left.
 
     Attributes:
-        kind: one file of JSON lines, a folder of Parquet or Delta, or a table of the catalog.
-        place: an absolute path or URI, or the table's name.
-        layout: `original`, or a name of `exporting.LAYOUTS`; of JSON lines only.
+        places: the file or files, or the table.
+        layout: of the records, in words.
+        notes: sentences about what was not written as it came.
     """
 
-    kind: Kind
-    place: str
+    places: list[str]
     layout: str
-
-    @property
-    def is_local(self) -> bool:
-        """Whether Python itself can look at the place."""
-        return self.kind != "table" and "://" not in self.place
-
-    @property
-    def card(self) -> Path | None:
-        """The file of the dataset card, beside the export."""
-        if not self.is_local:
-            return None
-        path = Path(self.place)
-        return path.with_name(re.sub(r"(\.[a-z]+)(\.gz)?$", "", path.name) + ".md")
+    notes: list[str]
 
 
-def target_of(export: Export) -> Target | None:
-    """What `--to` and `--as` mean together; None where nothing is to be exported.
-
-    Raises:
-        UserError: the ending says no format, or the layout is of another one.
-    """
-    if export.to is None:
-        return None
-    form = export.layout if export.layout in ("parquet", "delta") else None
-    known = ("original", *LAYOUTS, "parquet", "delta")
-    if export.layout not in known:
-        raise UserError(f"--as {export.layout}: name one of {', '.join(known)}")
-    if export.to.startswith("table:"):
-        target = Target("table", export.to.removeprefix("table:"), "original")
-    else:
-        ending = next((kind for end, kind in _ENDINGS if export.to.endswith(end)), None)
-        kind = form or ending
-        if kind is None or (form and ending not in (None, form)):
-            raise UserError(
-                f"--to {export.to}: end it in .jsonl, .jsonl.gz, .parquet or .delta, "
-                "or write table:NAME, or a folder with --as parquet"
-            )
-        target = Target(kind, absolute(export.to), export.layout if kind == "lines" else "original")  # type: ignore[arg-type]
-    if target.kind != "lines" and export.layout in LAYOUTS:
-        raise UserError(
-            f"--as {export.layout} is of JSON lines, and --to {export.to} is none: a "
-            "table has the columns prompt, response, messages and raw"
-        )
-    if target.kind == "lines" and not target.is_local:
-        raise UserError(
-            f"--to {export.to}: a single file is written to a local or mounted path; "
-            "for this place end it in .parquet or .delta"
-        )
-    return target
-
-
-def refuse_existing(spark: SparkSession, target: Target, overwrite: bool) -> None:
-    """Never write over what is there, unless told to.
-
-    Raises:
-        UserError: there is something, or the place cannot hold the file.
-    """
-    if target.kind == "table":
-        existing = [target.place] if spark.catalog.tableExists(target.place) else []
-    else:
-        local = [Path(target.place), target.card] if target.is_local else []
-        existing = [str(path) for path in local if path is not None and path.exists()]
-        if target.kind == "lines" and Path(target.place).is_dir():
-            raise UserError(f"--to {target.place} is a folder, and JSON lines are one file")
-    if existing and not overwrite:
-        raise UserError(f"{existing[0]} exists: give another --to, or --overwrite")
-
-
-def write(rows: DataFrame, target: Target, overwrite: bool) -> int:
+def write(rows: DataFrame, target: Target, overwrite: bool) -> Written:
     """Write the examples, the best first.
 
+    Records that came in several layouts are converted to `messages`, or with the layout `original`
+    go into one file per layout: a trainer reads files of one layout.
+
     Args:
-        rows: `TABLE_COLUMNS`.
+        rows: `TABLE_COLUMNS` and `format`.
         target: where to.
         overwrite: replace what is there; a file is replaced at once, when it is complete.
-
-    Returns:
-        Of JSON lines, how many records of several lines were put on one; else 0.
 
     Raises:
         UserError: a layout cannot hold a conversation, or the place cannot be written.
     """
-    ordered = rows.select(*TABLE_COLUMNS).orderBy("rank")
+    ordered = rows.select(*TABLE_COLUMNS, "format").orderBy("rank")
+    if target.kind == "lines" and target.layout in ("auto", "original"):
+        return _write_as_they_came(ordered, target, overwrite)
     if target.kind == "lines":
-        return _write_lines(ordered, Path(target.place), target.layout)
+        _write_converted(ordered, Path(target.place), target.layout)
+        return Written([target.place], f"`{target.layout}`", [])
+    _write_table(ordered.drop("format"), target, overwrite)
+    columns = ", ".join(TABLE_COLUMNS)
+    return Written([target.place], f"a table with the columns {columns}", [])
+
+
+def _write_table(ordered: DataFrame, target: Target, overwrite: bool) -> None:
     writer = ordered.write.format("parquet" if target.kind == "parquet" else "delta")
     writer = writer.mode("overwrite" if overwrite else "error")
     if target.kind != "parquet":
@@ -137,7 +71,41 @@ def write(rows: DataFrame, target: Target, overwrite: bool) -> int:
         if "ALREADY_EXISTS" in str(error) or "already exist" in str(error):
             raise UserError(f"{target.place} exists: give another --to, or --overwrite") from None
         raise
-    return 0
+
+
+def _write_as_they_came(ordered: DataFrame, target: Target, overwrite: bool) -> Written:
+    shapes = count_shapes(ordered)
+    path = Path(target.place)
+    if len(shapes) == 1:
+        notes = _joined(_write_raw(ordered, dict.fromkeys(shapes, path)))
+        return Written([target.place], f"as they came: {next(iter(shapes))}", notes)
+    counted = ", ".join(f"{count:,} {shape}" for shape, count in sorted(shapes.items()))
+    several = f"the chosen records came in {len(shapes)} layouts: {counted}"
+    if target.layout == "auto":
+        _write_converted(ordered, path, "messages")
+        notes = [
+            f"{several}; all were written as messages, since no trainer reads such a mixture; "
+            "--as original writes one file per layout"
+        ]
+        return Written([target.place], "`messages`, converted", notes)
+    paths = {shape: of_layout(path, name) for shape, name in short_names(shapes).items()}
+    _refuse(paths.values() if not overwrite else ())
+    notes = _joined(_write_raw(ordered, paths))
+    places = [str(paths[shape]) for shape in sorted(shapes)]
+    said = "as they came, one file per layout: " + ", ".join(
+        f"{shape} in {paths[shape].name}" for shape in sorted(shapes)
+    )
+    return Written(places, said, [f"{several}; each has a file of its own", *notes])
+
+
+def _refuse(paths: Iterable[Path]) -> None:
+    for path in paths:
+        if path.exists():
+            raise UserError(f"{path} exists: give another --to, or --overwrite")
+
+
+def _joined(count: int) -> list[str]:
+    return [f"{count:,} records of several lines were put on one line each"] * (count > 0)
 
 
 def one_line(raw: str) -> str:
@@ -155,30 +123,35 @@ def one_line(raw: str) -> str:
     return _BREAK.sub(" ", raw)
 
 
-def _write_lines(ordered: DataFrame, path: Path, layout: str) -> int:
-    """Partition by partition: the driver holds one of them at a time."""
-    line = _liner(layout)
-    column = "raw" if layout == "original" else "messages"
+def _write_raw(ordered: DataFrame, paths: Mapping[str, Path]) -> int:
+    """Each record into the file of its shape; how many of several lines were put on one.
+
+    Partition by partition: the driver holds one of them at a time.
+    """
     joined = 0
-    with _replacing(path) as file:
-        for row in ordered.select("example_id", column).toLocalIterator():
-            file.write((line(row) + "\n").encode())
-            joined += layout == "original" and ("\n" in row.raw or "\r" in row.raw)
+    columns = ("raw",) if len(paths) == 1 else ("format", "raw", "messages", "response")
+    with ExitStack() as stack:
+        files = {shape: stack.enter_context(_replacing(path)) for shape, path in paths.items()}
+        only = next(iter(files.values()))
+        for row in ordered.select(*columns).toLocalIterator():
+            file = only if len(files) == 1 else files[shape_of_row(row.asDict(recursive=True))]
+            file.write((one_line(row.raw) + "\n").encode())
+            joined += "\n" in row.raw or "\r" in row.raw
     return joined
 
 
-def _liner(layout: str) -> Callable[[Row], str]:
-    if layout == "original":
-        return lambda row: one_line(row.raw)
+def _write_converted(ordered: DataFrame, path: Path, layout: str) -> None:
+    with _replacing(path) as file:
+        for row in ordered.select("example_id", "messages").toLocalIterator():
+            file.write((_converted(row, layout) + "\n").encode())
 
-    def converted(row: Row) -> str:
-        messages = [{"role": m.role, "content": m.content} for m in row.messages]
-        try:
-            return json.dumps(record_of(messages, layout), ensure_ascii=False)
-        except UserError as error:
-            raise UserError(f"example {row.example_id}: {error}") from None
 
-    return converted
+def _converted(row: Row, layout: str) -> str:
+    messages = [{"role": m.role, "content": m.content} for m in row.messages]
+    try:
+        return json.dumps(record_of(messages, layout), ensure_ascii=False)
+    except UserError as error:
+        raise UserError(f"example {row.example_id}: {error}") from None
 
 
 @contextmanager

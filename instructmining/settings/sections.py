@@ -121,7 +121,9 @@ class Export(Section):
         "null: nowhere.",
     )
     layout: str = setting(
-        "original", "Layout of the records: as they came, or the name of a layout to convert to."
+        "auto",
+        "Layout of the records. `auto` writes them as they came, and as `messages` if they came in "
+        "several layouts; `original` as they came, one file per layout; any other layout converts.",
     )
     overwrite: bool = setting(False, "Replace what the export would write over.")
 

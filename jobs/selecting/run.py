@@ -11,7 +11,8 @@ from instructmining.rules.registry import load_rule
 from instructmining.rules.rule import LinearRule, built_in_rules
 from instructmining.scoring.scores import Measured, scores_of
 from instructmining.selecting.card import Card
-from instructmining.selecting.export_files import Target, refuse_existing, target_of, write
+from instructmining.selecting.export_files import Written, write
+from instructmining.selecting.export_target import Target, refuse_existing, target_of
 from instructmining.selecting.facts import Changes, Facts, changes, facts_of
 from instructmining.selecting.selection import candidates
 from instructmining.selecting.subset_table import Members, store_subsets
@@ -70,8 +71,10 @@ def run(spark: SparkSession, settings: Settings) -> Selected:
         members = Members(facts.subset, json.dumps(recipe, sort_keys=True), ids)
         new = store_subsets(store, [members], tracked.id) > 0
         notes = [*of_size, *source.notes, *diverse.notes, *shortfall(settings, facts)]
+        written = None
         if target is not None:
-            notes += export(store, rows, picked, target, settings.export.overwrite)
+            written = export(store, rows, picked, target, settings.export.overwrite)
+            notes += written.notes
         card = Card(
             settings,
             source.rule,
@@ -80,8 +83,9 @@ def run(spark: SparkSession, settings: Settings) -> Selected:
             notes,
             against(store, rows, picked, source, settings),
             tracked.id,
+            written.layout if written else None,
         )
-        text = summary(store, card, target, new)
+        text = summary(store, card, target, written, new)
         record(tracked, card, recipe, source.rule)
         if target is not None and target.card is not None:
             target.card.write_text(card.markdown(), encoding="utf-8")
@@ -168,12 +172,11 @@ def shortfall(settings: Settings, facts: Facts) -> list[str]:
 
 def export(
     store: Store, rows: DataFrame, picked: DataFrame, target: Target, overwrite: bool
-) -> list[str]:
-    """Write the examples; sentences about what was not written as it came."""
-    texts = store.read("examples").select("example_id", "prompt", "response", "messages", "raw")
+) -> Written:
+    """Write the examples, and say where and how."""
+    texts = store.read("examples").drop("bucket", "run_id")
     sources = rows.select("example_id", "source")
-    joined = write(picked.join(sources, "example_id").join(texts, "example_id"), target, overwrite)
-    return [f"{joined:,} records of several lines were put on one line each"] * (joined > 0)
+    return write(picked.join(sources, "example_id").join(texts, "example_id"), target, overwrite)
 
 
 def against(
@@ -188,14 +191,17 @@ def against(
     return changes(rows, picked, others, store.spark.createDataFrame(table))
 
 
-def summary(store: Store, card: Card, target: Target | None, new: bool) -> str:
+def summary(
+    store: Store, card: Card, target: Target | None, written: Written | None, new: bool
+) -> str:
     """The page on the terminal."""
     subset = card.facts.subset
     pool = card.settings.pool
     subsets, examples = (store.sql_name(name) for name in ("subsets", "examples"))
     where = [f"  {'subsets':<10} {store.location('subsets')}"]
-    if target is not None:
-        where.append(f"  {'export':<10} {target.place}")
+    if target is not None and written is not None:
+        where += [f"  {'export':<10} {place}" for place in written.places]
+        where.append(f"  {'layout':<10} {written.layout}")
         where.append(f"  {'card':<10} {target.card or 'in MLflow only'}")
     return "\n".join(
         [

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from instructmining.erasing.traces import Trace
 from instructmining.errors import UserError
+from instructmining.selecting.export_target import exported_files
 from instructmining.settings.sections import Settings
 from instructmining.spark.paths import absolute
 from jobs.stored.erase_artifacts import findings_in_artifacts, runs_of, written_by
@@ -43,8 +44,8 @@ def look_elsewhere(settings: Settings, ids: Sequence[str], traces: Sequence[Trac
     for name in written_by(runs, settings.store):
         if name.startswith("table:") or "://" in name:  # the user's own, and only named
             notes.append(f"  NOT deleted (may hold it): {name}, which a run wrote")
-        elif Path(absolute(name)).exists():
-            places.append(Path(absolute(name)))
+        elif files := exported_files(Path(absolute(name))):
+            places += files
         else:
             notes.append(
                 f"  not found: {absolute(name)}, which a run wrote; where it was moved, "

@@ -20,7 +20,8 @@ from instructmining.errors import UserError
 from instructmining.layouts.standard_form import standard_rows
 from instructmining.rules.rule import read_rule
 from instructmining.selecting.diversity import Room, apart, facility_location
-from instructmining.selecting.export_files import one_line, target_of
+from instructmining.selecting.export_files import one_line
+from instructmining.selecting.export_target import target_of
 from instructmining.selecting.selection import candidates
 from instructmining.settings.loading import load_settings
 from instructmining.settings.sections import Export, Settings
@@ -161,18 +162,38 @@ def example_ids(lines: list[str]) -> list[str]:
     return [row["example_id"] for record in given for row in standard_rows(record, READ)]
 
 
-def test_json_lines_come_out_byte_for_byte_best_first(
+def test_records_of_several_layouts_become_messages_in_one_file(
     everything, stored: pd.DataFrame, folder: Path
 ) -> None:
     out = (folder / "all" / "best.jsonl").read_text(encoding="utf-8").split("\n")
     assert out.pop() == ""
-    lines, records = source_records()
-    # Of copies in two files one record is kept, so the first source need not be where it is from.
-    exact = [line in lines for line in out]
-    assert 100 < sum(exact) < len(out)
-    assert all(known or json.loads(line) in records for known, line in zip(exact, out, strict=True))
+    assert {tuple(json.loads(line)) for line in out} == {("messages",)}
     assert example_ids(out) == stored.example_id.tolist()
-    assert any("日本" in line or "é" in line for line in out)
+    assert "written as messages, since no trainer reads such a mixture" in everything.text
+    assert "| layout | `messages`, converted |" in everything.card
+    assert list((folder / "all").glob("*.jsonl")) == [folder / "all" / "best.jsonl"]
+
+
+def test_as_they_came_is_a_file_per_layout_byte_for_byte_best_first(
+    picked, spark: SparkSession, stored: pd.DataFrame, tmp_path: Path
+) -> None:
+    store, rows, _, _ = picked
+    frame = pd.DataFrame({"example_id": stored.example_id, "score": 0.5})
+    chosen = spark.createDataFrame(frame.assign(rank=range(1, len(frame) + 1)))
+    target = target_of(Export(to=str(tmp_path / "best.jsonl"), layout="original"))
+    written = export(store, rows, chosen, target, overwrite=False)
+    names = {"alpaca", "dolly", "messages", "pairs", "sharegpt"}
+    assert {path.name for path in tmp_path.iterdir()} == {f"best.{each}.jsonl" for each in names}
+    assert sorted(written.places) == sorted(map(str, tmp_path.iterdir()))
+    assert "alpaca (instruction, output) in best.alpaca.jsonl" in written.layout
+    lines, records = source_records()
+    for name in names:
+        out = (tmp_path / f"best.{name}.jsonl").read_text(encoding="utf-8").splitlines()
+        # Of copies in two files one record is kept: the first source need not be where it is from.
+        assert all(line in lines or json.loads(line) in records for line in out)
+        assert example_ids(out) == stored[stored.format == name].example_id.tolist()
+    with pytest.raises(UserError, match=r"best\.\w+\.jsonl exists: give another --to"):
+        export(store, rows, chosen, target, overwrite=False)
 
 
 def test_the_counts_of_the_summary_add_up_and_the_sql_runs(
@@ -331,7 +352,7 @@ def test_a_strategy_without_a_rule_works_on_a_pool_that_was_not_scored(
     [
         ({"pool": "none"}, "pool 'none' in .* is empty: run instructmining score --input"),
         ({"export": {"to": "x.csv"}}, r"--to x\.csv: end it in \.jsonl"),
-        ({"export": {"to": "x.jsonl", "layout": "vicuna"}}, "--as vicuna: name one of original"),
+        ({"export": {"to": "x.jsonl", "layout": "vicuna"}}, "--as vicuna: name one of auto"),
         ({"export": {"to": "x.parquet", "layout": "alpaca"}}, "--as alpaca is of JSON lines"),
         ({"export": {"to": "s3://b/x.jsonl"}}, r"local or mounted path"),
         ({"select": {"top": 1, "fraction": 0.1}}, "--top and --fraction: give one size only"),

@@ -1,0 +1,117 @@
+"""Where an export goes: what `--to` and `--as` mean together, and what may not be written over."""
+
+import re
+from dataclasses import dataclass
+from glob import escape
+from pathlib import Path
+from typing import Literal
+
+from pyspark.sql import SparkSession
+
+from instructmining.errors import UserError
+from instructmining.layouts.writing import LAYOUTS
+from instructmining.settings.sections import Export
+from instructmining.spark.paths import absolute
+
+Kind = Literal["lines", "parquet", "delta", "table"]
+_ENDINGS: tuple[tuple[str, Kind], ...] = (
+    (".jsonl", "lines"),
+    (".ndjson", "lines"),
+    (".jsonl.gz", "lines"),
+    (".ndjson.gz", "lines"),
+    (".parquet", "parquet"),
+    (".delta", "delta"),
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where an export goes.
+
+    Attributes:
+        kind: one file of JSON lines, a folder of Parquet or Delta, or a table of the catalog.
+        place: an absolute path or URI, or the table's name.
+        layout: `auto`, `original`, or a name of `exporting.LAYOUTS`; of JSON lines only.
+    """
+
+    kind: Kind
+    place: str
+    layout: str
+
+    @property
+    def is_local(self) -> bool:
+        """Whether Python itself can look at the place."""
+        return self.kind != "table" and "://" not in self.place
+
+    @property
+    def card(self) -> Path | None:
+        """The file of the dataset card, beside the export."""
+        if not self.is_local:
+            return None
+        path = Path(self.place)
+        return path.with_name(re.sub(r"(\.[a-z]+)(\.gz)?$", "", path.name) + ".md")
+
+
+def target_of(export: Export) -> Target | None:
+    """What `--to` and `--as` mean together; None where nothing is to be exported.
+
+    Raises:
+        UserError: the ending says no format, or the layout is of another one.
+    """
+    if export.to is None:
+        return None
+    form = export.layout if export.layout in ("parquet", "delta") else None
+    known = ("auto", "original", *LAYOUTS, "parquet", "delta")
+    if export.layout not in known:
+        raise UserError(f"--as {export.layout}: name one of {', '.join(known)}")
+    if export.to.startswith("table:"):
+        target = Target("table", export.to.removeprefix("table:"), "original")
+    else:
+        ending = next((kind for end, kind in _ENDINGS if export.to.endswith(end)), None)
+        kind = form or ending
+        if kind is None or (form and ending not in (None, form)):
+            raise UserError(
+                f"--to {export.to}: end it in .jsonl, .jsonl.gz, .parquet or .delta, "
+                "or write table:NAME, or a folder with --as parquet"
+            )
+        target = Target(kind, absolute(export.to), export.layout if kind == "lines" else "original")  # type: ignore[arg-type]
+    if target.kind != "lines" and export.layout in LAYOUTS:
+        raise UserError(
+            f"--as {export.layout} is of JSON lines, and --to {export.to} is none: a "
+            "table has the columns prompt, response, messages and raw"
+        )
+    if target.kind == "lines" and not target.is_local:
+        raise UserError(
+            f"--to {export.to}: a single file is written to a local or mounted path; "
+            "for this place end it in .parquet or .delta"
+        )
+    return target
+
+
+def refuse_existing(spark: SparkSession, target: Target, overwrite: bool) -> None:
+    """Never write over what is there, unless told to.
+
+    Raises:
+        UserError: there is something, or the place cannot hold the file.
+    """
+    if target.kind == "table":
+        found = [target.place] if spark.catalog.tableExists(target.place) else []
+    else:
+        local = [Path(target.place), target.card] if target.is_local else []
+        found = [str(path) for path in local if path is not None and path.exists()]
+        if target.kind == "lines" and Path(target.place).is_dir():
+            raise UserError(f"--to {target.place} is a folder, and JSON lines are one file")
+    if found and not overwrite:
+        raise UserError(f"{found[0]} exists: give another --to, or --overwrite")
+
+
+def of_layout(path: Path, name: str) -> Path:
+    """The file of one of several layouts: `best.jsonl.gz` as `best.alpaca.jsonl.gz`."""
+    ending = "".join(path.suffixes[-2:] if path.suffix == ".gz" else path.suffixes[-1:])
+    return path.with_name(f"{path.name.removesuffix(ending)}.{name}{ending}")
+
+
+def exported_files(path: Path) -> list[Path]:
+    """The files that an export to this path may have left: itself, and one per layout."""
+    beside = path.parent.glob(of_layout(Path(escape(path.name)), "*").name)
+    return [each for each in (path, *sorted(beside)) if each.exists()]
