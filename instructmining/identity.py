@@ -3,7 +3,9 @@
 Version 1 of the id: lower-case hex of the first 128 bits of SHA-256 over, for each message in
 order, the role and the content, each as UTF-8 in NFC with outer white space stripped and preceded
 by its length in bytes (8 bytes, big-endian). Lengths make the encoding injective: no separator can
-be forged by the text. A change of any of this is a new version, and new ids.
+be forged by the text. Tool definitions and media are hashed as messages of the roles `tools` and
+`media`, which no other message has: an example without any keeps its id. A change of any of this
+is a new version, and new ids.
 """
 
 import hashlib
@@ -18,7 +20,8 @@ def example_id(messages: Iterable[Mapping[str, str]]) -> str:
     """The id of a conversation: 32 lower-case hex digits.
 
     Args:
-        messages: `{"role", "content"}` in order. Lone surrogates are hashed as they stand.
+        messages: `{"role", "content"}` in order, then what else tells examples apart (see
+            `turns.structure.identifying`). Lone surrogates are hashed as they stand.
     """
     digest = hashlib.sha256()
     for message in messages:

@@ -17,7 +17,8 @@ from instructmining.layouts.records import (
 )
 from instructmining.layouts.single_turn import single_turn
 from instructmining.layouts.transcripts import RESULTS, transcript, without_name
-from instructmining.layouts.turn_lists import ROLES, parsed
+from instructmining.layouts.turn_lists import CALLS, ROLES, parsed
+from instructmining.turns.one_turn import IN_TURNS
 
 _SPEAKERS = ("user", "assistant", "system", "tool")
 
@@ -86,14 +87,18 @@ def _dialogue(record: Record, columns: Mapping[str, str]) -> Messages:
     given = parsed(given) if isinstance(given, str) else given
     if not isinstance(given, list):
         raise Unusable("wrong_type", f"{columns['turns']!r} must be a list, this is {kind(given)}")
-    plain_turns = [
-        {name: _required(turn, columns[name]) for name in ("role", "content")}
-        if isinstance(turn, OBJECT)
-        else turn
-        for turn in given
-    ]
+    named = [_named_turn(turn, columns) if isinstance(turn, OBJECT) else turn for turn in given]
     own = {value.lower(): role for value, role in speakers(columns).items()}
-    return turns(plain_turns, columns["turns"], {**ROLES, **own})
+    return turns(named, columns["turns"], {**ROLES, **own})
+
+
+def _named_turn(turn: Record, columns: Mapping[str, str]) -> Record:
+    """The turn with its role and content under our names, and its calls, reasoning and marks."""
+    others = {name.lower(): value for name, value in turn.items() if name.lower() in IN_TURNS}
+    content = lookup(turn, columns["content"])
+    if content is None and not any(others.get(name) for name in CALLS):
+        raise missing(turn, columns["content"])
+    return {**others, "role": _required(turn, columns["role"]), "content": content}
 
 
 def _transcript(record: Record, columns: Mapping[str, str]) -> Messages:

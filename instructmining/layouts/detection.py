@@ -29,9 +29,10 @@ from instructmining.layouts.records import (
     kind,
     listed,
     part,
+    plain,
 )
 from instructmining.layouts.single_turn import alpaca, dolly, pairs, self_instruct, short_answers
-from instructmining.layouts.turn_lists import is_conversation, is_turn, lists_turns, plain
+from instructmining.layouts.turn_lists import is_conversation, is_turn, lists_turns
 
 __all__ = [
     "FORMATS",

@@ -10,6 +10,7 @@ from typing import Any
 
 from instructmining.layouts.fields import RESPONSES, has_exchange
 from instructmining.layouts.records import (
+    CONTEXT,
     OBJECT,
     Messages,
     Part,
@@ -18,17 +19,12 @@ from instructmining.layouts.records import (
     first,
     kind,
     part,
+    plain,
     text,
 )
 from instructmining.layouts.transcripts import spoken_turns, without_name
-from instructmining.layouts.turn_lists import (
-    CONTENTS,
-    ROLES,
-    SPEAKERS,
-    lists_turns,
-    plain,
-    turn_list,
-)
+from instructmining.layouts.turn_lists import ROLES, SPEAKERS, lists_turns, turn_list
+from instructmining.turns.one_turn import implied_role, messages_of, with_marks
 
 SYSTEMS = ("system", "system_prompt", "system_message")  # fields beside the turns
 
@@ -122,20 +118,18 @@ def mt_bench(record: Record) -> list[Part] | None:
 
 
 def turns(given: Iterable[Any], where: str, roles: Mapping[str, str] = ROLES) -> Messages:
-    """Messages of a list of objects, each with one of `SPEAKERS` and one of `CONTENTS`."""
-    found = []
+    """Messages of a list of objects, each with one of `SPEAKERS` and a content."""
+    found: Messages = []
     for number, turn in enumerate(given, start=1):
         if not isinstance(turn, OBJECT):
             raise Unusable("wrong_type", f"turn {number} of {where!r} is {kind(turn)}")
-        speaker = _speaker(turn)
-        role = _role(speaker, roles)
+        fields = plain(turn)
+        speaker = _speaker(fields)
+        role = _role(speaker, roles) or implied_role(fields)
         if role is None:
             shown = repr(speaker[:40]) if isinstance(speaker, str) else kind(speaker)
             raise Unusable("unknown_role", f"the speaker of turn {number} of {where!r} is {shown}")
-        content = first(turn, CONTENTS)
-        if content is None and role == "system":
-            continue  # a system message of null is none
-        found.append({"role": role, "content": text(turn, content or "content")})
+        found += messages_of(fields, role, f"turn {number} of {where!r}", speaker)
     return found
 
 
@@ -166,8 +160,8 @@ def _bare(value: list[Any]) -> bool:
 
 
 def _conversation(record: Record, listed: list[Any], name: str) -> Messages:
-    found = turns(listed, name)
-    if found and found[-1]["role"] != "assistant":
+    found = turns(with_marks(record, listed), name)
+    if found and found[-1]["role"] not in ("assistant", CONTEXT):
         response = first(record, RESPONSES)  # it may stand beside what was asked
         if response is not None:
             found.append({"role": "assistant", "content": text(record, response)})

@@ -11,10 +11,11 @@ from instructmining.layouts.records import (
     first,
     listed,
     part,
+    plain,
 )
 from instructmining.layouts.single_turn import after, question, said
 from instructmining.layouts.transcripts import spoken_turns
-from instructmining.layouts.turn_lists import plain, turn_list
+from instructmining.layouts.turn_lists import turn_list
 
 # Two answers to one prompt: the one that is wanted, and the other.
 _PAIRS = (

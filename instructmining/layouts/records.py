@@ -11,9 +11,12 @@ from typing import Any, NamedTuple
 from instructmining.layouts.field_names import steps
 
 Record = Mapping[str, Any]
-Messages = list[dict[str, str]]  # role (system, user, assistant, tool) and content
+Message = dict[str, Any]  # role and content, both text; more in `chat`, see `turns.one_turn`
+Messages = list[Message]
 
 _EXACT = 1e16  # from here on a float is not exact to one
+# The role of an assistant turn that is not to be learnt: it is context, and never the response.
+CONTEXT = "assistant_context"
 OBJECT = (dict, Mapping)  # for isinstance: of a dict, Mapping alone would take three times as long
 
 
@@ -52,14 +55,13 @@ def part(label: str | None, read: Callable[..., Messages], *given: Any) -> Part:
 def usable(found: Messages) -> Messages:
     """The conversation up to its last assistant turn, without blank system messages.
 
+    Turns after it are left out; where one of them is marked as not to be learnt, they are kept in
+    `after` of the last message, so that an export gives them back.
+
     Raises:
         Unusable: nothing is asked or answered, an answer is blank, or a text is not Unicode.
     """
-    last = len(found)
-    while last and found[last - 1]["role"] != "assistant":
-        last -= 1
-    if not last:
-        raise Unusable("no_response", "the conversation has no assistant turn")
+    last = _length(found)
     kept = []
     asked = False
     for number, message in enumerate(found[:last], start=1):
@@ -70,12 +72,25 @@ def usable(found: Messages) -> Messages:
             raise Unusable("blank_response", f"turn {number}, of the assistant, is empty or blank")
         if not content.isascii():
             _check_unicode(content, number)
-        asked = asked or not (blank or role == "assistant")
+        asked = asked or not (blank or role in ("assistant", CONTEXT))
         if not blank or role != "system":
             kept.append(message)
     if not asked:
         raise Unusable("blank_prompt", "nothing is asked: every turn before the response is blank")
+    if any(message["role"] == CONTEXT for message in found[last:]):
+        kept[-1] = {**kept[-1], "after": found[last:]}
     return kept
+
+
+def _length(found: Messages) -> int:
+    """How many messages there are up to the last one to be learnt."""
+    for place in range(len(found), 0, -1):
+        if found[place - 1]["role"] == "assistant":
+            return place
+    if any(message["role"] == CONTEXT for message in found):
+        detail = "every turn of the assistant is marked as not to be learnt (weight 0 or the like)"
+        raise Unusable("nothing_to_learn", detail)
+    raise Unusable("no_response", "the conversation has no assistant turn")
 
 
 def text(record: Record, field: str) -> str:
@@ -136,6 +151,17 @@ def first(record: Record, names: Iterable[str]) -> str | None:
             return name
         blank = blank or name
     return blank
+
+
+def plain(record: Record) -> Record:
+    """The fields that are not null, under names in lower case; an exact name goes first."""
+    if None not in record.values() and "".join(record).islower():
+        return record
+    fields: dict[str, Any] = {}
+    for name in sorted(record, key=lambda name: name != name.lower()):
+        if record[name] is not None:
+            fields.setdefault(name.lower(), record[name])
+    return fields
 
 
 def lookup(record: Record, name: str) -> Any:

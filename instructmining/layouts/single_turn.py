@@ -26,10 +26,12 @@ from instructmining.layouts.records import (
     kind,
     missing,
     part,
+    plain,
     text,
 )
 from instructmining.layouts.transcripts import asked_turns
-from instructmining.layouts.turn_lists import is_turn, lists_turns, parsed, plain, turn_list
+from instructmining.layouts.turn_lists import is_turn, lists_turns, parsed, turn_list
+from instructmining.turns.one_turn import REASONING, messages_of
 
 _RESPONSES_OF = {
     "alpaca": ("output", *RESPONSES),
@@ -109,8 +111,17 @@ def _exchange(record: Record, chosen: Choice) -> Messages:
     options, answer = options_of(record, found[-1]["content"], answer)
     if options:
         found[-1]["content"] += "\n\n" + "\n".join(options)
-    answered = {chosen.response: answer}
-    return after(record, [*found, *said(answered, chosen.response, "assistant")])
+    answered = said({chosen.response: answer}, chosen.response, "assistant")
+    return after(record, [*found, *_with_reasoning(record, answered)])
+
+
+def _with_reasoning(record: Record, answered: Messages) -> Messages:
+    """The response with the reasoning that stands in a field beside it."""
+    reasoning = {name: record[name] for name in REASONING if name in record}
+    if not reasoning or len(answered) > 1 or "chat" in answered[0]:
+        return answered
+    turn = {**reasoning, "content": answered[0]["content"]}
+    return messages_of(turn, "assistant", "the response")
 
 
 def question(record: Record, prompt: str, parts: tuple[str, ...]) -> Messages:

@@ -22,9 +22,17 @@ from instructmining.layouts.detection import (
 )
 from instructmining.layouts.field_names import steps
 from instructmining.layouts.records import lookup
-from instructmining.layouts.unread import Example, unread
+from instructmining.layouts.unread import Example, texts, unread
+from instructmining.layouts.writing import record_of
 from instructmining.settings.sections import Read
 from instructmining.store.schemas import MESSAGES
+from instructmining.turns.structure import (
+    as_json,
+    beside_turns,
+    identifying,
+    media_of,
+    structure_of,
+)
 
 QUARANTINE_CHARACTERS = 4096
 # Reasons that say a record could not even be read: a file with nothing else is a bad file.
@@ -41,9 +49,9 @@ UNDECODED = (
 _LONGEST_NUMBER = 4000  # digits; Python refuses to read longer ones as integers
 _STANDARDIZED = (
     "source STRING, position BIGINT, content_hash STRING, raw STRING, format STRING, "
-    f"messages {MESSAGES}, prompt STRING, response STRING, example_id STRING, bucket INT, "
-    "source_key STRING, kept MAP<STRING, STRING>, unread MAP<STRING, STRING>, "
-    "reason STRING, detail STRING, records INT"
+    f"messages {MESSAGES}, structure STRING, prompt STRING, response STRING, example_id STRING, "
+    "bucket INT, source_key STRING, kept MAP<STRING, STRING>, unread MAP<STRING, STRING>, "
+    "reason STRING, detail STRING, records INT, media INT, tools BOOLEAN"
 )
 _MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
 _ARROW = pa.schema(
@@ -54,6 +62,7 @@ _ARROW = pa.schema(
         ("raw", pa.string()),
         ("format", pa.string()),
         ("messages", pa.list_(_MESSAGE)),
+        ("structure", pa.string()),
         ("prompt", pa.string()),
         ("response", pa.string()),
         ("example_id", pa.string()),
@@ -64,6 +73,8 @@ _ARROW = pa.schema(
         ("reason", pa.string()),
         ("detail", pa.string()),
         ("records", pa.int32()),
+        ("media", pa.int32()),  # pictures, sounds, films, files
+        ("tools", pa.bool_()),
     ]
 )
 
@@ -110,11 +121,13 @@ def standard_rows(record: Mapping[str, Any], options: Mapping[str, Any]) -> list
         if label is not None:
             digest = hashlib.sha256(raw + label.encode("utf-8", "surrogatepass"))
             row = row | {"content_hash": digest.hexdigest()[:32]}
-        if isinstance(found, Unusable):
-            rows.append(row | _refused(raw, found))
-        else:
-            own = text if label is None else json.dumps({"messages": found}, ensure_ascii=False)
-            rows.append(row | kept | _usable(name, found, own, label, kept["kept"]))
+        try:
+            if isinstance(found, Unusable):
+                raise found
+            own = text if label is None else None
+            rows.append(row | kept | _usable(name, found, parsed, own, label, kept["kept"]))
+        except Unusable as problem:
+            rows.append(row | _refused(raw, problem))
         row = row | {"records": 0}
     return rows
 
@@ -126,6 +139,7 @@ def _unread(
     columns = options["columns"] or {}
     beside = [kept["source_key"], *(value for _, value in kept["kept"])]
     beside += [label for label, _ in parts]
+    beside += [text for _, _, text in texts(beside_turns(record))]
     example = Example(
         [found for _, found in parts if not isinstance(found, Unusable)],
         [text for text in beside if text is not None],
@@ -140,14 +154,29 @@ def _unread(
 
 
 def _usable(
-    name: str, found: Messages, raw: str, label: str | None, kept: list[tuple[str, str | None]]
+    name: str,
+    found: Messages,
+    record: Any,
+    raw: str | None,
+    label: str | None,
+    kept: list[tuple[str, str | None]],
 ) -> dict[str, Any]:
+    """The columns of an example; without `raw` its record is written as `messages`."""
     prompt, response = prompt_and_response(found)
-    identifier = example_id(found)
+    try:
+        structure = structure_of(record, found)
+        identifier = example_id([*found, *identifying(structure)])
+        stored = as_json(structure)
+        own = raw or json.dumps(record_of(found, "messages", structure), ensure_ascii=False)
+    except RecursionError:
+        raise Unusable("nested_too_deep", "the record's nesting is too deep to read") from None
     return {
-        "raw": raw,
+        "raw": own,
         "format": name,
         "messages": found,
+        "structure": stored,
+        "media": sum(map(len, media_of(structure or {}).values())),
+        "tools": "tools" in (structure or {}),
         "prompt": prompt,
         "response": response,
         "example_id": identifier,

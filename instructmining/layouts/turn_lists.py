@@ -9,7 +9,7 @@ from itertools import cycle
 from typing import Any
 
 from instructmining.layouts.fields import choose
-from instructmining.layouts.records import OBJECT, Record, Unusable, first, is_blank
+from instructmining.layouts.records import OBJECT, Record, Unusable, first, is_blank, plain
 
 _PYTHON = re.compile(r"\s*\[\s*[\[{]?\s*'")  # how str() of a list of objects or texts begins
 _NAMES = {
@@ -45,7 +45,8 @@ ROLES = {name: role for role, names in _NAMES.items() for name in names}
 # Fields that are speakers themselves; `model` and `customer` are labels too, and so are not here.
 _KEYS = ("user", "human", "prompter", "assistant", "gpt", "bot", "chatbot", "tool", "observation")
 SPEAKERS = ("role", "from", "speaker")  # fields of a turn, the first that is there
-CONTENTS = ("content", "value", "text", "message", "utterance")
+CONTENTS = ("content", "value", "text", "message", "utterance", "parts")
+CALLS = ("tool_calls", "function_call")  # a turn of calls needs no content
 
 
 def turn_list(value: Any) -> list[Any] | None:
@@ -91,19 +92,8 @@ def lists_turns(value: Any) -> bool:
     return (
         isinstance(value, list)
         and bool(value)
-        and all(is_turn(each) and first(plain(each), CONTENTS) for each in value)
+        and all(is_turn(each) and first(plain(each), (*CONTENTS, *CALLS)) for each in value)
     )
-
-
-def plain(record: Record) -> Record:
-    """The fields that are not null, under names in lower case; an exact name goes first."""
-    if None not in record.values() and "".join(record).islower():
-        return record
-    fields: dict[str, Any] = {}
-    for name in sorted(record, key=lambda name: name != name.lower()):
-        if record[name] is not None:
-            fields.setdefault(name.lower(), record[name])
-    return fields
 
 
 def parsed(text: str) -> Any:

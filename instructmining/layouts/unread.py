@@ -10,6 +10,7 @@ from typing import Any
 
 from instructmining.layouts.records import OBJECT, Messages
 from instructmining.layouts.turn_lists import ROLES, SPEAKERS, parsed
+from instructmining.turns.one_turn import is_block_type
 
 _NESTED = (str, list, *OBJECT)
 _SHOWN = 80  # characters of an instance
@@ -127,6 +128,8 @@ def unread(record: Any, example: Example, read: Collection[str] = ()) -> dict[st
         value, above = waiting.pop()
         for name, key, text in texts(value, above, "", example.said):
             if name in found or example.has(key, text) or _is_below(name, read):
+                continue
+            if key == "type" and is_block_type(text):
                 continue
             inner = parsed(text)  # a cell may hold JSON
             if isinstance(inner, (list, *OBJECT)):

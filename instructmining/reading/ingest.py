@@ -46,6 +46,8 @@ class Ingested:
     inputs: tuple[str, ...]
     left_out: tuple[str, ...] = ()  # files of folders that are of no known kind
     unread: tuple[UnreadField, ...] = ()  # fields with text that are in no example
+    media: int = 0  # rows with pictures, sounds, films or files, which no model sees
+    tools: int = 0  # rows with tool definitions, which no model sees
 
 
 def ingest(
@@ -96,6 +98,8 @@ def ingest(
         inputs=tuple(each.path for each in inputs),
         left_out=tuple(left_out),
         unread=tuple(unread),
+        media=counts["media"],
+        tools=counts["tools"],
     )
 
 
@@ -196,11 +200,13 @@ def _counts(rows: DataFrame) -> dict[str, int]:
         F.countDistinct("example_id").alias("examples"),
         F.sum("records").alias("records"),
         F.count_if(F.size("unread") > 0).alias("unread"),
+        F.count_if(F.col("media") > 0).alias("media"),
+        F.count_if("tools").alias("tools"),
     )
     found = grouped.collect()
     counts = {f"reason {row.reason}": row.rows for row in found if row.reason is not None}
-    counts["rows"] = sum(row.rows for row in found)
-    counts["records"] = sum(row.records for row in found)
+    for name in ("rows", "records", "media", "tools"):
+        counts[name] = sum(row[name] for row in found)
     counts["unread"] = sum(row.unread for row in found if row.reason is None)
     counts["examples"] = sum(row.examples for row in found if row.reason is None)
     return counts

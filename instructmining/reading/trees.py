@@ -9,9 +9,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from instructmining.layouts.detection import TREE_ROW
-from instructmining.layouts.records import is_blank
+from instructmining.layouts.records import is_blank, plain
 from instructmining.layouts.standard_form import with_standard_form
-from instructmining.layouts.turn_lists import plain
 from instructmining.reading.table_rows import RECORDS
 from instructmining.settings.sections import Read
 

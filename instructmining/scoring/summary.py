@@ -65,6 +65,15 @@ class Summary:
             ]
             lines += [f"  left out, not a data file: {path}" for path in read.left_out[:5]]
             lines += unread_lines(read.unread)
+            unseen = {
+                "pictures, sounds, films or files": read.media,
+                "tool definitions": read.tools,
+            }
+            lines += [
+                f"  not seen by the models: {what} of {count:,} rows"
+                for what, count in unseen.items()
+                if count
+            ]
             lines.append(f"  new in the store: {read.new_examples:,} examples")
         if self.scores is not None:
             row = self.scores.agg(

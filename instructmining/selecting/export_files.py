@@ -17,7 +17,17 @@ from instructmining.selecting.export_target import Target, of_layout
 from instructmining.selecting.record_shapes import count_shapes, shape_of_row, short_names
 
 _BREAK = re.compile(r"\s*[\r\n]\s*")
-TABLE_COLUMNS = ("rank", "example_id", "source", "score", "prompt", "response", "messages", "raw")
+TABLE_COLUMNS = (
+    "rank",
+    "example_id",
+    "source",
+    "score",
+    "prompt",
+    "response",
+    "messages",
+    "structure",
+    "raw",
+)
 
 
 @dataclass(frozen=True)
@@ -142,14 +152,15 @@ def _write_raw(ordered: DataFrame, paths: Mapping[str, Path]) -> int:
 
 def _write_converted(ordered: DataFrame, path: Path, layout: str) -> None:
     with _replacing(path) as file:
-        for row in ordered.select("example_id", "messages").toLocalIterator():
+        for row in ordered.select("example_id", "messages", "structure").toLocalIterator():
             file.write((_converted(row, layout) + "\n").encode())
 
 
 def _converted(row: Row, layout: str) -> str:
     messages = [{"role": m.role, "content": m.content} for m in row.messages]
+    structure = json.loads(row.structure) if row.structure else None
     try:
-        return json.dumps(record_of(messages, layout), ensure_ascii=False)
+        return json.dumps(record_of(messages, layout, structure), ensure_ascii=False)
     except UserError as error:
         raise UserError(f"example {row.example_id}: {error}") from None
 

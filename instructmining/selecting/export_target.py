@@ -78,7 +78,7 @@ def target_of(export: Export) -> Target | None:
     if target.kind != "lines" and export.layout in LAYOUTS:
         raise UserError(
             f"--as {export.layout} is of JSON lines, and --to {export.to} is none: a "
-            "table has the columns prompt, response, messages and raw"
+            "table has the columns prompt, response, messages, structure and raw"
         )
     if target.kind == "lines" and not target.is_local:
         raise UserError(

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 from pyspark.sql import DataFrame
 
-from instructmining.layouts.dialogues import CONTENTS, SPEAKERS
+from instructmining.layouts.turn_lists import CONTENTS, SPEAKERS
 
 _OF_TURNS = frozenset((*SPEAKERS, *CONTENTS))
 MESSAGES = "messages (messages: role, content)"

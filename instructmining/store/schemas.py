@@ -73,7 +73,17 @@ TABLES: dict[str, Table] = {
         (
             _ID,
             _BUCKET,
-            Column("messages", MESSAGES, "the conversation, roles system, user, assistant, tool"),
+            Column(
+                "messages",
+                MESSAGES,
+                "the conversation, roles system, user, assistant, tool; assistant_context: a turn "
+                "that is not to be learnt",
+            ),
+            Column(
+                "structure",
+                "STRING",
+                "JSON of tool definitions, media and the parts of turns; null: messages are all",
+            ),
             Column("prompt", "STRING", "instruction and input, or everything before the response"),
             Column("response", "STRING", "last assistant turn"),
             Column("format", "STRING", "layout it was read from"),

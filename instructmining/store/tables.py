@@ -74,15 +74,18 @@ class Store:
         return bool(self.spark.catalog.tableExists(f"{self.target}.{table}"))
 
     def read(self, table: str, version: int | None = None) -> DataFrame:
-        """The table, as it is or was; an empty frame of its schema where it does not exist yet."""
+        """The table, as it is or was; an empty frame of its schema where it does not exist yet.
+
+        Columns that an older version did not write are null.
+        """
         if version == -1 or not self.exists(table):
             return self.spark.createDataFrame([], TABLES[table].ddl)
         reader = self.spark.read.format("delta")
         if version is not None:
             reader = reader.option("versionAsOf", version)
         if self.is_folder:
-            return reader.load(self.location(table))
-        return reader.table(f"{self.target}.{table}")
+            return _with_new_columns(reader.load(self.location(table)), table)
+        return _with_new_columns(reader.table(f"{self.target}.{table}"), table)
 
     def create(self, table: str) -> None:
         """Create the table with its comments, constraints and clustering, if it is not there."""
@@ -260,6 +263,12 @@ class Store:
             writer.save(self.location(table))
         else:
             writer.saveAsTable(f"{self.target}.{table}")
+
+
+def _with_new_columns(rows: DataFrame, table: str) -> DataFrame:
+    stored = {name.lower() for name in rows.columns}
+    new = [column for column in TABLES[table].columns if column.name.lower() not in stored]
+    return rows.withColumns({each.name: F.lit(None).cast(each.type) for each in new})
 
 
 def _is_schema(spark: SparkSession, name: str) -> bool:

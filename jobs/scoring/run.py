@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pyspark.sql import DataFrame, SparkSession
 
-from instructmining.errors import FailedRowsError, UserError
+from instructmining.errors import UserError
 from instructmining.models.lists import ModelList, ResolvedModel
 from instructmining.reading.ingest import ingest
 from instructmining.reading.inputs import find_inputs
@@ -21,6 +21,7 @@ from instructmining.store.tables import Store
 from instructmining.tracking.mlflow_runs import Run, log_run, without_credentials
 from jobs.checks.preflight import preflight
 from jobs.checks.resources import check_gpus
+from jobs.scoring.failures import refuse_failures
 from jobs.scoring.record import record_run
 from jobs.scoring.rule_choice import RuleChoice, rule_for
 from jobs.scoring.stages import Pool, StageResult, run_knn, run_model_stage
@@ -64,7 +65,8 @@ def run(spark: SparkSession, settings: Settings) -> Summary:
             apply_rule(store, pool, choice, tracked, summary)
         print(summary.text())
         record_run(tracked, summary, settings, resolved, results)
-        refuse_failures(results, settings.measure.max_failed_fraction)
+        models_used = {stage: resolved[stage] for stage in chosen}
+        refuse_failures(store, pool, models_used, settings.measure.max_failed_fraction)
     return summary
 
 
@@ -205,25 +207,6 @@ def extrapolated(scores: DataFrame, rule: LinearRule) -> list[str]:
         f"{outside:,} examples have an indicator outside of what rule {rule.name} was fitted "
         "on (out_of_range): their predictions go beyond what was measured"
     ]
-
-
-def refuse_failures(results: Sequence[StageResult], limit: float) -> None:
-    """Fail the run where too many rows of a stage failed.
-
-    Args:
-        results: of the stages.
-        limit: share of a stage's rows that may fail.
-
-    Raises:
-        FailedRowsError: names the stage, the share and the remedy.
-    """
-    for result in results:
-        if result.rows and result.failed > limit * result.rows:
-            raise FailedRowsError(
-                f"stage {result.stage}: {result.failed:,} of {result.rows:,} rows failed, more "
-                f"than --max-failed-fraction {limit:g}; see the reasons in stage_values, remove "
-                "the cause and run again with --retry-failed"
-            )
 
 
 def timed(summary: Summary, stage: str, work: Callable[[], T]) -> T:

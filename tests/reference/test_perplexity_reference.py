@@ -171,7 +171,7 @@ def test_rows_that_cannot_be_measured_say_why_and_leave_the_others_alone(
         [],
         [{"role": "user", "content": "no answer"}],
         [{"role": "user", "content": "blank"}, {"role": "assistant", "content": " \n"}],
-        [{"role": "tool", "content": "42"}, {"role": "assistant", "content": "Fine."}],
+        [{"role": "critic", "content": "42"}, {"role": "assistant", "content": "Fine."}],
     ]
     found = scorer.measure([bad[0], hand_made[0], *bad[1:], hand_made[1]])
     expected = scorer.measure(hand_made[:2])
@@ -180,7 +180,8 @@ def test_rows_that_cannot_be_measured_say_why_and_leave_the_others_alone(
         None,
         "no assistant turn",
         "every assistant turn is blank",
-        "failed: ValueError: the tokenizer has no tag for the role 'tool'",
+        "the template tags does not take these turns: the tokenizer has no tag for the role "
+        "'critic'",
         None,
     ]
     for name in INDICATORS:

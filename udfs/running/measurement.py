@@ -7,7 +7,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-Message = dict[str, str]  # {"role": "system" | "user" | "assistant", "content": text}
+# {"role", "content"}; roles are system, user, assistant, tool, and assistant_context: a turn of the
+# assistant that is not to be learnt, which is read but is never the response.
+Message = dict[str, str]
 Conversation = Sequence[Message]
 
 # How the reason of a call that broke begins; a value that is undefined by rule (a response too

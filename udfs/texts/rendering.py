@@ -6,7 +6,7 @@ from typing import Any
 
 from udfs.running.batching import reason
 from udfs.running.measurement import Conversation, Measurement
-from udfs.texts.templates import Template
+from udfs.texts.templates import RolesError, Template
 
 
 @dataclass(frozen=True)
@@ -15,12 +15,13 @@ class Rendered:
 
     Attributes:
         ids: token ids.
-        counted: one flag per id: part of an assistant turn (its content and its end of turn).
+        counted: one flag per id: part of an assistant turn that is to be learnt (its content and
+            its end of turn).
         lead: how many ids open the text in front of the first content.
         split: where the reply starts; what lies before is the prompt.
         end: how many ids after the last content close the text.
-        prompt_tokens: tokens of all contents that are not the assistant's.
-        response_tokens: tokens of all assistant contents.
+        prompt_tokens: tokens of all contents that are not the assistant's, or not to be learnt.
+        response_tokens: tokens of all assistant contents that are to be learnt.
     """
 
     ids: list[int]
@@ -112,6 +113,9 @@ def _render_one(
     roles = tuple(m["role"] for m in conversation)
     try:
         frames = template.frames(roles)
+    except RolesError as error:
+        reasons[row] = " ".join(str(error).split())
+        return nothing
     except Exception as error:
         reasons[row] = reason(error)
         return nothing

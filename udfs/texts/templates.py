@@ -23,6 +23,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from instructmining.errors import UserError
+from instructmining.layouts.records import CONTEXT
 
 Ids = tuple[int, ...]
 Roles = tuple[str, ...]
@@ -35,6 +36,10 @@ _ALPACA_HEADER = (
 _MARK = re.compile("\ue000\\d+\ue001")
 _DATE = "26 Jul 2024"
 _NO_CLOCK = f"{{% macro strftime_now(format) %}}{_DATE}{{% endmacro %}}"
+
+
+class RolesError(ValueError):
+    """A conversation whose turns a template has no place for: it is not measured, by rule."""
 
 
 class Frames(NamedTuple):
@@ -67,12 +72,29 @@ class Template:
     def frames(self, roles: Roles) -> Frames:
         """The frames for messages of these roles.
 
+        Turns that are not to be learnt look like all others of the assistant. What a tool returned
+        is read as a turn of the user where the template has no place for it.
+
         Raises:
-            Exception: whatever a chat template raises for roles it does not take.
+            RolesError: the template takes a question and an answer, but not these roles.
+            Exception: whatever a chat template raises for every conversation.
         """
         if roles not in self._frames:
-            self._frames[roles] = TEMPLATES[self.name](self.tokenizer, roles)
+            spoken = tuple("assistant" if role == CONTEXT else role for role in roles)
+            self._frames[roles] = self._frames_of(spoken)
         return self._frames[roles]
+
+    def _frames_of(self, roles: Roles) -> Frames:
+        make = TEMPLATES[self.name]
+        try:
+            return make(self.tokenizer, roles)
+        except Exception as error:
+            if "tool" in roles:
+                return self._frames_of(tuple("user" if r == "tool" else r for r in roles))
+            make(self.tokenizer, ("user", "assistant"))
+            raise RolesError(
+                f"the template {self.name} does not take these turns: {error}"
+            ) from None
 
 
 def start_token(tokenizer: Any) -> int:

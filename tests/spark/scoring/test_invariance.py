@@ -227,40 +227,30 @@ def test_a_call_that_fails_leaves_null_and_its_reason_and_no_other_row_suffers(s
     assert scores.loc[failed, "predicted_log_loss"].notna().all()  # not an indicator of the rule
 
 
-def test_a_row_that_a_model_cannot_read_has_no_prediction_and_says_why(store):
-    scores = table(store, "scores").set_index("example_id")
-    row = scores.loc[id_of(store, TOOL)]
-    assert math.isnan(row["perplexity"])
-    assert math.isnan(row["predicted_log_loss"])
-    assert "no tag for the role 'tool'" in row["missing_reason"]
-    assert row[["reward", "knn_6", "coherence"]].notna().all()
+def test_a_conversation_with_a_turn_of_a_tool_is_measured_by_every_model(store):
+    row = table(store, "scores").set_index("example_id").loc[id_of(store, TOOL)]
+    measured_by_all = ["perplexity", "reward", "knn_6", "coherence", "predicted_log_loss"]
+    assert row[measured_by_all].notna().all()
 
 
-def test_too_many_failed_rows_end_the_run_with_code_1_after_the_summary(
+def test_too_many_failed_rows_end_every_run_with_code_1_after_the_summary(
     spark, models, tmp_path, capsys
 ):
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     lines = [json.dumps(row) for row in [*RAISES, *ADD, ONE_TOKEN]]
-    (tmp_path / "rows.jsonl").write_text("\n".join(lines))
-    with pytest.raises(SystemExit) as ended:
-        console(
-            [
-                "score",
-                str(tmp_path / "rows.jsonl"),
-                "--store",
-                str(tmp_path / "store"),
-                "--models",
-                str(models / "fragile.yml"),
-                "--tracking-uri",
-                uri,
-            ]
-        )
-    assert ended.value.code == 1
-    assert [run.info.status for run in MlflowClient(uri).search_runs(["1"])] == ["FAILED"]
-    printed = capsys.readouterr()
-    assert "rows read 6 = scored 6" in printed.out
-    assert "6 rows measured" in printed.out
-    assert "2 of 6 rows failed" in printed.err
+    file = tmp_path / "rows.jsonl"
+    file.write_text("\n".join(lines))
+    words = ["score", str(file), "--store", str(tmp_path / "store"), "--tracking-uri", uri]
+    for measured_now in (6, 0):  # the second run finds everything measured, and as much failed
+        with pytest.raises(SystemExit) as ended:
+            console([*words, "--models", str(models / "fragile.yml")])
+        assert ended.value.code == 1
+        printed = capsys.readouterr()
+        assert "rows read 6 = scored 6" in printed.out
+        assert f"measured by models in this run: {measured_now} rows" in printed.out
+        assert "2 of 6 rows of the pool failed" in printed.err
+    status = [run.info.status for run in MlflowClient(uri).search_runs(["1"])]
+    assert status == ["FAILED", "FAILED"]
     kept = measured(tmp_path / "store", "characters")
     assert kept["characters"].notna().sum() == 4
 

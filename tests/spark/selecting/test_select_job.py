@@ -182,7 +182,7 @@ def test_as_they_came_is_a_file_per_layout_byte_for_byte_best_first(
     chosen = spark.createDataFrame(frame.assign(rank=range(1, len(frame) + 1)))
     target = target_of(Export(to=str(tmp_path / "best.jsonl"), layout="original"))
     written = export(store, rows, chosen, target, overwrite=False)
-    names = {"alpaca", "dolly", "messages", "pairs", "sharegpt"}
+    names = {"alpaca", "dolly", "messages", "sharegpt"}
     assert {path.name for path in tmp_path.iterdir()} == {f"best.{each}.jsonl" for each in names}
     assert sorted(written.places) == sorted(map(str, tmp_path.iterdir()))
     assert "alpaca (instruction, output) in best.alpaca.jsonl" in written.layout
@@ -426,3 +426,44 @@ def test_spark_connect_chooses_and_exports_the_same(
     lines = (tmp_path / "0.jsonl").read_text(encoding="utf-8").splitlines()
     assert example_ids(lines) == here[0].picked.orderBy("rank").toPandas().example_id.tolist()
     assert spark.read.format("delta").load(str(tmp_path / "1.delta")).count() == here[1].facts.size
+
+
+def test_tools_reasoning_masks_and_pictures_come_back_in_every_layout_that_holds_them(
+    spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = {"role": "user", "content": "Wann fährt die Straßenbahn? 何時?"}
+    said = {"role": "assistant", "content": "At nine.", "reasoning_content": "It is eight."}
+    call = {"id": "c", "type": "function", "function": {"name": "trams", "arguments": "{}"}}
+    called = {"role": "assistant", "content": None, "tool_calls": [call]}
+    result = {"role": "tool", "content": "9:00", "tool_call_id": "c"}
+    wrong = {"role": "assistant", "content": "At ten.", "weight": 0}
+    records = [
+        {"messages": [asked, said]},
+        {"messages": [asked, said], "tools": [{"name": "trams"}]},
+        {"messages": [asked, called, result, said], "tools": [{"name": "trams"}]},
+        {"messages": [asked, wrong, asked, said]},
+        {"messages": [asked, said], "image": "1.png"},
+        {"messages": [asked, wrong]},
+    ]
+    (tmp_path / "turns.jsonl").write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
+    base = {"input": (str(tmp_path / "turns.jsonl"),), "stages": ("ingest",)}
+    score(spark, settings(tmp_path, **base))
+    text = capsys.readouterr().out
+    assert "rows read 6 = scored 5 + copies 0 + quarantined 1" in text
+    assert "  quarantined: 1 nothing_to_learn" in text
+    assert "  not seen by the models: pictures, sounds, films or files of 1 rows" in text
+    assert "  not seen by the models: tool definitions of 2 rows" in text
+    store = Store.open(spark, str(tmp_path / "store"))
+    ids = [row.example_id for row in store.read("examples").select("example_id").collect()]
+    frame = pd.DataFrame({"example_id": ids, "rank": range(1, 6), "score": 0.5})
+    chosen = spark.createDataFrame(frame)
+    rows = chosen.select("example_id", F.lit("turns.jsonl").alias("source"))
+    lines = {}
+    for layout in ("auto", "messages", "sharegpt"):
+        target = target_of(Export(to=str(tmp_path / f"{layout}.jsonl"), layout=layout))
+        export(store, rows, chosen, target, overwrite=False)
+        lines[layout] = Path(target.place).read_text(encoding="utf-8").splitlines()
+        assert example_ids(lines[layout]) == ids
+    expected = sorted(map(json.dumps, records[:5]))
+    assert sorted(json.dumps(json.loads(line)) for line in lines["auto"]) == expected
+    assert sorted(json.dumps(json.loads(line)) for line in lines["messages"]) == expected

@@ -2,6 +2,7 @@
 
 import shutil
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -205,6 +206,31 @@ def test_duckdb_and_delta_rs_read_what_we_write(spark: SparkSession, store_path:
     found = duckdb.sql("SELECT example_id, values['mtld'] AS mtld FROM rows").fetchall()
     assert found[0][0] == "a"
     assert "7.5" in str(found[0][1])
+
+
+def test_a_store_of_an_older_version_gets_the_new_columns_when_it_is_appended_to(
+    spark: SparkSession, store_path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = TABLES["examples"]
+    columns = tuple(column for column in now.columns if column.name != "structure")
+    row = (1, [{"role": "user", "content": "q"}], "q", "a", "alpaca", "{}", "run")
+    before = replace(now, columns=columns)
+    with monkeypatch.context() as patched:
+        patched.setitem(TABLES, "examples", before)
+        store = Store.open(spark, store_path)
+        store.append(spark.createDataFrame([("old", *row)], before.ddl), "examples", "t", {})
+        assert "structure" not in store.read("examples").columns
+    store = Store.open(spark, store_path)
+    assert [each.structure for each in store.read("examples").collect()] == [None]
+    new = spark.createDataFrame([("new", *row)], before.ddl)
+    new = new.withColumn("structure", F.lit('{"tools": [1]}'))
+    assert store.insert(lambda: new, "examples", "u", {}) == 1
+    found = {each.example_id: each.structure for each in store.read("examples").collect()}
+    assert found == {"old": None, "new": '{"tools": [1]}'}
+    rows = DeltaTable(store.location("examples")).to_pyarrow_table()
+    assert rows is not None
+    read = duckdb.sql("SELECT example_id, structure FROM rows ORDER BY example_id").fetchall()
+    assert read == [("new", '{"tools": [1]}'), ("old", None)]
 
 
 def test_a_schema_that_does_not_exist_is_named(spark: SparkSession) -> None:

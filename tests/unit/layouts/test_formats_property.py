@@ -296,7 +296,7 @@ def test_every_layout_of_one_exchange_gives_the_same_conversation(asked, extra, 
 @given(conversations())
 def test_what_is_exported_reads_as_the_same_conversation(messages):
     for layout, write in LAYOUTS.items():
-        if write(messages) is not None:
+        if write(messages, {}) is not None:
             written = json.loads(json.dumps(record_of(messages, layout)))
             assert standardize(written) == (layout, [(None, messages)])
 

@@ -177,6 +177,8 @@ def test_each_text_of_a_record_is_in_an_example_or_its_field_is_named(layout, be
         return  # the record is in quarantine, as a whole
     said = [message["content"] for row in rows for message in row["messages"]]
     said += [value for row in rows for _, value in row["kept"]]
+    structures = [json.loads(row["structure"]) for row in rows if row["structure"]]
+    said += [text for _, _, text in texts(structures)]
     named = {name for row in rows for name, _ in row["unread"]}
     for name, _, text in texts(record):
         inside_cell = any(

@@ -131,13 +131,46 @@ def test_eos_stands_in_for_a_missing_bos(qwen_like, llama_like):
     assert start_token(llama_like) == llama_like.bos_token_id
 
 
-def test_roles_that_a_template_does_not_take_are_the_rows_own_reason(llama_like):
+def test_what_a_tool_returned_is_read_as_the_users_where_there_is_no_tag_for_it(llama_like):
     tool = [{"role": "tool", "content": "42"}, {"role": "assistant", "content": "Yes"}]
+    text, counted, _ = read(llama_like, "tags", tool)
+    assert text == "<s><|user|>42<|assistant|>Yes<|endoftext|>"
+    assert counted == "Yes<|endoftext|>"
+
+
+def test_roles_that_a_template_does_not_take_are_the_rows_own_reason_and_no_failure(llama_like):
+    developer = [{"role": "developer", "content": "42"}, {"role": "assistant", "content": "Yes"}]
     reasons = [None, None]
-    rendered = render(Template("tags", llama_like), [tool, TWO_TURNS], reasons)
-    assert reasons == ["failed: ValueError: the tokenizer has no tag for the role 'tool'", None]
+    rendered = render(Template("tags", llama_like), [developer, TWO_TURNS], reasons)
+    assert reasons == [
+        "the template tags does not take these turns: the tokenizer has no tag for the role "
+        "'developer'",
+        None,
+    ]
     assert rendered[0].ids == []
     assert rendered[1].ids
+
+
+def test_a_template_that_takes_no_conversation_at_all_is_a_failure(qwen_like):
+    template = Template("chat", qwen_like)
+    template.tokenizer = tiny_models.bpe_tokenizer(bos=None, chat=True)
+    template.tokenizer.chat_template = "{{ raise_exception('no') }}"
+    reasons = [None]
+    render(template, [TWO_TURNS], reasons)
+    assert reasons[0].startswith("failed: ")
+
+
+@pytest.mark.parametrize("name", ["tags", "plain", "oasst", "alpaca"])
+def test_a_turn_that_is_not_to_be_learnt_is_read_and_not_counted(llama_like, name):
+    context = {**TWO_TURNS[1], "role": "assistant_context"}
+    whole, _, every = read(llama_like, name, TWO_TURNS)
+    text, counted, rendered = read(llama_like, name, [TWO_TURNS[0], context, *TWO_TURNS[2:]])
+    assert text == whole
+    assert counted == "Yes.<|endoftext|>"
+    assert rendered.prompt_tokens + rendered.response_tokens == (
+        every.prompt_tokens + every.response_tokens
+    )
+    assert llama_like.decode(rendered.ids[: rendered.split]).count("Hello.") == 1
 
 
 def test_unknown_templates_and_missing_chat_templates_are_refused(llama_like):
