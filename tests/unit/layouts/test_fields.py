@@ -175,6 +175,14 @@ def test_an_answer_that_counts_the_options_becomes_their_letter() -> None:
     assert asked_and_said(record) == ("Which?\n\n1) ice\n2) iron", "1")
 
 
+def test_a_number_or_a_country_that_opens_an_option_is_no_letter() -> None:
+    for options in (["3.5 km", "4.5 km"], ["U.S. law", "common law"]):
+        record = {"question": "Which?", "options": options, "answer": "B"}
+        assert asked_and_said(record)[0] == f"Which?\n\nA) {options[0]}\nB) {options[1]}"
+    record = {"question": "Which?", "options": ["1. ice", "2. iron"], "answer": 1}
+    assert asked_and_said(record) == ("Which?\n\n1. ice\n2. iron", "1")
+
+
 def test_options_that_the_question_names_are_not_repeated() -> None:
     record = {
         "question": "Which melts? (A) iron (B) ice",
