@@ -16,7 +16,7 @@ _NESTED = (str, list, *OBJECT)
 _SHOWN = 80  # characters of an instance
 _LONG = 20  # characters from which a text within another is not an accident
 _SOUGHT = 500  # texts of a record that are looked for within others; more are named unlooked
-_MISSED = 3  # turns that need not be in a transcript: a system prompt has a field of its own
+_MISSED = 50  # turns that need not be in it: a system prompt has a field of its own
 # What is left of a transcript when its turns are taken away.
 _MARKS = {"s", "endoftext", "im_start", "im_end", "eot_id", "function", "response", "result"}
 

@@ -24,6 +24,7 @@ from instructmining.reading.sniffing import HEAD_BYTES, KNOWN, Kind, sniff
 from instructmining.reading.splitting import RawRecord, split
 from instructmining.reading.trees import Row, joined
 from instructmining.settings.sections import Read
+from instructmining.turns.structure import beside_turns
 
 SAMPLED = 200  # records that are looked at
 _SECONDS = 1.0  # and no longer than this for one file
@@ -138,6 +139,7 @@ def _look(found: Preview, record: Mapping[str, Any], options: Mapping[str, Any])
 def _roles(record: Any, rows: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
     """Which fields became what: role to names."""
     beside = [value for row in rows for name, value in row["kept"] if value and name != "part"]
+    beside += [text for _, _, text in texts(beside_turns(record))]
     example = Example([row["messages"] for row in rows], beside)
     roles: dict[str, list[str]] = {}
     waiting = [(record, "")]

@@ -30,6 +30,10 @@ READ = {
     "pairs of turns": {"conversation": [{"input": "q1", "output": "a1", "system": "s1"}]},
     "dialogue": {"dialogue": SHAREGPT},
     "transcript": {"system": "SYSTEM: You know rain.", "chat": TALK},
+    "a long transcript": {
+        "system": "SYSTEM: You know rain.",
+        "chat": "\n\n\n".join([TALK, "FUNCTION RESPONSE: 4 mm", "ASSISTANT: Yes."] * 20),
+    },
     "prompt": {"prompt": "\n\nHuman: Why 雨 and snow?\n\nAssistant:", "completion": "a1"},
     "alpaca": {
         "instruction": "q1",
