@@ -16,7 +16,7 @@ _NESTED = (str, list, *OBJECT)
 _SHOWN = 80  # characters of an instance
 _LONG = 20  # characters from which a text within another is not an accident
 _SOUGHT = 500  # texts of a record that are looked for within others; more are named unlooked
-_MISSED = 50  # turns that need not be in it: a system prompt has a field of its own
+_SCANNED = 10_000_000  # characters that are scanned in vain for turns that are not there
 # What is left of a transcript when its turns are taken away.
 _MARKS = {"s", "endoftext", "im_start", "im_end", "eot_id", "function", "response", "result"}
 
@@ -101,10 +101,10 @@ class Example:
             if place >= 0:
                 between.append(text[at:place])
                 at = place + len(turn)
-            elif missed == _MISSED:
-                return False
             else:
-                missed += 1
+                missed += len(text) - at
+                if missed > _SCANNED:
+                    return False
         between.append(text[at:])
         rest = set(re.findall(r"\w+", " ".join(between).lower()))
         names = {word for name in self._speakers for word in re.findall(r"\w+", name)}
