@@ -30,7 +30,7 @@ EXACT = ("ours", "sklearn brute")
 EXCUSED = ("FAISS Flat",)
 _SAMPLE = 1500
 _SHARE = 0.999
-_GATE = 0.95  # times as fast as FAISS Flat: the true distances of the candidates cost the rest
+_GATE = 0.8  # times as fast as FAISS Flat: the rest ranks 32 candidates by their true distances
 
 Vectors = np.ndarray
 Arm = Callable[[], np.ndarray]
