@@ -3,6 +3,7 @@
 from instructmining.layouts.dialogues import SYSTEMS
 from instructmining.layouts.fields import (
     LAST_PROMPTS,
+    OPTIONS,
     PARTS,
     PROMPTS,
     QUESTIONS,
@@ -10,7 +11,6 @@ from instructmining.layouts.fields import (
     SHORT,
     WORKED,
 )
-from instructmining.layouts.options import OPTIONS
 
 _ROWS = (
     ("system prompt", SYSTEMS, "goes first, unless the conversation begins with it"),

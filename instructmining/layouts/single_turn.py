@@ -12,8 +12,8 @@ from instructmining.layouts.fields import (
     WORKED,
     Choice,
     choose,
+    options_of,
 )
-from instructmining.layouts.options import options_of
 from instructmining.layouts.records import (
     OBJECT,
     Messages,
