@@ -4,7 +4,6 @@ A format is a function from a record to its parts, or None where the record is n
 layout. `FORMATS` is tried in order; a new layout is one function and one line.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -32,7 +31,7 @@ from instructmining.layouts.records import (
     plain,
 )
 from instructmining.layouts.single_turn import alpaca, dolly, pairs, self_instruct, short_answers
-from instructmining.layouts.turn_lists import is_conversation, is_turn, lists_turns
+from instructmining.layouts.turn_lists import is_conversation, is_turn
 
 __all__ = [
     "FORMATS",
@@ -111,7 +110,15 @@ def standardize(
     if found is not None:
         return _judged(fields, *found)
     wanted = "no known layout has" if format_name == "auto" else f"{format_name} does not have"
-    raise Unusable("unknown_format", f"{wanted} these fields: {listed(record)}{_wrapped(record)}")
+    raise Unusable("unknown_format", f"{wanted} these fields: {listed(record)}")
+
+
+def is_readable(record: Any) -> bool:
+    """Whether a layout finds a conversation in the record."""
+    try:
+        return any(not isinstance(each.found, Unusable) for each in standardize(record)[1])
+    except Unusable:
+        return False
 
 
 def kept_beside(record: Record, name: str) -> dict[str, str]:
@@ -171,17 +178,6 @@ def _verdicts(fields: Record) -> list[Any]:
 
 def _unwanted(verdict: Any) -> bool:
     return verdict is False or (isinstance(verdict, str) and verdict.strip().lower() == "false")
-
-
-def _wrapped(record: Record) -> str:
-    """What to do where the record is a file's only one and holds the records in a list."""
-    for name, value in record.items():
-        if isinstance(value, list) and value and isinstance(value[0], OBJECT):
-            if lists_turns(value):
-                continue
-            path = f".[{json.dumps(name)}][]"
-            return f"; if {name!r} lists the records, take them out: jq -c '{path}' FILE"
-    return ""
 
 
 def prompt_and_response(conversation: Messages) -> tuple[str, str]:

@@ -16,11 +16,13 @@ from instructmining.layouts.detection import (
     Messages,
     Part,
     Unusable,
+    is_readable,
     kept_beside,
     prompt_and_response,
     standardize,
 )
 from instructmining.layouts.field_names import steps
+from instructmining.layouts.nested_records import path_to_records
 from instructmining.layouts.records import lookup
 from instructmining.layouts.unread import Example, texts, unread
 from instructmining.layouts.writing import record_of
@@ -51,7 +53,7 @@ _STANDARDIZED = (
     "source STRING, position BIGINT, content_hash STRING, raw STRING, format STRING, "
     f"messages {MESSAGES}, structure STRING, prompt STRING, response STRING, example_id STRING, "
     "bucket INT, source_key STRING, kept MAP<STRING, STRING>, unread MAP<STRING, STRING>, "
-    "reason STRING, detail STRING, records INT, media INT, tools BOOLEAN"
+    "reason STRING, detail STRING, records INT, media INT, tools BOOLEAN, inside STRING"
 )
 _MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
 _ARROW = pa.schema(
@@ -75,6 +77,7 @@ _ARROW = pa.schema(
         ("records", pa.int32()),
         ("media", pa.int32()),  # pictures, sounds, films, files
         ("tools", pa.bool_()),
+        ("inside", pa.string()),
     ]
 )
 
@@ -83,6 +86,7 @@ def with_standard_form(records: DataFrame, read: Read) -> DataFrame:
     """Parse records: `messages`, ids and prompt where usable, else a reason and a detail.
 
     A record that holds several conversations gives several rows; `records` is set on the first.
+    `inside` is the path to records in an unusable one, where there are any.
     """
     options = read.model_dump()
 
@@ -109,11 +113,14 @@ def standard_rows(record: Mapping[str, Any], options: Mapping[str, Any]) -> list
             raise Unusable(record["reason"], record["detail"] or "")
         text = _decoded(raw)
         parsed = _parsed(text)
+    except Unusable as problem:
+        return [row | _refused(raw, problem)]
+    try:
         name, parts = standardize(
             parsed, options["format"], options["columns"], options["best_path"]
         )
     except Unusable as problem:
-        return [row | _refused(raw, problem)]
+        return [row | _refused(raw, problem) | {"inside": _inside(parsed, options)}]
     kept = _kept(parsed if isinstance(parsed, dict) else {}, name, record["source"], options)
     kept["unread"] = list(_unread(parsed, parts, kept, options).items())
     rows = []
@@ -151,6 +158,13 @@ def _unread(
     if [label for label, _ in parts] == ["rejected"]:
         read += VERDICTS
     return unread(record, example, read)
+
+
+def _inside(record: Any, options: Mapping[str, Any]) -> str | None:
+    """Where records are in what is none, see `nested_records`; where no layout is forced."""
+    if options["columns"] or options["format"] != "auto":
+        return None
+    return path_to_records(record, is_readable)
 
 
 def _usable(

@@ -4,7 +4,9 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import partial, reduce
+from operator import or_
+from pathlib import Path
 from urllib.parse import unquote
 
 from pyspark import StorageLevel
@@ -15,7 +17,8 @@ from instructmining.errors import UserError
 from instructmining.layouts.detection import TREE_ROW
 from instructmining.layouts.standard_form import UNDECODED, with_standard_form
 from instructmining.reading.files import ROW_GROUPS
-from instructmining.reading.inputs import Input, read_records
+from instructmining.reading.inputs import Input, local_folders, read_records
+from instructmining.reading.nested_files import with_commands
 from instructmining.reading.table_rows import SPARK_ERRORS
 from instructmining.reading.trees import with_trees
 from instructmining.reading.unread_fields import (
@@ -26,8 +29,14 @@ from instructmining.reading.unread_fields import (
 )
 from instructmining.settings.sections import Read, Settings
 from instructmining.spark.paths import shown
+from instructmining.store.current import mark_stale
 from instructmining.store.tables import Store
 
+_NAME_FIELDS = (
+    "; name the fields with --columns prompt=…,response=… (or turns=…, transcript=…; a name with a "
+    'comma or dot in double quotes: prompt="a, b"), or the layout with --format'
+)
+_UNKNOWN_REST = ("unreadable_file", "damaged_file")  # reasons that stand for unread records
 # What Spark says of a file: its path is percent-encoded, so that a blank ends it.
 _FAILED = re.compile(r"FAILED_READ_FILE\S* .*?\bfile (\S+)\.(?=\s|$)")
 
@@ -75,14 +84,20 @@ def ingest(
         counts = _counts(rows)
         if not counts["rows"]:
             raise UserError(f"no record in {', '.join(settings.input)}: the input is empty")
+        if "reason unknown_format" in counts:
+            rows = with_commands(rows, inputs)
         if not counts["examples"]:
             raise UserError(_nothing_usable(rows, settings))
         unread = unread_fields(rows) if counts["unread"] else []
         if settings.read.strict_fields:
             refuse_unread(unread)
         if settings.replace_pool:
-            store.delete("occurrences", {"pool": settings.pool})
+            for table in ("occurrences", "stale_occurrences"):
+                store.delete(table, {"pool": settings.pool})
         new = _write(store, rows, settings.pool, run_id)
+        has_damage = any(f"reason {reason}" in counts for reason in _UNKNOWN_REST)
+        unknown = _not_read_whole(rows) if has_damage else set()
+        _mark_stale(store, rows, settings, inputs, unknown, run_id)
     finally:
         read.unpersist()
     reasons = {key: count for key, count in counts.items() if key.startswith("reason ")}
@@ -237,6 +252,39 @@ def _write(store: Store, rows: DataFrame, pool: str, run_id: str) -> dict[str, i
     }
 
 
+def _mark_stale(
+    store: Store,
+    rows: DataFrame,
+    settings: Settings,
+    inputs: Sequence[Input],
+    unknown: set[str],
+    run_id: str,
+) -> None:
+    """Mark what the sources held before and do not hold now, but for those that are `unknown`."""
+    sources = {shown(each.path) for each in inputs} | set(_vanished(store, settings))
+    usable = rows.where(F.col("reason").isNull())
+    if unknown:
+        usable = usable.where(~F.col("source").isin(list(unknown)))
+    mark_stale(store, usable, settings.pool, sorted(sources - unknown), run_id)
+
+
+def _not_read_whole(rows: DataFrame) -> set[str]:
+    """Sources that could not be read to their end: they may hold all that they held."""
+    damaged = rows.where(F.col("reason").isin(*_UNKNOWN_REST))
+    return {row.source for row in damaged.select("source").distinct().collect()}
+
+
+def _vanished(store: Store, settings: Settings) -> list[str]:
+    """Sources of the pool in the folders that are read, which are not there any more."""
+    folders = local_folders(settings.input)
+    if not folders:
+        return []
+    known = store.read("occurrences").where(F.col("pool") == settings.pool)
+    below = reduce(or_, (F.startswith("source", F.lit(f"{each}/")) for each in folders))
+    sources = known.where(below).select("source").distinct().collect()
+    return [row.source for row in sources if not Path(row.source).exists()]
+
+
 def _lacking(store: Store, table: str, rows: DataFrame, keys: list[str]) -> DataFrame:
     return rows.join(store.read(table).select(*keys), keys, "left_anti")
 
@@ -246,6 +294,6 @@ def _nothing_usable(rows: DataFrame, settings: Settings) -> str:
     assert first is not None  # noqa: S101 - the caller counted at least one row
     return (
         f"no usable record in {', '.join(settings.input)}; the first: {first.source} record "
-        f"{first.position}: {first.detail} ({first.reason}); name the fields with "
-        "--columns prompt=…,response=… (or turns=…, transcript=…), or the layout with --format"
+        f"{first.position}: {first.detail} ({first.reason})"
+        + ("" if " | jq " in first.detail else _NAME_FIELDS)
     )

@@ -1,5 +1,6 @@
 """From what the user names to raw records: files, folders, globs and tables, kinds detected."""
 
+import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from instructmining.reading.sniffing import HEAD_BYTES, KNOWN, Kind, sniff
 from instructmining.reading.splitting import MAX_WHOLE
 from instructmining.reading.table_rows import RECORDS, SPARK_ERRORS, read_delta, read_parquet, union
 from instructmining.spark.paths import absolute, escaped, fixed_part, has_glob, shown
+
+UNPACK = {None: "cat", "gzip": "zcat", "bz2": "bzcat", "zstd": "zstdcat"}
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,17 @@ def _counted_once(half: str, other: str) -> Column:
     return (F.col(f"{half}.raw").isNotNull() & is_first).cast("int")
 
 
+def local_folders(names: Iterable[str]) -> list[str]:
+    """The folders among what is named, and those around globs, that the driver can look into."""
+    places = [absolute(name.removeprefix("path:")) for name in names if not _is_table(name)]
+    roots = [shown(fixed_part(place) if has_glob(place) else place) for place in places]
+    return [root for root in roots if Path(root).is_dir()]
+
+
+def _is_table(name: str) -> bool:
+    return name.startswith("table:")
+
+
 def _found(spark: SparkSession, name: str) -> list[Input]:
     try:
         return _expand(spark, name)
@@ -158,7 +172,7 @@ def _found(spark: SparkSession, name: str) -> list[Input]:
 
 
 def _expand(spark: SparkSession, name: str) -> list[Input]:
-    if name.startswith("table:"):
+    if _is_table(name):
         table = name.removeprefix("table:")
         spark.read.table(table).schema  # noqa: B018 - Spark looks for it only now
         return [Input(table, Kind("delta"))]
@@ -247,10 +261,10 @@ def _refuse_large(given: Input) -> None:
     if given.container not in ("array", "objects") or given.bytes <= MAX_WHOLE:
         return
     path = shown(given.path)
-    packed = given.kind.compression
-    unpack = {None: "cat", "gzip": "zcat", "bz2": "bzcat", "zstd": "zstdcat"}[packed]
+    unpack = UNPACK[given.kind.compression]
+    target = f"{path.partition('.json')[0]}.jsonl"
     each = "'.[]'" if given.container == "array" else "."
     raise UserError(
         f"{path}: a JSON array over 1 GiB cannot be split; make it JSON lines with "
-        f"`{unpack} {path} | jq -c {each} > {path.partition('.json')[0]}.jsonl`"
+        f"`{unpack} {shlex.quote(path)} | jq -c {each} > {shlex.quote(target)}`"
     )

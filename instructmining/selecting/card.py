@@ -83,6 +83,9 @@ class Card:
         if self.source is not None:
             words += ["--rule", self.source]
         for name, value in select.model_dump(exclude_defaults=True).items():
+            if name == "current":
+                words.append("--all")
+                continue
             option = "--" + name.replace("_", "-")
             entries = value.items() if name == "quota" else [(None, value)]
             for pattern, entry in entries:

@@ -17,6 +17,7 @@ from instructmining.rules.rule import LinearRule, built_in_rules
 from instructmining.scoring.scores import Measured, indicator_names, scores_of, with_indicators
 from instructmining.selecting.quotas import within_quotas
 from instructmining.settings.learning import Select
+from instructmining.store.current import current_occurrences
 from instructmining.store.tables import Store
 
 _BANDS = 64  # of scores: only the one in which a budget ends is summed up row by row
@@ -52,7 +53,11 @@ STRATEGIES: dict[str, Strategy] = {
 
 
 def candidates(
-    store: Store, pool: str, rule: LinearRule | None, measured: Measured | None = None
+    store: Store,
+    pool: str,
+    rule: LinearRule | None,
+    measured: Measured | None = None,
+    only_current: bool = True,
 ) -> DataFrame:
     """One row per example of the pool, with what the strategies choose by.
 
@@ -61,6 +66,7 @@ def candidates(
         pool: its name.
         rule: whose stored scores are read; None: the indicators alone, no prediction.
         measured: which models' indicators, needed only without a rule.
+        only_current: leave out what stands in no source any more, see `store.current`.
 
     Returns:
         `example_id`, `source` (the first by name, where it has several), `copies` (further records
@@ -76,6 +82,8 @@ def candidates(
             f"pool {pool!r} in {store.target} is empty: run instructmining score "
             f"--input DATA --store {store.target} --pool {pool}"
         )
+    if only_current:
+        records = current_occurrences(store, pool)
     examples = records.groupBy("example_id").agg(
         F.min("source").alias("source"), (F.count("*") - 1).alias("copies")
     )

@@ -116,6 +116,10 @@ class Select(Section):
         ge=1,
     )
     seed: int = setting(0, "Seed of the strategy `random`.")
+    current: bool = setting(
+        True,
+        "Leave out examples that were edited or deleted in their sources since scoring.",
+    )
     against: str | None = setting(
         None, "Another rule: show what changes between the selections of the two."
     )

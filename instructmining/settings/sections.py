@@ -149,6 +149,10 @@ class Maintain(Section):
     retention_hours: int = setting(
         168, "Hours of table history that stay readable; at least 168.", ge=168
     )
+    retire: bool = setting(
+        False, "List the records that their sources do not hold any more, and drop them from pools."
+    )
+    pool: str | None = setting(None, "The pool of `retire`. null: all pools.")
 
 
 class Erase(Section):

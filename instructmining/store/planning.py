@@ -6,6 +6,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from instructmining.identity import BUCKETS
+from instructmining.store.current import with_staleness
 from instructmining.store.tables import Store
 
 
@@ -26,10 +27,13 @@ class Chunk:
 def members(store: Store, pool: str, version: int | None = None) -> DataFrame:
     """The distinct examples of a pool: `example_id`, `copies` (records beyond the first).
 
-    `version` is that of the table `occurrences`, for the pool as it was.
+    A record that stands in no source any more is no copy of another one. `version` is that of the
+    table `occurrences`, for the pool as it was.
     """
     occurrences = store.read("occurrences", version).where(F.col("pool") == pool)
-    return occurrences.groupBy("example_id").agg((F.count("*") - 1).alias("copies"))
+    marked = with_staleness(store, occurrences, pool).groupBy("example_id")
+    copies = F.greatest(F.count_if(~F.col("is_stale")) - 1, F.lit(0))
+    return marked.agg(copies.alias("copies"))
 
 
 def pool_examples(store: Store, pool_members: DataFrame) -> DataFrame:

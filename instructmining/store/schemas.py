@@ -106,6 +106,11 @@ TABLES: dict[str, Table] = {
         ),
         cluster_by=("pool", "example_id"),
     ),
+    "stale_occurrences": Table(
+        "Occurrences whose record was gone when their source was read again",
+        (_POOL, _SOURCE, _POSITION, _ID, _RUN),
+        cluster_by=("pool", "example_id"),
+    ),
     "quarantine": Table(
         "One row per unusable input record",
         (

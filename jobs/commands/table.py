@@ -60,6 +60,7 @@ OPTIONS: dict[str, dict[str, str]] = {
         "--similarity": "select.similarity",
         "--candidates": "select.candidates",
         "--seed": "select.seed",
+        "--current/--all": "select.current",
         "--against --compare": "select.against",
         "--to": "export.to",
         "--as": "export.layout",
@@ -111,6 +112,8 @@ OPTIONS: dict[str, dict[str, str]] = {
     "maintain": {
         **_STORE,
         "--retention-hours": "maintain.retention_hours",
+        "--retire": "maintain.retire",
+        "--pool": "maintain.pool",
         "--dry-run": "dry_run",
     },
     "erase": {
@@ -127,7 +130,7 @@ REPEATED = {
     "input": "DATA",
     "fit.evaluation": "NAME=DATA",
     "evaluate.evaluation": "NAME=DATA",
-    "select.quota": "PATTERN=N",
+    "select.quota": "SOURCE=N",
     "erase.ids": "EXAMPLE_ID",
     "erase.exports": "FILE",
 }

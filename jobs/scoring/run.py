@@ -1,5 +1,6 @@
 """Score instruction data: check → read → measure what is missing → neighbours → rule → tables."""
 
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -16,6 +17,7 @@ from instructmining.scoring.scores import score_pool, scores_of
 from instructmining.scoring.summary import Summary
 from instructmining.settings.sections import STAGES, Settings
 from instructmining.spark.session import with_session
+from instructmining.store.current import stale_examples
 from instructmining.store.planning import members, pool_examples, pool_version
 from instructmining.store.tables import Store
 from instructmining.tracking.mlflow_runs import Run, log_run, without_credentials
@@ -28,6 +30,7 @@ from jobs.scoring.stages import Pool, StageResult, run_knn, run_model_stage
 from udfs.indicators import load_model_list, resolve
 
 T = TypeVar("T")
+_SOURCES_NAMED = 3
 
 
 def run(spark: SparkSession, settings: Settings) -> Summary:
@@ -59,6 +62,7 @@ def run(spark: SparkSession, settings: Settings) -> Summary:
             summary.ingested = timed(
                 summary, "ingest", lambda: ingest(store, settings, inputs, left_out, tracked.id)
             )
+        summary.warnings += edited(store, settings.pool)
         pool = open_pool(store, settings.pool, stack)
         results = measure(store, pool, resolved, chosen, settings, tracked, summary)
         if choice is not None:
@@ -196,6 +200,22 @@ def apply_rule(
     ]
     summary.warnings += extrapolated(summary.scores, rule)
     tracked.log_rule(rule, choice.why, mismatches)
+
+
+def edited(store: Store, pool: str) -> list[str]:
+    """A sentence where sources do not hold any more what they held when they were read before."""
+    found = stale_examples(store, pool)
+    if not found:
+        return []
+    count = sum(row.examples for row in found)
+    named = ", ".join(f"{row.source} {row.examples:,}" for row in found[:_SOURCES_NAMED])
+    more = f", and {len(found) - _SOURCES_NAMED:,} more" if len(found) > _SOURCES_NAMED else ""
+    remedy = ["instructmining", "maintain", "--store", store.target, "--retire", "--pool", pool]
+    return [
+        f"{count:,} examples of the pool are no longer in the data, which was edited ({named}"
+        f"{more}): `select` leaves them out (--all takes them), distances and percentiles count "
+        f"them; `{shlex.join(remedy)}` drops them"
+    ]
 
 
 def extrapolated(scores: DataFrame, rule: LinearRule) -> list[str]:

@@ -18,6 +18,7 @@ from instructmining.selecting.selection import candidates
 from instructmining.selecting.subset_table import Members, store_subsets
 from instructmining.settings.sections import Settings
 from instructmining.spark.session import with_session
+from instructmining.store.current import stale_examples
 from instructmining.store.tables import Store
 from instructmining.tracking.mlflow_runs import Run, log_run
 from jobs.scoring.rule_choice import rule_for
@@ -58,19 +59,20 @@ def run(spark: SparkSession, settings: Settings) -> Selected:
     settings, of_size = with_size(spark, settings)
     select = settings.select
     source = source_of(store, settings)
-    rows = candidates(store, settings.pool, source.rule, source.measured)
+    rows = candidates(store, settings.pool, source.rule, source.measured, select.current)
+    left_out = without_stale(store, settings)
     with log_run(settings.tracking, f"select {settings.pool}") as tracked:
         diverse = choose_diverse(store, rows, select, source.measured)
         table = diverse.picked.orderBy("rank").toArrow()
         if not table.num_rows:
-            raise UserError(nothing(settings))
+            raise UserError("; ".join([nothing(settings), *left_out]))
         ids = table["example_id"].to_pylist()
         picked = spark.createDataFrame(table)
         facts = facts_of(store, rows, picked, ids, select, source.measured)
         recipe = recipe_of(settings, source.rule)
         members = Members(facts.subset, json.dumps(recipe, sort_keys=True), ids)
         new = store_subsets(store, [members], tracked.id) > 0
-        notes = [*of_size, *source.notes, *diverse.notes, *shortfall(settings, facts)]
+        notes = [*of_size, *source.notes, *left_out, *diverse.notes, *shortfall(settings, facts)]
         written = None
         if target is not None:
             written = export(store, rows, picked, target, settings.export.overwrite)
@@ -158,6 +160,15 @@ def nothing(settings: Settings) -> str:
     )
 
 
+def without_stale(store: Store, settings: Settings) -> list[str]:
+    """A sentence where examples are left out because no source holds them any more."""
+    if not settings.select.current:
+        return []
+    count = sum(row.examples for row in stale_examples(store, settings.pool))
+    said = f"{count:,} examples are left out: no source holds them any more (--all takes them)"
+    return [said] * (count > 0)
+
+
 def shortfall(settings: Settings, facts: Facts) -> list[str]:
     """A sentence where fewer were chosen than asked for; with diversity its own says why."""
     select = settings.select
@@ -186,7 +197,8 @@ def against(
     if settings.select.against is None:
         return None
     rival = load_rule(settings.select.against, settings.tracking)
-    others = candidates(store, settings.pool, rival)
+    current = settings.select.current
+    others = candidates(store, settings.pool, rival, only_current=current)
     table = choose_diverse(store, others, settings.select, source.measured).picked.toArrow()
     return changes(rows, picked, others, store.spark.createDataFrame(table))
 

@@ -1,5 +1,6 @@
 """Keep the tables quick and small: OPTIMIZE what is clustered, VACUUM what time travel gives up."""
 
+import shlex
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pyspark.sql import SparkSession
 from instructmining.errors import UserError
 from instructmining.settings.sections import Settings
 from instructmining.spark.session import with_session
+from instructmining.store.current import retire, stale_occurrences
 from instructmining.store.schemas import TABLES
 from instructmining.store.tables import Store
 
@@ -40,11 +42,34 @@ def run(spark: SparkSession, settings: Settings) -> list[Kept]:
             f"--store {settings.store} holds no table of ours: name the one that "
             "`instructmining score` wrote"
         )
+    if options.retire:
+        retire_stale(store, options.pool, settings.dry_run)
     reports = [
         maintain(store, table, options.retention_hours, settings.dry_run) for table in tables
     ]
     print(text(reports, options.retention_hours, settings.dry_run))
     return reports
+
+
+def retire_stale(store: Store, pool: str | None, dry_run: bool) -> None:
+    """List the occurrences that no source holds any more, and drop them."""
+    found = stale_occurrences(store, pool)
+    of_pool = "" if pool is None else f" of pool {pool}"
+    if not found:
+        print(f"nothing to retire{of_pool}: every occurrence stands in its source\n")
+        return
+    count = sum(row.occurrences for row in found)
+    print(f"{count:,} occurrences{of_pool} stand in no source any more")
+    for row in found:
+        print(f"  {row.occurrences:>10,}  pool {row.pool}  {row.source}")
+    if dry_run:
+        return
+    retire(store, pool)
+    print("dropped; texts and measurements stay, and nothing is measured twice if they come back")
+    for name in dict.fromkeys(row.pool for row in found):
+        again = ["instructmining", "score", "--store", store.target, "--pool", name]
+        print(f"for distances and percentiles without them: {shlex.join(again)} --stages knn,rule")
+    print()
 
 
 def maintain(store: Store, table: str, retention_hours: int, dry_run: bool) -> Kept:

@@ -1,7 +1,6 @@
 """One record in, one or more conversations or one reason out."""
 
 import json
-import re
 
 import pytest
 from parts import MORE, SINGLE, SYSTEM, found_or_reason, only, reason
@@ -10,7 +9,6 @@ from instructmining.errors import UserError
 from instructmining.layouts.detection import (
     FORMATS,
     Part,
-    Unusable,
     prompt_and_response,
     standardize,
 )
@@ -303,12 +301,3 @@ def test_a_forced_format_accepts_no_other() -> None:
     assert reason(SAME_RECORD["messages"], "sharegpt")[0] == "unknown_format"
     with pytest.raises(UserError, match=r"'alpacca'.*alpaca"):
         standardize(SAME_RECORD["alpaca"], "alpacca")
-
-
-def test_records_in_a_list_of_their_file_come_with_the_command_that_takes_them_out():
-    with pytest.raises(Unusable, match=re.escape("""jq -c '.["data"][]' FILE""")) as caught:
-        standardize({"version": "1", "data": [{"instruction": "q", "output": "a"}]})
-    assert caught.value.reason == "unknown_format"
-    for other in ({"data": []}, {"data": ["text"]}, {"data": {"instruction": "q"}}):
-        with pytest.raises(Unusable, match=r"no known layout has these fields: 'data'$"):
-            standardize(other)

@@ -12,3 +12,11 @@ def test_quotas_in_the_command_are_the_numbers_that_were_given():
     words = shlex.split(Card(settings, None, None, None, (), None, "r").command())
     given = [words[i + 1] for i, word in enumerate(words) if word == "--quota"]
     assert given == ["alpaca=1234567", "日本*=0.1234567891", "chat=5"]
+
+
+def test_the_command_of_a_choice_from_everything_ever_scored_says_so():
+    for given, expected in (({}, False), ({"current": True}, False), ({"current": False}, True)):
+        settings = Settings.model_validate({"store": "out", "select": {"top": 9, **given}})
+        words = shlex.split(Card(settings, None, None, None, (), None, "r").command())
+        assert (words[-1] == "--all") is expected
+        assert [word for word in words if "current" in word] == []

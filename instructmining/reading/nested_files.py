@@ -1,0 +1,55 @@
+"""Files whose every record only holds the records: the command that takes them out."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from instructmining.reading.inputs import UNPACK, Input
+from instructmining.spark.paths import shown
+
+_JSON = ("lines", "objects", "array")
+
+
+def with_commands(rows: DataFrame, inputs: Sequence[Input]) -> DataFrame:
+    """The rows, with the command that makes JSON lines of such a file in their `detail`.
+
+    A file that is one record is judged by that record. In a file of many lines one that holds
+    others is no hint: all of them have to hold records at the same place.
+
+    Args:
+        rows: in standard form, `inside` is the path to the records in an unusable one.
+        inputs: what was read.
+    """
+    kinds = {shown(each.path): each for each in inputs if each.container in _JSON}
+    counted = rows.groupBy("source").agg(
+        F.count("*").alias("records"),
+        F.count("inside").alias("nested"),
+        F.min("inside").alias("first"),
+        F.max("inside").alias("last"),
+    )
+    found = counted.where("records = nested AND first = last").select("source", "first").collect()
+    commands = [
+        (row.source, _command(kinds[row.source], row.first)) for row in found if row.source in kinds
+    ]
+    if not commands:
+        return rows
+    said = F.broadcast(rows.sparkSession.createDataFrame(commands, "source STRING, command STRING"))
+    joined = rows.join(said, "source", "left")
+    detail = F.concat_ws("; ", "detail", "command")
+    return joined.withColumn(
+        "detail", F.when(F.col("command").isNotNull(), detail).otherwise(F.col("detail"))
+    ).drop("command")
+
+
+def _command(given: Input, path: str) -> str:
+    """One sentence: where the records are, and what makes a file of them."""
+    source = shown(given.path)
+    each = f".[]{path}" if given.container == "array" else path
+    target = f"{PurePosixPath(source).name.partition('.json')[0]}.records.jsonl"
+    return (
+        f"its records are in {path}: `{UNPACK[given.kind.compression]} {shlex.quote(source)} | "
+        f"jq -c {shlex.quote(each)} > {shlex.quote(target)}` takes them out"
+    )
