@@ -35,7 +35,7 @@ def path_to_records(record: Any, is_readable: Callable[[Any], bool]) -> str | No
                 (path + _step(name), inner, depth + 1, is_listed) for name, inner in value.items()
             ]
         elif depth < _DEPTH and isinstance(value, list) and value:
-            waiting.append((f"{path}[]", value[0], depth + 1, True))
+            waiting.append((f"{path or '.'}[]", value[0], depth + 1, True))
     return None
 
 

@@ -22,6 +22,8 @@ FEATURES = [{"feature_idx": 0, "name": "instruction", "type": {"dtype": "string"
         ({"features": FEATURES, "rows": [{"row_idx": 0, "row": ALPACA}]}, ".rows[].row"),
         ({"a": {"b c": [CHAT]}}, '.a.["b c"][]'),
         ({"答え": [[CHAT, CHAT]]}, '.["答え"][][]'),
+        ([ALPACA], ".[]"),
+        ([[{"record": CHAT}]], ".[][].record"),
         ({"pages": [{"items": [ALPACA]}]}, ".pages[].items[]"),
         ({"data": [{"meta": 1}], "train": [ALPACA]}, ".train[]"),
         # A preference pair: what it lists are turns, not records.
