@@ -1,17 +1,24 @@
 """Names of fields as people write them in options: dotted paths, and names in double quotes.
 
 `meta.lang` is the field `lang` of the object `meta`. A name that holds a comma or a dot stands in
-double quotes: `"Question, full"`, `meta."a.b"`. A double quote in such a name is doubled.
+double quotes: `"Question, full"`, `meta."a.b"`. A double quote in such a name is doubled. The paths
+to records that a record holds are written as the program jq takes them.
 """
 
+import json
 import re
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
+from typing import Any
 
 _QUOTED = r'"(?:[^"]|"")*"'
 # A quote opens only where a name or a step of a path can begin: `6" pipe` is a name as it stands.
 _PART = re.compile(rf"(?:(?<![^=.,\s]){_QUOTED}|[^,])+")
 _STEP = re.compile(rf"(?:^|\.)(?:({_QUOTED})(?=\.|$)|([^.]*))")
+_DEPTH = 4  # names and lists on the way
+_SEEN = 64  # values that are looked at
+_PLAIN = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 
 def split_names(text: str) -> list[str]:
@@ -43,3 +50,32 @@ def _written(name: str) -> str:
     if re.search(r'[,."]', name) or name != name.strip() or not name:
         return '"' + name.replace('"', '""') + '"'
     return name
+
+
+def path_to_records(record: Any, is_readable: Callable[[Any], bool]) -> str | None:
+    """The path to the records inside of a record, as jq writes it: `.rows[].row`; None without any.
+
+    It is given only where a layout reads what it leads to.
+
+    Args:
+        record: a decoded JSON value that is no record itself.
+        is_readable: whether a value is a record. Of a list its first value decides.
+    """
+    waiting = deque([("", record, 0, False)])
+    for _ in range(_SEEN):
+        if not waiting:
+            break
+        path, value, depth, is_listed = waiting.popleft()
+        if is_listed and isinstance(value, Mapping) and is_readable(value):
+            return path
+        if depth < _DEPTH and isinstance(value, Mapping):
+            waiting += [
+                (path + _step(name), inner, depth + 1, is_listed) for name, inner in value.items()
+            ]
+        elif depth < _DEPTH and isinstance(value, list) and value:
+            waiting.append((f"{path or '.'}[]", value[0], depth + 1, True))
+    return None
+
+
+def _step(name: str) -> str:
+    return f".{name}" if _PLAIN.fullmatch(name) else f".[{json.dumps(name, ensure_ascii=False)}]"

@@ -21,8 +21,7 @@ from instructmining.layouts.detection import (
     prompt_and_response,
     standardize,
 )
-from instructmining.layouts.field_names import steps
-from instructmining.layouts.nested_records import path_to_records
+from instructmining.layouts.field_names import path_to_records, steps
 from instructmining.layouts.records import lookup
 from instructmining.layouts.unread import Example, texts, unread
 from instructmining.layouts.writing import record_of
@@ -161,7 +160,7 @@ def _unread(
 
 
 def _inside(record: Any, options: Mapping[str, Any]) -> str | None:
-    """Where records are in what is none, see `nested_records`; where no layout is forced."""
+    """Where records are in what is none, see `field_names`; where no layout is forced."""
     if options["columns"] or options["format"] != "auto":
         return None
     return path_to_records(record, is_readable)

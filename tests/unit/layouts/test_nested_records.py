@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from instructmining.layouts.detection import is_readable
-from instructmining.layouts.nested_records import path_to_records
+from instructmining.layouts.field_names import path_to_records
 
 ALPACA = {"instruction": "Name a red fruit.", "input": "", "output": "A cherry is red."}
 CHAT = {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "因为"}]}
