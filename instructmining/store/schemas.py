@@ -52,10 +52,7 @@ _BUCKET = Column("bucket", "INT", "first three hex digits of example_id, 0 to 40
 _POOL = Column("pool", "STRING", "named set of examples", True)
 _SOURCE = Column("source", "STRING", "file or table the record came from", True)
 _POSITION = Column(
-    "position",
-    "BIGINT",
-    "line, element or row number, from 1; of a table a row hash",
-    True,
+    "position", "BIGINT", "line, element or row number, from 1; of a table a row hash", True
 )
 _FINGERPRINT = Column("fingerprint", "STRING", "what was measured with: see fingerprints", True)
 _RUN = Column("run_id", "STRING", "run that wrote the row", True)
