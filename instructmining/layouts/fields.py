@@ -1,8 +1,8 @@
 """Which field of a record is what: the prompt, the parts that join it, and the response.
 
 A field is chosen by what else the record has: `source` is a prompt only where nothing else is,
-and of two answers the worked one is the response. `TABLE` says it in words for the page of
-formats.
+and of two answers the worked one is the response. `field_table` says it in words for
+the page of formats.
 """
 
 import re

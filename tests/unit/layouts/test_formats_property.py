@@ -20,6 +20,9 @@ REASONS = {
     "blank_response",
     "blank_prompt",
     "invalid_unicode",
+    "nothing_to_learn",
+    "unread_block",
+    "unread_call",
 }
 FIELDS = [
     "instruction",
