@@ -67,15 +67,15 @@ def path_to_records(record: Any, is_readable: Callable[[Any], bool]) -> str | No
             break
         path, value, depth, is_listed = waiting.popleft()
         if is_listed and isinstance(value, Mapping) and is_readable(value):
-            return path
+            return path if path.startswith(".") else f".{path}"
         if depth < _DEPTH and isinstance(value, Mapping):
             waiting += [
                 (path + _step(name), inner, depth + 1, is_listed) for name, inner in value.items()
             ]
         elif depth < _DEPTH and isinstance(value, list) and value:
-            waiting.append((f"{path or '.'}[]", value[0], depth + 1, True))
+            waiting.append((f"{path}[]", value[0], depth + 1, True))
     return None
 
 
 def _step(name: str) -> str:
-    return f".{name}" if _PLAIN.fullmatch(name) else f".[{json.dumps(name, ensure_ascii=False)}]"
+    return f".{name}" if _PLAIN.fullmatch(name) else f"[{json.dumps(name, ensure_ascii=False)}]"

@@ -32,7 +32,9 @@ def with_commands(rows: DataFrame, inputs: Sequence[Input]) -> DataFrame:
     )
     found = counted.where("records = nested AND first = last").select("source", "first").collect()
     commands = [
-        (row.source, _command(kinds[row.source], row.first)) for row in found if row.source in kinds
+        (row.source, command_for(kinds[row.source], row.first))
+        for row in found
+        if row.source in kinds
     ]
     if not commands:
         return rows
@@ -44,10 +46,12 @@ def with_commands(rows: DataFrame, inputs: Sequence[Input]) -> DataFrame:
     ).drop("command")
 
 
-def _command(given: Input, path: str) -> str:
+def command_for(given: Input, path: str) -> str:
     """One sentence: where the records are, and what makes a file of them."""
     source = shown(given.path)
-    each = f".[]{path}" if given.container == "array" else path
+    each = path
+    if given.container == "array":  # jq before 1.7 takes no dot in front of a bracket
+        each = f".[]{path[1:] if path.startswith('.[') else path}"
     target = f"{PurePosixPath(source).name.partition('.json')[0]}.records.jsonl"
     return (
         f"its records are in {path}: `{UNPACK[given.kind.compression]} {shlex.quote(source)} | "

@@ -48,7 +48,7 @@ def as_lines(records: list[object]) -> bytes:
 
 PAGE = {"columns": [{"name": "question"}], "items": [{"nr": 1, "record": r} for r in RECORDS]}
 WRAPPED = [{"topic": None, "qa list": [record]} for record in RECORDS]
-CSV = "Frage, ganz;Antwort.kurz\n" + "".join(f"{q};{a}\n" for q, a in PAIRS)
+CSV = '"Frage, ganz",Antwort.kurz\n' + "".join(f"{q},{a}\n" for q, a in PAIRS)
 WRONG = {
     "a page of a viewer": ("page.json", as_lines([PAGE])),
     "a page, compressed": ("page [1] of 2.json.gz", gzip.compress(as_lines([PAGE]))),
