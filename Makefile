@@ -10,9 +10,10 @@ KEEP ?= quality,topic,language
 SHARE ?= 1
 DATA ?= $(or $(INSTRUCTMINING_DATA),../shared/data)
 SPARK4_0 := .venv-spark-4.0
+LOWEST := .venv-lowest
 
 .DEFAULT_GOAL := help
-.PHONY: audit bench-full bench-gpu help setup score fit evaluate test test-slow test-cluster test-gpu test-compat campaign soak lint typecheck check bench models models-check notebooks dist env-archive clean
+.PHONY: audit bench-full bench-gpu help setup score fit evaluate test test-slow test-cluster test-gpu test-compat test-lowest campaign soak lint typecheck check bench models models-check notebooks dist env-archive clean
 
 help: ## print this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -59,6 +60,12 @@ test-compat: setup ## the Spark tests on the oldest pair we support
 	@# Everything else comes from $(VENV): a path file after the pair's own packages.
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$(echo $(SPARK4_0)/lib/python3.*/site-packages)/libraries.pth
 	PYTHONPATH=$(CURDIR) $(SPARK4_0)/bin/python -m pytest -q tests/spark
+
+test-lowest: setup ## the unit and reference tests on the lowest versions we admit (needs PyPI)
+	test -x $(LOWEST)/bin/python || $(BIN)/uv venv -q --python $(BIN)/python $(LOWEST)
+	$(BIN)/uv pip install -q --python $(LOWEST)/bin/python --resolution lowest-direct -c constraints-lowest.txt -e '.[local,models,tracking,fit,report,dev]'
+	@# Other versions warn of other things; the suite on the tested versions looks at warnings.
+	$(LOWEST)/bin/python -m pytest -q -W ignore::DeprecationWarning -W ignore::FutureWarning tests/unit tests/reference
 
 campaign: setup ## ten minutes and more of property tests on what reads files
 	$(BIN)/python -m pytest -q --hypothesis-profile=campaign --hypothesis-show-statistics \

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from torch.nn.functional import scaled_dot_product_attention
 
-from udfs.running.cpu import ReorderedLinear, aligned_attention
+from udfs.running.cpu import ReorderedLinear, aligned_attention, can_reorder
 from udfs.running.device import limit_threads
 
 LENGTHS = (32, 40, 63, 64, 65, 73, 80, 127, 128, 255, 256)
@@ -31,7 +31,7 @@ def main() -> None:
     console = Console(width=120)
     with torch.inference_mode():
         console.print(attention())
-        if torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        if can_reorder():
             console.print(products())
         console.print(losses())
 

@@ -104,9 +104,10 @@ def _gflop(scorer: Any, conversations: Sequence[Conversation]) -> float:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    reordered = {
-        torch.ops.mkldnn._linear_pointwise: _linear_flop
-    }  # of udfs.running.cpu, unknown to torch
+    from udfs.running.cpu import can_reorder
+
+    # Of udfs.running.cpu, unknown to torch.
+    reordered = {torch.ops.mkldnn._linear_pointwise: _linear_flop} if can_reorder() else {}
     with FlopCounterMode(display=False, custom_mapping=reordered) as counter:
         scorer.measure(conversations)
     return float(counter.get_total_flops()) / len(conversations) / 1e9

@@ -11,6 +11,9 @@ weights that were loaded, and the bias is part of the product.
 
 GELU after such a layer. On its own it reads and writes the widest states of the model once more;
 here the product applies it to each number before that is rounded and stored.
+
+The operators that the last two use are not part of torch's interface. They are tried on a small
+layer, and where they are missing or answer otherwise the model keeps its layers.
 """
 
 from typing import Any
@@ -35,10 +38,31 @@ def tuned(model: Any, device: str) -> Any:
         return model
     if getattr(model.config, "_attn_implementation", None) == "sdpa":
         model.set_attn_implementation(_NAME)
-    if torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if can_reorder():
         _reorder(model)
         _join_activations(model)
     return model
+
+
+def can_reorder() -> bool:
+    """Whether this torch and this CPU compute bfloat16 layers in oneDNN's order, with GELU."""
+    if not torch.backends.mkldnn.is_available():
+        return False
+    plain = nn.utils.skip_init(nn.Linear, 16, 16, dtype=torch.bfloat16)  # draws no random numbers
+    states = torch.linspace(-1, 1, 64).reshape(4, 16).to(torch.bfloat16)
+    try:
+        if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+            return False
+        with torch.inference_mode():
+            plain.weight.copy_(torch.linspace(-1, 1, 256).reshape(16, 16))
+            plain.bias.fill_(0.5)
+            layer = ReorderedLinear(plain)
+            layer.then = "gelu"
+            found = layer(states)
+            expected = nn.functional.gelu(plain(states))
+    except (AttributeError, RuntimeError, TypeError, ValueError):  # renamed, or called otherwise
+        return False
+    return torch.allclose(found, expected, rtol=0.05, atol=0.05)
 
 
 def aligned_attention(

@@ -1,5 +1,7 @@
 """What is done to models on a CPU changes their speed and not their numbers."""
 
+from types import SimpleNamespace
+
 import pytest
 import tiny_models
 import torch
@@ -11,7 +13,7 @@ from transformers import (
 )
 from transformers.activations import GELUActivation
 
-from udfs.running.cpu import ReorderedLinear, aligned_attention, tuned
+from udfs.running.cpu import ReorderedLinear, aligned_attention, can_reorder, tuned
 
 MODELS = {
     "llama": (tiny_models.llama, AutoModelForCausalLM),
@@ -24,9 +26,8 @@ MODELS = {
     "deberta": (tiny_models.deberta_reward, AutoModelForSequenceClassification),
     "t5": (tiny_models.t5, AutoModelForSeq2SeqLM),
 }
-needs_bf16 = pytest.mark.skipif(
-    not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="this CPU has no bfloat16 products"
-)
+needs_bf16 = pytest.mark.skipif(not can_reorder(), reason="no bfloat16 products in oneDNN's order")
+OPERATORS = ("_is_mkldnn_bf16_supported", "_reorder_linear_weight", "_linear_pointwise")
 
 
 class Layer(nn.Module):
@@ -126,6 +127,35 @@ def test_gelu_in_the_product_is_nearer_to_the_truth_than_after_it():
         )
     assert (found - truth).abs().mean() <= (after - truth).abs().mean()
     torch.testing.assert_close(found, truth, rtol=1e-2, atol=1e-3)
+
+
+@needs_bf16
+@pytest.mark.parametrize(
+    ("operator", "instead"),
+    [
+        ("_is_mkldnn_bf16_supported", None),
+        ("_reorder_linear_weight", None),
+        ("_linear_pointwise", None),
+        ("_reorder_linear_weight", lambda weight: weight),  # other arguments
+        ("_linear_pointwise", lambda states, *_: torch.zeros_like(states)),  # other results
+    ],
+)
+def test_where_an_operator_of_torch_is_gone_or_another_a_model_keeps_its_layers(
+    tmp_path, monkeypatch, operator, instead
+):
+    folder = tiny_models.neox(tmp_path)
+    kinds = (AutoModelForCausalLM.from_pretrained(folder, dtype="bfloat16") for _ in range(2))
+    plain, model = (each.eval() for each in kinds)
+    operators = {name: getattr(torch.ops.mkldnn, name) for name in OPERATORS}
+    operators[operator] = instead
+    present = {name: each for name, each in operators.items() if each is not None}
+    monkeypatch.setattr(torch.ops, "mkldnn", SimpleNamespace(**present))
+    drawn = torch.get_rng_state()
+    tuned(model, "cpu")
+    assert torch.equal(torch.get_rng_state(), drawn)  # trying draws no random numbers
+    assert not any(isinstance(layer, ReorderedLinear) for layer in model.modules())
+    expected = logits(plain, 11, padded=True)  # attention is still padded, as above
+    torch.testing.assert_close(logits(model, 11, padded=True), expected, rtol=0.02, atol=0.06)
 
 
 def test_a_gpu_model_and_float32_layers_stay_as_they_are(tmp_path):
