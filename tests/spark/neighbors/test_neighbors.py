@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
+from bench.speed.gather import moved_so_far, written
 from instructmining.errors import UserError
 from instructmining.identity import bucket
 from instructmining.settings.sections import Knn
 from jobs.stored import vectors as stored_vectors
-from jobs.stored.vectors import gathered
+from jobs.stored.vectors import gathered, with_vectors
 from udfs.neighbors import cells
 from udfs.neighbors import pool as neighbors
 from udfs.neighbors.cells import neighbors_by_cells
@@ -174,3 +175,41 @@ def test_a_pool_whose_vectors_change_while_they_are_read_is_not_searched(thirty,
     _, members, embedded = thirty
     with pytest.raises(UserError, match=rf"\({count} vectors before, 30 now\): run the same"):
         gathered(members, embedded, count)
+
+
+@pytest.fixture(scope="module")
+def committed(spark, tmp_path_factory):
+    """A store with 64 examples over all buckets, committed in four ranges as a run does."""
+    return written(spark, 64, 2, tmp_path_factory.mktemp("committed"), per_commit=16)
+
+
+def explained_in_full(spark, rows):
+    spark.conf.set("spark.sql.maxMetadataStringLength", 1000)
+    try:
+        return spark._jvm.PythonSQLUtils.explainString(rows._jdf.queryExecution(), "simple")
+    finally:
+        spark.conf.unset("spark.sql.maxMetadataStringLength")
+
+
+def test_a_part_is_cut_out_of_the_scan_by_what_the_table_is_clustered_by(spark, committed):
+    rows = with_vectors(*committed, 1024, 2048)
+    explained = explained_in_full(spark, rows)
+    lines = explained.splitlines()
+    [place] = [i for i, line in enumerate(lines) if "FileScan" in line and "vector" in line]
+    pushed = lines[place].split("PushedFilters: ")[1]
+    assert "EqualTo(fingerprint,bench)" in pushed
+    assert "GreaterThanOrEqual(bucket,1024)" in pushed
+    assert "LessThanOrEqual(bucket,2047)" in pushed
+    exchange = max(i for i in range(place) if "Exchange" in lines[i])
+    assert not any("Filter" in line and "bucket" in line for line in lines[:exchange])
+
+
+def test_four_parts_shuffle_what_one_does(spark, committed, monkeypatch):
+    def shuffled(rows_per_part):
+        monkeypatch.setattr(stored_vectors, "_PART_ROWS", rows_per_part)
+        before = moved_so_far(spark).shuffled_rows
+        assert len(gathered(*committed, 64)[0]) == 64
+        return moved_so_far(spark).shuffled_rows - before
+
+    shuffled(64)  # Delta reads its log once, which shuffles as well
+    assert shuffled(16) == shuffled(64) > 0
