@@ -70,7 +70,7 @@ test-lowest: setup ## the unit and reference tests on the lowest versions we adm
 campaign: setup ## ten minutes and more of property tests on what reads files
 	$(BIN)/python -m pytest -q --hypothesis-profile=campaign --hypothesis-show-statistics \
 	  tests/unit/reading/test_splitting.py tests/unit/reading/test_damage_property.py tests/unit/layouts/test_formats_property.py \
-	  tests/unit/reading/test_row_groups.py
+	  tests/unit/reading/test_arrow_rows.py tests/unit/reading/test_csv_rows.py
 
 soak: setup ## the reliability suite: kills, a full disk, lost and damaged files, two writers; many minutes
 	$(BIN)/python -m pytest -q -s -m '' tests/soak tests/spark/store/test_two_runs.py \

@@ -17,6 +17,11 @@ Messages = list[Message]
 _EXACT = 1e16  # from here on a float is not exact to one
 # The role of an assistant turn that is not to be learnt: it is context, and never the response.
 CONTEXT = "assistant_context"
+
+# A sign that no text may hold (a Unicode noncharacter): readers put it before what they say about a
+# value that is not text, so that it is refused where a layout reads it.
+NOT_TEXT = "\ufdd0"
+
 OBJECT = (dict, Mapping)  # for isinstance: of a dict, Mapping alone would take three times as long
 
 
@@ -215,6 +220,9 @@ def _is_text_part(value: Any) -> bool:
 
 
 def _check_unicode(content: str, number: int) -> None:
+    _, not_text, problem = content.partition(NOT_TEXT)
+    if not_text:
+        raise Unusable("wrong_type", f"turn {number} is not text: {problem.splitlines()[0]}")
     try:
         content.encode()
     except UnicodeEncodeError as error:

@@ -252,7 +252,13 @@ def _parsed(text: str) -> Any:
         Unusable: it is not JSON, too deep, or a key is there twice with different values.
     """
     try:
-        return json.loads(text, strict=False, object_pairs_hook=_object, parse_int=_integer)
+        return json.loads(
+            text,
+            strict=False,
+            object_pairs_hook=_object,
+            parse_int=_integer,
+            parse_constant=lambda _: None,  # NaN stands for a value that is not there
+        )
     except RecursionError:
         raise Unusable("nested_too_deep", "the record's nesting is too deep to read") from None
     except ValueError as error:

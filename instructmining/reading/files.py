@@ -9,15 +9,15 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from instructmining.reading.row_groups import rows_of_groups
+from instructmining.reading.arrow_rows import Part
 from instructmining.reading.sniffing import Kind
 from instructmining.reading.splitting import RawRecord, split
 from instructmining.reading.table_rows import RECORDS
 from instructmining.spark.paths import LOCAL_AS_IT_IS, escaped, plain, shown
 
-FILE = "path STRING, content BINARY"  # the content only where Python cannot open the path
-ROW_GROUPS = Kind("row groups")  # a Parquet file that Spark could not read to its end
-SPLIT_FROM = 64 << 20  # bytes from which JSON lines are worth several tasks
+# The content only where Python cannot open the path; which part of the file's row groups to read.
+_FILE = "path STRING, content BINARY, part INT, parts INT"
+SPLIT_FROM = 64 << 20  # bytes from which JSON lines and Parquet are worth several tasks
 _WHOLE_PACKED = 256 << 20  # compressed bytes that may travel through Spark in one piece
 _BATCH_ROWS = 1024
 _BATCH_BYTES = 8 << 20
@@ -33,56 +33,73 @@ _ARROW = pa.schema(
 
 
 def splittable(kind: Kind, path: str, length: int) -> bool:
-    """Whether Spark's own text reader takes the file, in several tasks or as a stream.
+    """Whether Spark's own reader takes the file, in several tasks or as a stream.
 
-    It knows UTF-8 only, and damage in compressed files fails it: it is for what is too large, or
-    plain and not on a file system that Python can open.
+    Of text it knows UTF-8 only, it does not know all types of Parquet, and damage fails it: it is
+    for what is too large, or plain text, and not on a file system that Python can open.
     """
+    local = Path(shown(path)).is_file()
+    if kind.container == "parquet":
+        return length > _WHOLE_PACKED and not local
     if kind.container != "lines" or kind.encoding != "utf-8":
         return False
-    local = Path(shown(path)).is_file()
     if kind.compression is None:
         return length > SPLIT_FROM or not local
     return length > _WHOLE_PACKED and not local
 
 
+def in_one_piece(kind: Kind, path: str, length: int) -> bool:
+    """Whether the whole content travels through Spark: Python cannot open the path."""
+    if kind.container == "delta" or splittable(kind, path, length):
+        return False
+    return not Path(shown(path)).is_file()
+
+
 def read_files(spark: SparkSession, files: Sequence[tuple[str, Kind, int]]) -> DataFrame:
-    """Records of files that are read in one piece each; several tasks share many files.
+    """Records of files that Python reads; several tasks share many files, or a large Parquet file.
 
     Args:
         files: path, kind and bytes of each.
     """
     kinds = {shown(path): kind for path, kind, _ in files}
-    local = [shown(path) for path, _, _ in files if Path(shown(path)).is_file()]
+    parts = [part for file in files if Path(shown(file[0])).is_file() for part in _parts(*file)]
     remote = [path for path, _, _ in files if not Path(shown(path)).is_file()]
     tasks = min(
-        len(files),
+        len(parts),
         max(spark.sparkContext.defaultParallelism, sum(size for _, _, size in files) // SPLIT_FROM),
     )
     frames = []
-    if local:
-        names = spark.createDataFrame([(path, None) for path in local], FILE)
+    if parts:
+        names = spark.createDataFrame(parts, _FILE)
         frames.append(names.repartition(tasks) if tasks > 1 else names.coalesce(1))
     if remote:
-        found = spark.read.format("binaryFile").load([*map(escaped, remote)])
-        frames.append(found.select("path", "content"))
+        contents = spark.read.format("binaryFile").load([*map(escaped, remote)])
+        whole = [F.lit(0).alias("part"), F.lit(1).alias("parts")]
+        frames.append(contents.select("path", "content", *whole))
     united = frames[0] if len(frames) == 1 else frames[0].unionByName(frames[1])
 
     def records(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            for path, content in zip(batch["path"], batch["content"], strict=True):
+            for path, content, *part in zip(*batch.columns, strict=True):
                 source = shown(path.as_py())
-                yield from _batches(source, _records(source, content, kinds[source]))
+                share = Part(*(number.as_py() for number in part))
+                yield from _batches(source, _records(source, content, kinds[source], share))
 
     return united.mapInArrow(records, RECORDS)
 
 
-def _records(source: str, content: pa.Scalar, kind: Kind) -> Iterator[RawRecord]:
+def _parts(path: str, kind: Kind, length: int) -> list[tuple[str, None, int, int]]:
+    parts = 1 + length // SPLIT_FROM if kind.container == "parquet" else 1
+    return [(shown(path), None, part, parts) for part in range(parts)]
+
+
+def _records(source: str, content: pa.Scalar, kind: Kind, part: Part) -> Iterator[RawRecord]:
     try:
         with _opened(source, content) as file:
-            yield from rows_of_groups(file) if kind == ROW_GROUPS else split(file, kind)
+            yield from split(file, kind, part)
     except OSError as error:
-        yield RawRecord(0, b"", "unreadable_file", error.strerror or str(error))
+        if part.number == 0:
+            yield RawRecord(0, b"", "unreadable_file", error.strerror or str(error))
 
 
 def _opened(source: str, content: pa.Scalar) -> BinaryIO:

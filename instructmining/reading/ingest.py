@@ -1,23 +1,21 @@
 """Records to examples, occurrences and quarantine: every record read is accounted for."""
 
 import hashlib
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial, reduce
 from operator import or_
 from pathlib import Path
-from urllib.parse import unquote
 
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-from instructmining.errors import UserError
+from instructmining.errors import UserError, cause
 from instructmining.layouts.detection import TREE_ROW
 from instructmining.layouts.standard_form import UNDECODED, with_standard_form
-from instructmining.reading.files import ROW_GROUPS
-from instructmining.reading.inputs import Input, local_folders, read_records
+from instructmining.reading.folders import Input
+from instructmining.reading.inputs import local_folders, read_records
 from instructmining.reading.nested_files import with_commands
 from instructmining.reading.table_rows import SPARK_ERRORS
 from instructmining.reading.trees import with_trees
@@ -37,8 +35,6 @@ _NAME_FIELDS = (
     'comma or dot in double quotes: prompt="a, b"), or the layout with --format'
 )
 _UNKNOWN_REST = ("unreadable_file", "damaged_file")  # reasons that stand for unread records
-# What Spark says of a file: its path is percent-encoded, so that a blank ends it.
-_FAILED = re.compile(r"FAILED_READ_FILE\S* .*?\bfile (\S+)\.(?=\s|$)")
 
 
 @dataclass(frozen=True)
@@ -121,17 +117,22 @@ def ingest(
 def persisted(spark: SparkSession, inputs: list[Input], read: Read) -> tuple[DataFrame, list[Row]]:
     """All rows, kept on disk, and the bad files among them (see `_undecoded`).
 
-    Of a file that Spark cannot read to its end what can be read is kept.
+    Raises:
+        UserError: a file that is so large, or so far away, that only Spark can read it is damaged.
     """
-    while True:
-        rows = with_standard_form(read_records(spark, inputs), read)
-        rows = rows.persist(StorageLevel.DISK_ONLY)
-        try:
-            unread, trees = _undecoded(rows)
-            return (_joined(rows, read), unread) if trees else (rows, unread)
-        except SPARK_ERRORS as error:
-            rows.unpersist()
-            inputs = _without_broken(inputs, error)
+    rows = with_standard_form(read_records(spark, inputs, read.csv_escape), read)
+    rows = rows.persist(StorageLevel.DISK_ONLY)
+    try:
+        unread, trees = _undecoded(rows)
+        return (_joined(rows, read), unread) if trees else (rows, unread)
+    except SPARK_ERRORS as error:
+        rows.unpersist()
+        if "FAILED_READ_FILE" not in str(error):
+            raise
+        raise UserError(
+            f"Spark cannot read a file to its end ({cause(error)}); leave it out, or copy it where "
+            "the workers can open its path: there what is not damaged is read"
+        ) from error
 
 
 def _joined(rows: DataFrame, read: Read) -> DataFrame:
@@ -157,26 +158,6 @@ def _undecoded(rows: DataFrame) -> tuple[list[Row], bool]:
     )
     found = counted.where("decoded = 0 OR messages > 0").orderBy("source").collect()
     return [row for row in found if not row.decoded], any(row.messages for row in found)
-
-
-def _without_broken(inputs: list[Input], error: Exception) -> list[Input]:
-    """The inputs, with the file that Spark could not read to its end marked as broken.
-
-    A Parquet file is read by row groups then, and what can be read of it is kept.
-
-    Raises:
-        Exception: `error` again, where it names none of them.
-    """
-    named = {shown(unquote(path)) for path in _FAILED.findall(str(error))}
-    for place, each in enumerate(inputs):
-        if each.broken is None and shown(each.path) in named:
-            broken = (
-                replace(each, kind=ROW_GROUPS)
-                if each.container == "parquet"
-                else replace(each, broken="Spark cannot read the file to its end")
-            )
-            return [*inputs[:place], broken, *inputs[place + 1 :]]
-    raise error
 
 
 def _bad_files(bad: Sequence[Row]) -> str:

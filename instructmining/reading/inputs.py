@@ -1,36 +1,24 @@
 """From what the user names to raw records: files, folders, globs and tables, kinds detected."""
 
+import os
 import shlex
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from instructmining.errors import UserError, cause
-from instructmining.reading.files import read_files, read_lines, splittable
-from instructmining.reading.sniffing import HEAD_BYTES, KNOWN, Kind, sniff
+from instructmining.reading.csv_rows import Escape
+from instructmining.reading.files import in_one_piece, read_files, read_lines, splittable
+from instructmining.reading.folders import Input, inputs_of, is_delta, listing
+from instructmining.reading.sniffing import KNOWN, Kind
 from instructmining.reading.splitting import MAX_WHOLE
-from instructmining.reading.table_rows import RECORDS, SPARK_ERRORS, read_delta, read_parquet, union
-from instructmining.spark.paths import absolute, escaped, fixed_part, has_glob, shown
+from instructmining.reading.table_rows import SPARK_ERRORS, read_delta, read_parquet, union
+from instructmining.spark.paths import absolute, fixed_part, has_glob, shown
 
 UNPACK = {None: "cat", "gzip": "zcat", "bz2": "bzcat", "zstd": "zstdcat"}
-
-
-@dataclass(frozen=True)
-class Input:
-    """One file or table to read, and of what kind it is."""
-
-    path: str
-    kind: Kind
-    bytes: int = 0  # 0 for tables
-    broken: str | None = None  # why it turned out that it cannot be read
-
-    @property
-    def container(self) -> str:
-        """lines, objects, array, csv, parquet, delta, or unknown."""
-        return self.kind.container
 
 
 def find_inputs(spark: SparkSession, names: tuple[str, ...]) -> tuple[list[Input], list[str]]:
@@ -48,23 +36,31 @@ def find_inputs(spark: SparkSession, names: tuple[str, ...]) -> tuple[list[Input
         raise UserError("--input is missing: name files, folders, globs or tables")
     places: dict[str, Input] = {}
     for each in (each for name in names for each in _found(spark, name)):
-        places.setdefault(shown(each.path), each)
+        places.setdefault(_place(each.path), each)
     found = list(places.values())
-    inputs = [each for each in found if each.container != "unknown"]
+    inputs = [each for each in found if each.kind.is_data]
     if not inputs:
         raise UserError(f"no file of a known kind in {', '.join(names)}: {KNOWN}")
     for each in inputs:
         _refuse_large(each)
-    return inputs, [shown(each.path) for each in found if each.container == "unknown"]
+    return inputs, [shown(each.path) for each in found if not each.kind.is_data]
 
 
-def read_records(spark: SparkSession, inputs: Iterable[Input]) -> DataFrame:
+def _place(path: str) -> str:
+    """One text for one file: links to it are followed where the driver sees them."""
+    local = shown(path)
+    return os.path.realpath(local) if local.startswith("/") else local
+
+
+def read_records(
+    spark: SparkSession, inputs: Iterable[Input], csv_escape: Escape = "auto"
+) -> DataFrame:
     """All records: `source, position, raw BINARY, reason, detail, records`.
 
     `reason` is null but for what could not be decoded; `records` counts the records of the files
     that a row is made of.
     """
-    inputs = list(inputs)
+    inputs = [replace(each, kind=replace(each.kind, csv_escape=csv_escape)) for each in inputs]
     halves = {each.kind.half for each in inputs}
     if {"questions", "answers"} <= halves:
         whole = [each for each in inputs if each.kind.half is None]
@@ -78,22 +74,17 @@ def read_records(spark: SparkSession, inputs: Iterable[Input]) -> DataFrame:
 
 
 def _united(spark: SparkSession, inputs: list[Input]) -> DataFrame:
-    frames = []
-    broken = [
-        (shown(each.path), 0, b"", "unreadable_file", each.broken) for each in inputs if each.broken
-    ]
-    inputs = [each for each in inputs if not each.broken]
     tables = [each.path for each in inputs if each.container == "delta"]
-    parquet = [each.path for each in inputs if each.container == "parquet"]
-    files = [each for each in inputs if each.container not in ("delta", "parquet")]
-    large = [each for each in files if splittable(each.kind, each.path, each.bytes)]
-    small = [each for each in files if each not in large]
-    frames += [spark.createDataFrame(broken, RECORDS)] if broken else []
-    frames += [read_delta(spark, name) for name in tables]
+    files = [each for each in inputs if each.container != "delta"]
+    by_spark = {each: splittable(each.kind, each.path, each.bytes) for each in files}
+    large = [each for each in files if by_spark[each]]
+    lines = [each.path for each in large if each.container == "lines"]
+    parquet = [each.path for each in large if each.container == "parquet"]
+    others = [(each.path, each.kind, each.bytes) for each in files if not by_spark[each]]
+    frames = [read_delta(spark, name) for name in tables]
     frames += [read_parquet(spark, parquet)] if parquet else []
-    frames += [read_lines(spark, [each.path for each in large])] if large else []
-    if small:
-        frames.append(read_files(spark, [(each.path, each.kind, each.bytes) for each in small]))
+    frames += [read_lines(spark, lines)] if lines else []
+    frames += [read_files(spark, others)] if others else []
     return union([_complete(frame) for frame in frames])
 
 
@@ -177,94 +168,52 @@ def _expand(spark: SparkSession, name: str) -> list[Input]:
         spark.read.table(table).schema  # noqa: B018 - Spark looks for it only now
         return [Input(table, Kind("delta"))]
     path = absolute(name.removeprefix("path:"))
-    if _is_delta(spark, path):
+    if is_delta(spark, path):
         return [Input(path, Kind("delta"))]
-    listing = _listing(spark, path)
-    if listing is None:
+    files = listing(spark, path)
+    if files is None:
         hint = "" if "/" in name or "." not in name else f" (for a table write table:{name})"
         raise UserError(f"--input {name}: there is no such file or folder{hint}")
-    if not listing:
+    if not files:
         raise UserError(f"--input {name}: it is empty, or holds only empty and hidden files")
     root = path if Path(shown(path)).exists() else fixed_part(path)
-    found = list(dict.fromkeys(_kinds(spark, root, listing)))
-    if len(found) == 1 and found[0].container == "unknown":
-        raise UserError(f"{shown(found[0].path)} is of no known kind: {KNOWN}")
+    found = inputs_of(spark, root, files)
+    if len(found) == 1:
+        _refuse_unknown(found[0])
     return found
 
 
-def _listing(spark: SparkSession, path: str) -> list[tuple[str, int]] | None:
-    """Paths and bytes of a file, a folder or a glob, hidden ones left out; None if there are none.
-
-    A name is taken as it stands first: a file may be called `what[1]*.json`.
-    """
-    reader = spark.read.format("binaryFile").option("recursiveFileLookup", "true")
-    for pattern in [escaped(path), path] if has_glob(path) else [escaped(path)]:
-        try:
-            rows = reader.load(pattern).select("path", "length").collect()
-        except SPARK_ERRORS as error:
-            if "PATH_NOT_FOUND" in str(error) or "does not exist" in str(error):
-                continue
-            raise
-        return sorted((row.path, row.length) for row in rows)
-    return None
-
-
-def _kinds(spark: SparkSession, root: str, listing: list[tuple[str, int]]) -> Iterator[Input]:
-    tables: dict[str, bool] = {}
-    for path, length in listing:
-        table = _table_around(spark, root, path, tables)
-        if table is not None:
-            yield Input(table, Kind("delta"))
-        else:
-            yield Input(path, sniff(path, _head(spark, path)), length)
-
-
-def _table_around(spark: SparkSession, root: str, path: str, known: dict[str, bool]) -> str | None:
-    """The Delta table below `root` that a Parquet file is part of: its log says what counts."""
-    folder = path.rpartition("/")[0] if path.endswith(".parquet") else ""
-    while len(shown(folder)) > len(shown(root)):
-        if folder not in known:
-            known[folder] = _is_delta(spark, folder)
-        if known[folder]:
-            return folder
-        folder = folder.rpartition("/")[0]
-    return None
-
-
-def _is_delta(spark: SparkSession, path: str) -> bool:
-    from delta.tables import DeltaTable
-
-    local = Path(shown(path))
-    if local.exists():
-        return (local / "_delta_log").is_dir()
-    return not has_glob(path) and bool(DeltaTable.isDeltaTable(spark, path))
-
-
-def _head(spark: SparkSession, path: str) -> bytes:
-    local = Path(shown(path))
-    try:
-        if local.is_file():
-            with local.open("rb") as file:
-                return file.read(HEAD_BYTES)
-    except OSError:
-        return b""  # said again, with the file's name, when it is read
-    # Not a file system of the driver's own: Hadoop reads the first bytes, without a Spark job.
-    hadoop = spark._jvm.org.apache.hadoop.fs.Path(path)  # type: ignore[union-attr]
-    stream = hadoop.getFileSystem(spark._jsc.hadoopConfiguration()).open(hadoop)
-    try:
-        return bytes(stream.readNBytes(HEAD_BYTES))
-    finally:
-        stream.close()
+def _refuse_unknown(given: Input) -> None:
+    path = shown(given.path)
+    if given.container == "tar":
+        raise UserError(
+            f"{path} is a tar archive: unpack it with `tar -xf {shlex.quote(path)}`, and read the "
+            "files that it holds"
+        )
+    if given.container == "unknown":
+        raise UserError(f"{path} is not of a known kind: {KNOWN}")
 
 
 def _refuse_large(given: Input) -> None:
-    if given.container not in ("array", "objects") or given.bytes <= MAX_WHOLE:
-        return
+    """Refuse what would have to be held in memory in one piece and is over 1 GiB.
+
+    Raises:
+        UserError: it is; the message says how to make it smaller.
+    """
     path = shown(given.path)
-    unpack = UNPACK[given.kind.compression]
-    target = f"{path.partition('.json')[0]}.jsonl"
-    each = "'.[]'" if given.container == "array" else "."
-    raise UserError(
-        f"{path}: a JSON array over 1 GiB cannot be split; make it JSON lines with "
-        f"`{unpack} {shlex.quote(path)} | jq -c {each} > {shlex.quote(target)}`"
-    )
+    if given.bytes <= MAX_WHOLE:
+        return
+    if given.container in ("array", "objects"):
+        unpack = UNPACK[given.kind.compression]
+        target = f"{path.partition('.json')[0]}.jsonl"
+        each = "'.[]'" if given.container == "array" else "."
+        raise UserError(
+            f"{path}: a JSON array over 1 GiB cannot be split; make it JSON lines with "
+            f"`{unpack} {shlex.quote(path)} | jq -c {each} > {shlex.quote(target)}`"
+        )
+    if in_one_piece(given.kind, given.path, given.bytes):
+        raise UserError(
+            f"{path}: such a file over 1 GiB is read only where the workers can open its path, for "
+            "else it travels through Spark in one piece; copy it to a shared disk or volume, or "
+            "split it into smaller files"
+        )

@@ -7,7 +7,8 @@ from pathlib import PurePosixPath
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from instructmining.reading.inputs import UNPACK, Input
+from instructmining.reading.folders import Input
+from instructmining.reading.inputs import UNPACK
 from instructmining.spark.paths import shown
 
 _JSON = ("lines", "objects", "array")

@@ -59,7 +59,7 @@ def previews(names: Sequence[str], read: Read) -> tuple[list[Preview], list[Path
     """
     paths = list(dict.fromkeys(path for name in names for path in local_files(name)))
     kinds = {path: sniff(str(path), _head(path)) for path in paths}
-    known = {path: kind for path, kind in kinds.items() if kind.container != "unknown"}
+    known = {path: kind for path, kind in kinds.items() if kind.is_data}
     if not known:
         raise UserError(f"no file of a known kind in {', '.join(names)}: {KNOWN}")
     found = [preview(path, kind, read) for path, kind in known.items()]

@@ -7,10 +7,11 @@ and the extension only where the content says nothing.
 import bz2
 import json
 import re
+import tarfile
 import zlib
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 try:
     import zstandard
@@ -25,16 +26,33 @@ EXTENSIONS = {
     ".csv": "csv",
     ".tsv": "csv",
     ".parquet": "parquet",
+    ".arrow": "arrow",
 }
 COMPRESSED = (".gz", ".bz2", ".zst")
 KNOWN = (
-    ".json, .jsonl, .ndjson, .csv and .tsv (each also .gz, .bz2 or .zst), .parquet, "
+    ".json, .jsonl, .ndjson, .csv and .tsv (each also .gz, .bz2 or .zst), .parquet, .arrow, "
     "or a Delta folder; archives have to be unpacked, workbooks saved as .csv"
 )
 BROKEN: tuple[type[Exception], ...] = (OSError, EOFError, zlib.error)  # from a decompressor
 if zstandard:
     BROKEN += (zstandard.ZstdError,)
-_MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd"}
+_COMPRESSION = {
+    "gzip": re.compile(rb"\x1f\x8b"),
+    "bz2": re.compile(rb"BZh"),
+    # A frame, or one to be skipped, as parallel and seekable compressors write it first.
+    "zstd": re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"),
+}
+_LARGEST_WINDOW = 1 << 31  # bytes: all that `zstd --long=31` writes
+# Arrow's file, and its stream as `Dataset.save_to_disk` writes it: a mark and a short length.
+_ARROW = re.compile(rb"ARROW1|\xff\xff\xff\xff..[\x00-\x0f]\x00", re.DOTALL)
+# What lies beside the files of a data set and describes them: names and a field.
+_DESCRIPTIONS = {
+    "state.json": b'"_data_files"',
+    "dataset_info.json": b'"features"',
+    "dataset_infos.json": b'"features"',
+    "dataset_dict.json": b'"splits"',
+}
+_VIEWER_PAGE = re.compile(r'"features"\s*:.*"rows"\s*:\s*\[\s*\{\s*"row_idx"\s*:', re.DOTALL)
 _ZIP = b"PK\x03\x04"  # an archive, or a workbook that is called .csv
 # The longer mark first: UTF-32 little-endian begins with that of UTF-16.
 _MARKS = {
@@ -49,6 +67,7 @@ _FIELD = re.compile(
     re.IGNORECASE,
 )
 
+_QUOTED = re.compile(r'"[^"]*"')  # a cell whose signs separate nothing
 _OF_JSON = re.compile(r'[{}]|"\s*:')  # a damaged line of JSON names fields too, but is not a header
 
 
@@ -56,27 +75,37 @@ _OF_JSON = re.compile(r'[{}]|"\s*:')  # a damaged line of JSON names fields too,
 class Kind:
     """How a file is read."""
 
-    container: str  # lines, objects, array, csv, parquet, or unknown
+    container: str  # lines, objects, array, pages, csv, parquet, arrow, tar, or unknown
     compression: str | None = None  # gzip, bz2, zstd
     encoding: str = "utf-8"  # with or without its mark; utf-16 and utf-32 only with theirs
+    csv_escape: Literal["auto", "doubled", "backslash"] = "auto"  # of quotes within cells
     half: str | None = None  # `questions` or `answers`: one of two files that belong together
+
+    @property
+    def is_data(self) -> bool:
+        """Whether there are records in it that can be read."""
+        return self.container not in ("unknown", "tar")
 
 
 def sniff(name: str, head: bytes) -> Kind:
     """The kind of the file `name` that starts with `head` (up to HEAD_BYTES)."""
     extension = _extension(name)
-    compression = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), None)
+    compression = next((kind for kind, mark in _COMPRESSION.items() if mark.match(head)), None)
     if compression:
         head = decompress_head(head, compression)
     if head.startswith(b"PAR1") and compression is None:
         return Kind("parquet")
-    if head.startswith(_ZIP):
+    if _ARROW.match(head):
+        return Kind("arrow", compression)
+    if _is_tar(head):
+        return Kind("tar", compression)
+    if head.startswith(_ZIP) or _describes(name, head):
         return Kind("unknown")
     encoding = next((code for mark, code in _MARKS.items() if head.startswith(mark)), "utf-8")
     text = head.decode("utf-8-sig" if encoding == "utf-8" else encoding, "replace")
     container = _container(text, extension)
     half = _half(text) if container == "lines" else None
-    return Kind(container, compression, encoding, half)
+    return Kind(container, compression, encoding, half=half)
 
 
 def new_decompressor(compression: str) -> Any:
@@ -87,16 +116,34 @@ def new_decompressor(compression: str) -> Any:
         return bz2.BZ2Decompressor()
     if zstandard is None:
         raise OSError("zstd needs the package zstandard here: pip install zstandard")
-    return zstandard.ZstdDecompressor().decompressobj()
+    return zstandard.ZstdDecompressor(max_window_size=_LARGEST_WINDOW).decompressobj()
 
 
 def decompress_head(head: bytes, compression: str) -> bytes:
     """As much as the first bytes give; nothing where they are damaged."""
+    unpacked = b""
     try:
-        found: bytes = new_decompressor(compression).decompress(head)
+        while head and len(unpacked) < 4 * HEAD_BYTES:
+            member = new_decompressor(compression)
+            unpacked += member.decompress(head)
+            head = member.unused_data if member.eof else b""
     except BROKEN:
-        return b""
-    return found[: 4 * HEAD_BYTES]
+        pass
+    return unpacked[: 4 * HEAD_BYTES]
+
+
+def _is_tar(head: bytes) -> bool:
+    try:
+        tarfile.TarInfo.frombuf(head[: tarfile.BLOCKSIZE], "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return False
+    return True
+
+
+def _describes(name: str, head: bytes) -> bool:
+    """Whether the file describes a data set and holds no record, as `state.json` does."""
+    mark = _DESCRIPTIONS.get(PurePosixPath(name).name)
+    return mark is not None and mark in head
 
 
 def _extension(name: str) -> str:
@@ -110,10 +157,13 @@ def _container(text: str, extension: str) -> str:
     named = EXTENSIONS.get(extension)
     if named is None and extension not in ("", ".txt", ".data"):
         return "unknown"
-    found = _json_container(text.lstrip(" \t\r\n\ufeff"))
+    text = text.lstrip(" \t\r\n\ufeff")
+    if text.startswith(("{", "[")) and _VIEWER_PAGE.search(text):
+        return "pages"
+    found = _json_container(text)
     if found and not (named == "csv" and found == "broken"):
         return ("lines" if named else "unknown") if found == "broken" else found
-    if named == "lines" and _is_csv_header(text):
+    if named == "lines" and is_csv_header(text):
         return "csv"
     return named or "unknown"
 
@@ -138,7 +188,8 @@ def _json_container(text: str) -> str | None:
     return "array" if text[0] == "[" and not rest.strip() else "lines"
 
 
-def _is_csv_header(text: str) -> bool:
+def is_csv_header(text: str) -> bool:
+    """Whether the first line of the text names at least two fields that records usually have."""
     first = (text.lstrip("\ufeff \r\n").splitlines() or [""])[0]
     if _OF_JSON.search(first):
         return False
@@ -148,7 +199,7 @@ def _is_csv_header(text: str) -> bool:
 
 def delimiter(header: str) -> str:
     """What separates the cells of a header line: the most frequent of `, ; tab |`."""
-    return max(",;\t|", key=header.count)
+    return max(",;\t|", key=_QUOTED.sub("", header).count)
 
 
 def _half(text: str) -> str | None:

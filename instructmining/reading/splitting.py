@@ -11,7 +11,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, NamedTuple
 
-from instructmining.reading.csv_rows import CsvRows
+from instructmining.reading.arrow_rows import DAMAGE, Part, Row, one_line, parquet_rows, stream_rows
+from instructmining.reading.csv_rows import CsvRows, Escape
 from instructmining.reading.json_elements import elements
 from instructmining.reading.sniffing import BROKEN, Kind, new_decompressor
 
@@ -23,6 +24,11 @@ _TOO_LARGE = (
 )
 SHOWN = 1 << 14  # bytes kept of what cannot be a record
 _CHUNK = 1 << 14
+_WHOLE = Part()
+_CUT = (
+    "the viewer cut the cells {cells} of this row; download the files of the data set, which hold "
+    "all of it"
+)
 _SPACE = " \t\r\n\f\v"
 
 
@@ -35,12 +41,21 @@ class RawRecord(NamedTuple):
     detail: str | None = None
 
 
-def split(file: BinaryIO, kind: Kind) -> Iterator[RawRecord]:
-    """The records of an open file, and one more with a reason if its stream is damaged."""
+def split(file: BinaryIO, kind: Kind, part: Part = _WHOLE) -> Iterator[RawRecord]:
+    """The records of an open file, and one more with a reason if its stream is damaged.
+
+    Args:
+        file: it is sought in if it is a Parquet file, and else read from beginning to end.
+        kind: what is in it.
+        part: which of its row groups to read, if it is a Parquet file.
+    """
+    if kind.container == "parquet":
+        yield from _parquet(file, part)
+        return
     stream = _Stream(file, kind.compression)
     position = 0
     try:
-        for record in _SPLITTERS[kind.container](io.BufferedReader(stream, 1 << 18), kind.encoding):
+        for record in _records(io.BufferedReader(stream, 1 << 18), kind):
             position = max(position, record.position)
             yield record
     except UnicodeError as error:
@@ -49,6 +64,24 @@ def split(file: BinaryIO, kind: Kind) -> Iterator[RawRecord]:
         yield RawRecord(position, b"", "not_utf8", detail)
     if stream.damage:
         yield RawRecord(position + 1, b"", "damaged_file", stream.damage)
+
+
+def _records(stream: io.BufferedReader, kind: Kind) -> Iterator[RawRecord]:
+    if kind.container == "csv":
+        return _csv(stream, kind.encoding, kind.csv_escape)
+    return _SPLITTERS[kind.container](stream, kind.encoding)
+
+
+def _parquet(file: BinaryIO, part: Part) -> Iterator[RawRecord]:
+    try:
+        yield from map(_of_row, parquet_rows(file, part))
+    except DAMAGE as error:
+        if part.number == 0:
+            yield RawRecord(0, b"", "unreadable_file", one_line(error))
+
+
+def _of_row(row: Row) -> RawRecord:
+    return RawRecord(row.position, row.json, row.problem and "damaged_file", row.problem)
 
 
 class _Stream(io.RawIOBase):
@@ -157,16 +190,16 @@ def _array(stream: io.BufferedReader, encoding: str) -> Iterator[RawRecord]:
         yield RawRecord(position, text.encode("utf-8", errors))
 
 
-def _csv(stream: io.BufferedReader, encoding: str) -> Iterator[RawRecord]:
+def _csv(stream: io.BufferedReader, encoding: str, escape: Escape) -> Iterator[RawRecord]:
     errors = "surrogateescape" if encoding == "utf-8" else "surrogatepass"
     code = "utf-8-sig" if encoding == "utf-8" else encoding
-    rows = CsvRows(io.TextIOWrapper(stream, code, errors, newline=""))
+    rows = CsvRows(io.TextIOWrapper(stream, code, errors, newline=""), escape)
     header = rows.header()
-    for position, (cells, consumed, problem) in enumerate(rows, start=1):
+    for position, (cells, text, problem) in enumerate(rows, start=1):
         if problem is None and len(cells) > len(header):
             problem = f"{len(cells)} cells, but the header names {len(header)} columns"
         if problem is not None:
-            raw = consumed.encode("utf-8", errors)
+            raw = text[:SHOWN].encode("utf-8", errors)
             yield RawRecord(position, raw, "malformed_csv", problem)
             continue
         missing = [None] * (len(header) - len(cells))
@@ -174,9 +207,46 @@ def _csv(stream: io.BufferedReader, encoding: str) -> Iterator[RawRecord]:
         yield RawRecord(position, json.dumps(record, ensure_ascii=False).encode("utf-8", errors))
 
 
+def _arrow(stream: io.BufferedReader, encoding: str) -> Iterator[RawRecord]:
+    yield from map(_of_row, stream_rows(stream))
+
+
+def _pages(stream: io.BufferedReader, encoding: str) -> Iterator[RawRecord]:
+    """The rows of pages of a data set viewer: `{"features": …, "rows": [{"row": …}, …]}`.
+
+    Its API gives them: https://huggingface.co/docs/dataset-viewer/rows
+    """
+    position = 0
+    for page in _array(stream, encoding):
+        for record in _rows_of_page(page.raw):
+            position += 1
+            yield RawRecord(position, *record)
+
+
+def _rows_of_page(page: bytes) -> Iterator[tuple[bytes, str | None, str | None]]:
+    """Each row as JSON, with a reason and a detail where the viewer cut it short.
+
+    What is not such a page is given back as it is: its reader says what is wrong with it.
+    """
+    try:
+        parsed = json.loads(page, strict=False)
+        rows = parsed["rows"]
+        records = [(row["row"], row.get("truncated_cells")) for row in rows]
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        yield page, None, None
+        return
+    for record, cut in records:
+        raw = json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace")
+        if cut:
+            yield raw, "cut_cells", _CUT.format(cells=", ".join(map(str, cut)))
+        else:
+            yield raw, None, None
+
+
 _SPLITTERS: dict[str, Callable[[io.BufferedReader, str], Iterator[RawRecord]]] = {
     "lines": _lines,
     "objects": _array,
     "array": _array,
-    "csv": _csv,
+    "arrow": _arrow,
+    "pages": _pages,
 }

@@ -6,8 +6,17 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
+from pyspark.sql.types import (
+    ArrayType,
+    BinaryType,
+    DataType,
+    DoubleType,
+    FloatType,
+    StructType,
+)
 
 from instructmining.errors import cause
+from instructmining.layouts.records import NOT_TEXT
 from instructmining.spark.paths import LOCAL_AS_IT_IS, escaped, plain, shown
 
 SPARK_ERRORS: tuple[type[Exception], ...] = (PySparkException, Py4JJavaError)
@@ -38,6 +47,8 @@ def read_parquet(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
 
 
 def _parquet(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
+    # Times in nanoseconds, as pandas writes them: numbers instead of the end of the job.
+    spark.conf.set("spark.sql.legacy.parquet.nanosAsLong", "true")
     reader = spark.read.options(**LOCAL_AS_IT_IS, mergeSchema="true")
     rows = reader.parquet(*map(escaped, paths))
     return rows.select(
@@ -74,6 +85,41 @@ def as_json(rows: DataFrame) -> Column:
     """A row as JSON, its columns in their order, nulls written out.
 
     Times are in UTC whatever the session's zone is: a row of a Delta table is known by this text.
+    Bytes are text where they are UTF-8, and NaN is null.
     """
-    columns = [F.col("`" + name.replace("`", "``") + "`") for name in rows.columns]
+    columns = [
+        _readable(F.col("`" + field.name.replace("`", "``") + "`"), field.dataType).alias(
+            field.name
+        )
+        for field in rows.schema.fields
+    ]
     return F.to_json(F.struct(*columns), {"ignoreNullFields": "false", "timeZone": "UTC"})
+
+
+def _quoted(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _readable(column: Column, of: DataType) -> Column:
+    """The same values as JSON can hold them; a column that needs no change stays as it is."""
+    if isinstance(of, BinaryType):
+        size = F.concat(F.format_number(F.length(column), 0), F.lit(" bytes that are not UTF-8"))
+        text = F.try_validate_utf8(column.cast("string"))
+        return F.when(column.isNotNull(), F.coalesce(text, F.concat(F.lit(NOT_TEXT), size)))
+    if isinstance(of, (FloatType, DoubleType)):
+        infinite = F.abs(column) == float("inf")
+        return F.when(~(F.isnan(column) | infinite), column)
+    if isinstance(of, ArrayType) and _has_to_change(of):
+        return F.transform(column, lambda element: _readable(element, of.elementType))
+    if isinstance(of, StructType) and _has_to_change(of):
+        fields = [_readable(column[f.name], f.dataType).alias(f.name) for f in of.fields]
+        return F.when(column.isNotNull(), F.struct(*fields))
+    return column
+
+
+def _has_to_change(of: DataType) -> bool:
+    if isinstance(of, ArrayType):
+        return _has_to_change(of.elementType)
+    if isinstance(of, StructType):
+        return any(_has_to_change(field.dataType) for field in of.fields)
+    return isinstance(of, (BinaryType, FloatType, DoubleType))

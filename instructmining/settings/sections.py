@@ -39,6 +39,11 @@ class Read(Section):
     skip_bad_files: bool = setting(
         False, "Quarantine a file without a readable record as one row instead of stopping."
     )
+    csv_escape: Literal["auto", "doubled", "backslash"] = setting(
+        "auto",
+        "How quotes are written in quoted cells of CSV: doubled (RFC 4180), or after a backslash "
+        "(Spark). `auto` decides for each file where the two first differ.",
+    )
 
 
 class Measure(Section):

@@ -15,7 +15,8 @@ from instructmining.layouts.columns import check_columns
 from instructmining.layouts.field_names import steps, written
 from instructmining.layouts.records import kind
 from instructmining.layouts.turn_lists import parsed
-from instructmining.reading.inputs import Input, read_records
+from instructmining.reading.folders import Input
+from instructmining.reading.inputs import read_records
 from instructmining.reading.splitting import split
 from instructmining.reading.table_rows import SPARK_ERRORS, as_json
 from instructmining.settings.sections import Read
@@ -110,7 +111,7 @@ def first_records(spark: SparkSession, inputs: Sequence[Input]) -> list[tuple[st
 def _first_of(spark: SparkSession, data: Input) -> list[bytes]:
     local = Path(shown(data.path))
     try:
-        if local.is_file() and data.container != "parquet":
+        if local.is_file():
             with local.open("rb") as file:
                 return [record.raw for record in islice(split(file, data.kind), _ROWS)]
         rows = _cheaply(spark, data).select("raw").limit(_ROWS).collect()

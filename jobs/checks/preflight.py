@@ -19,7 +19,7 @@ from pyspark.sql.utils import is_remote
 from instructmining.errors import UserError, cause
 from instructmining.layouts.standard_form import standard_rows
 from instructmining.models.lists import ResolvedModel
-from instructmining.reading.inputs import Input
+from instructmining.reading.folders import Input
 from instructmining.reading.table_rows import SPARK_ERRORS
 from instructmining.settings.sections import Settings
 from instructmining.spark.paths import absolute

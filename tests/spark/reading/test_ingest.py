@@ -9,18 +9,17 @@ import pytest
 from pyspark.sql import SparkSession
 
 from instructmining.errors import UserError
-from instructmining.reading.files import ROW_GROUPS
-from instructmining.reading.ingest import _without_broken, ingest
-from instructmining.reading.inputs import Input, find_inputs
-from instructmining.reading.sniffing import Kind
+from instructmining.reading import inputs as reading
+from instructmining.reading.ingest import ingest, persisted
+from instructmining.reading.inputs import find_inputs
 from instructmining.reading.unread_fields import unread_lines
 from instructmining.settings.loading import load_settings
+from instructmining.settings.sections import Read
 from instructmining.store.schemas import TABLES
 from instructmining.store.tables import Store
 from jobs.scoring import dry_run
 
 ROWS = [{"prompt": f"Frage {i}: warum?", "response": f"因为 {i}."} for i in range(200)]
-SAYS = "[FAILED_READ_FILE.NO_HINT] Encountered error while reading file {}.  SQLSTATE: KD001\n at"
 
 
 def damaged_parquet(folder: Path) -> Path:
@@ -71,26 +70,16 @@ def test_a_dry_run_keeps_of_a_damaged_file_what_a_run_keeps(
     assert "rows read 151 = to score 150 + copies 0 + to quarantine 1" in said
 
 
-def test_the_file_that_spark_names_is_the_one_marked_as_broken() -> None:
-    lines = Kind("lines")
-    parquet = Kind("parquet")
-    inputs = [
-        Input("file:/d/a.json", lines),
-        Input("file:/d/a.jsonl", lines),
-        Input("s3a://b/mit Leerzeichen/a. b.parquet", parquet),
-    ]
-    found = _without_broken(inputs, ValueError(SAYS.format("file:///d/a.jsonl")))
-    assert [each.broken is not None for each in found] == [False, True, False]
-    encoded = "s3a://b/mit%20Leerzeichen/a.%20b.parquet"
-    found = _without_broken(inputs, ValueError(SAYS.format(encoded)))
-    assert [each.kind for each in found] == [lines, lines, ROW_GROUPS]
-
-
-def test_an_error_that_names_none_of_the_files_is_raised_again() -> None:
-    inputs = [Input("file:/d/a.json", Kind("lines"))]
-    for said in ("file:/d/a.json is locked", SAYS.format("file:///d/other.json"), ""):
-        with pytest.raises(ValueError, match="^" + said[:5].replace("[", r"\[")):
-            _without_broken(inputs, ValueError(said))
+def test_damage_in_what_only_spark_can_read_is_one_sentence_with_the_remedy(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "splittable", lambda kind, path, length: True)
+    path = damaged_parquet(tmp_path / "far")
+    given, _ = find_inputs(spark, (str(path),))
+    with pytest.raises(
+        UserError, match=r"cannot read a file to its end.*copy it where the workers"
+    ):
+        persisted(spark, given, Read())
 
 
 def test_messages_of_trees_in_rows_are_joined_over_files(

@@ -3,6 +3,11 @@
 import bz2
 import gzip
 import json
+import re
+import subprocess
+import tarfile
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,7 +19,7 @@ from pyspark.sql import functions as F
 
 from instructmining.errors import UserError
 from instructmining.layouts.standard_form import with_standard_form
-from instructmining.reading import files
+from instructmining.reading import files, folders
 from instructmining.reading import inputs as reading
 from instructmining.reading.inputs import find_inputs, read_records
 from instructmining.settings.sections import Read
@@ -52,7 +57,8 @@ def write(folder: Path, name: str, spark: SparkSession) -> Path:
 
 def standard(spark: SparkSession, *names: str, **options: object) -> list:
     inputs, _ = find_inputs(spark, names)
-    rows = with_standard_form(read_records(spark, inputs), Read(**options))
+    read = Read(**options)
+    rows = with_standard_form(read_records(spark, inputs, read.csv_escape), read)
     return rows.orderBy("source", "position").collect()
 
 
@@ -414,3 +420,160 @@ def test_a_question_that_two_models_answer_counts_as_one_record(
         (tmp_path / f"{model}.jsonl").write_text(json.dumps(answer))
     rows = standard(spark, str(tmp_path))
     assert [(row.response, row.records) for row in rows] == [("a", 2), ("b", 1)]
+
+
+@pytest.mark.parametrize(
+    "count", [60, pytest.param(10_000, marks=pytest.mark.slow)]
+)  # the larger one takes a minute
+def test_the_driver_asks_once_for_each_file_and_for_many_at_once(
+    spark: SparkSession, tmp_path: Path, far: str, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    for number in range(count):
+        folder = tmp_path / f"language={number % 5}"
+        folder.mkdir(exist_ok=True)
+        record = {"instruction": f"Frage {number}?", "output": f"日本 {number}"}
+        (folder / f"{number}.jsonl").write_text(json.dumps(record) + "\n")
+        if number < 5:
+            table = pa.Table.from_pylist([{"instruction": f"q{number}", "output": "a"}])
+            pq.write_table(table, folder / f"{number}.parquet")
+    requests = {"head": 0, "is_delta": 0}
+    under_way = [0, 0]  # now, and the most
+    lock = threading.Lock()
+
+    def counted(name: str) -> Callable[..., object]:
+        request = getattr(folders, name)
+
+        def call(*arguments: object) -> object:
+            with lock:
+                requests[name] += 1
+                under_way[0] += 1
+                under_way[1] = max(under_way)
+            try:
+                return request(*arguments)
+            finally:
+                with lock:
+                    under_way[0] -= 1
+
+        return call
+
+    for name in requests:
+        monkeypatch.setattr(folders, name, counted(name))
+    inputs, _ = find_inputs(spark, (far,))
+    assert requests == {"head": count + 5, "is_delta": 5}
+    assert under_way[1] > 4
+    assert read_records(spark, inputs).count() == count + 5
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "utf-16.jsonl"])
+def test_what_travels_through_spark_in_one_piece_is_refused_by_size(
+    spark: SparkSession, tmp_path: Path, far: str, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(reading, "MAX_WHOLE", 100)
+    path = write(tmp_path, name, spark)
+    if name.startswith("utf-16"):
+        path.write_bytes(path.read_text().encode("utf-16"))
+    with pytest.raises(UserError, match=rf"{name}: such a file over 1 GiB .* or volume, or split"):
+        find_inputs(spark, (f"{far}/{name}",))
+    assert len(standard(spark, str(path))) == 3  # a path that Python opens is read as a stream
+    find_inputs(spark, (f"{far}/{write(tmp_path, 'b.jsonl', spark).name}",))  # in splits
+
+
+def test_bytes_and_nan_of_a_table_are_text_and_null(spark: SparkSession, tmp_path: Path) -> None:
+    path = str(tmp_path / "table")
+    spark.sql(
+        "SELECT CAST('Why? 日本' AS BINARY) instruction, double('NaN') input, "
+        "array(float('NaN'), float(1.5)) weights, named_struct('bytes', X'FFFE') picture, "
+        "CAST(NULL AS BINARY) system, 'So.' output "
+        "UNION ALL SELECT X'FF', 1.5, NULL, NULL, CAST('s' AS BINARY), 'A'"
+    ).write.format("delta").save(path)
+    rows = {row.response or row.reason: row for row in standard(spark, path)}
+    assert rows["So."].prompt == "Why? 日本"
+    raw = json.loads(rows["So."].raw)
+    assert (raw["input"], raw["weights"], raw["system"]) == (None, [None, 1.5], None)
+    assert "2 bytes that are not UTF-8" in raw["picture"]["bytes"]
+    assert "1 bytes that are not UTF-8" in rows["wrong_type"].detail
+
+
+def test_large_parquet_on_another_file_system_is_read_by_spark(
+    spark: SparkSession, tmp_path: Path, far: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = pa.array([1, None], pa.timestamp("ns"))
+    table = pa.table({"instruction": [b"q", b"r"], "at": times, "output": ["a", "う"]})
+    pq.write_table(table, tmp_path / "a.parquet")
+    expected = [(1, "q", "a"), (2, "r", "う")]
+    for most in (1 << 20, 0):  # by Python, and by Spark
+        monkeypatch.setattr(files, "_WHOLE_PACKED", most)
+        rows = standard(spark, f"{far}/a.parquet")
+        assert [(row.position, row.prompt, row.response) for row in rows] == expected
+
+
+def test_a_large_parquet_file_is_read_by_several_tasks(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "SPLIT_FROM", 1000)
+    rows = [{"prompt": f"Frage {i}?", "response": f"日本 {i}"} for i in range(100)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet", row_group_size=10)
+    assert (tmp_path / "a.parquet").stat().st_size > 3000
+    inputs, _ = find_inputs(spark, (str(tmp_path),))
+    assert read_records(spark, inputs).rdd.getNumPartitions() > 1
+    found = standard(spark, str(tmp_path))
+    assert [(row.position, row.prompt) for row in found] == [
+        (i + 1, f"Frage {i}?") for i in range(100)
+    ]
+
+
+def test_a_file_and_a_link_to_it_are_read_once(spark: SparkSession, tmp_path: Path) -> None:
+    path = write(tmp_path, "a.jsonl", spark)
+    (tmp_path / "b.jsonl").symlink_to(path)
+    assert len(standard(spark, str(tmp_path))) == 3
+    assert len(standard(spark, str(tmp_path / "b.jsonl"), str(path))) == 3
+
+
+def test_a_saved_data_set_is_read_from_its_arrow_files(spark: SparkSession, tmp_path: Path) -> None:
+    for split_name in ("train", "test"):
+        folder = tmp_path / "saved" / split_name
+        folder.mkdir(parents=True)
+        (folder / "state.json").write_text(
+            json.dumps({"_data_files": [{"filename": "data-0.arrow"}]}, indent=2)
+        )
+        (folder / "dataset_info.json").write_text(json.dumps({"features": {}}, indent=2))
+        table = pa.Table.from_pylist([r | {"split": split_name} for r in RECORDS])
+        with pa.ipc.new_stream(folder / "data-0.arrow", table.schema) as writer:
+            writer.write_table(table)
+    (tmp_path / "saved/dataset_dict.json").write_text('{"splits": ["train", "test"]}')
+    rows = standard(spark, str(tmp_path / "saved"), keep=("split",))
+    assert sorted((row.kept["split"], row.position) for row in rows) == [
+        (name, position) for name in ("test", "train") for position in (1, 2, 3)
+    ]
+
+
+def test_a_tar_inside_gz_is_refused_with_a_command_that_works(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    write(tmp_path, "a.jsonl", spark)
+    path = tmp_path / "data.jsonl.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        archive.add(tmp_path / "a.jsonl", "inside.jsonl")
+    with pytest.raises(UserError, match="is a tar archive: unpack it") as caught:
+        find_inputs(spark, (str(path),))
+    (command,) = re.findall("`(.+)`", str(caught.value))
+    subprocess.run(command, shell=True, check=True, cwd=tmp_path)
+    assert (tmp_path / "inside.jsonl").read_bytes() == (tmp_path / "a.jsonl").read_bytes()
+    _, left_out = find_inputs(spark, (str(tmp_path),))
+    assert left_out == [str(path)]
+
+
+def test_csv_as_spark_writes_it_gives_back_the_texts(spark: SparkSession, tmp_path: Path) -> None:
+    texts = [
+        'She said "go".',
+        'C:\\new\\"dir", and so on',
+        '{"a": "b\\nc",\n "日本": []}',
+        "a\\",
+        '\\"',
+    ]
+    rows = [{"prompt": f"q{i}", "response": text} for i, text in enumerate(texts)]
+    path = str(tmp_path / "written")
+    spark.createDataFrame(rows).coalesce(1).write.option("header", True).csv(path)
+    assert [(row.prompt, row.response) for row in standard(spark, path)] == [
+        (row["prompt"], row["response"]) for row in rows
+    ]

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import json
+import tarfile
 from collections.abc import Callable
 
 import pytest
@@ -171,22 +172,6 @@ def test_a_lost_quote_on_a_first_line_costs_no_other_record() -> None:
     assert [json.loads(r.raw) for r in found[1:]] == RECORDS[1:]
 
 
-def test_a_malformed_row_of_csv_costs_its_line() -> None:
-    text = 'instruction,output\na,b\n"c" d,e\nf,"open\ng,h\ni,j,k\n"l\nm",n\no\n'
-    found = read(text.encode(), "a.csv")
-    shown = [json.loads(r.raw) if r.reason is None else r.reason for r in found]
-    assert shown == [
-        {"instruction": "a", "output": "b"},
-        "malformed_csv",
-        "malformed_csv",
-        {"instruction": "g", "output": "h"},
-        "malformed_csv",
-        {"instruction": "l\nm", "output": "n"},
-        {"instruction": "o", "output": None},
-    ]
-    assert "3 cells, but the header names 2 columns" in found[4].detail
-
-
 def test_two_columns_of_one_name_are_both_kept() -> None:
     assert values(read(b"text,text,\n1,2,3\n", "a.csv")) == [
         {"text": "1", "text (column 2)": "2", "column 3": "3"}
@@ -307,3 +292,86 @@ def test_the_elements_of_any_array_are_exact_slices(rows, indent, ascii_only) ->
     found = list(elements(text))
     assert [json.loads(each) for each in found] == rows
     assert all(each in text for each in found)
+
+
+SKIPPED = b"\x50\x2a\x4d\x18" + (4).to_bytes(4, "little") + b"size"  # a frame for other programs
+
+
+@pytest.mark.parametrize("pattern", ["sd", "ds", "sdsd", "ssds"])
+def test_frames_of_zstd_that_are_to_be_skipped_are(pattern: str) -> None:
+    halves = [json.dumps(RECORDS[:2])[:-1] + ",", json.dumps(RECORDS[2:])[1:]]
+    parts = iter(halves if pattern.count("d") == 2 else ["".join(halves)])
+    packed = b"".join(
+        zstandard.compress(next(parts).encode()) if part == "d" else SKIPPED for part in pattern
+    )
+    assert values(read(packed, "a.json.zst")) == RECORDS
+    assert sniff("a.json.zst", packed) == Kind("array", "zstd")
+
+
+@pytest.mark.parametrize("bits", [27, 31])  # as `zstd --long=27` and `--long=31`
+def test_a_long_window_of_zstd_is_read(bits: int) -> None:
+    parameters = zstandard.ZstdCompressionParameters.from_level(
+        1, window_log=bits, write_content_size=0
+    )
+    stream = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    packed = stream.compress(LINES.encode()) + stream.flush()
+    assert zstandard.get_frame_parameters(packed).window_size == 1 << bits
+    assert values(read(packed, "a.jsonl.zst")) == RECORDS
+
+
+@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.json", "a.tgz", "a.csv.zst", "a"])
+def test_a_tar_archive_is_known_whatever_its_name(form: int, name: str) -> None:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=form) as archive:
+        member = tarfile.TarInfo("é/a.jsonl")
+        member.size = len(LINES.encode())
+        archive.addfile(member, io.BytesIO(LINES.encode()))
+    assert sniff(name, out.getvalue()).container == "tar"
+    assert sniff(name, gzip.compress(out.getvalue())) == Kind("tar", "gzip")
+
+
+def test_what_describes_a_data_set_is_not_a_file_of_records() -> None:
+    state = json.dumps({"_data_files": [{"filename": "data-00000-of-00001.arrow"}]}, indent=2)
+    info = json.dumps({"features": {"instruction": {"dtype": "string"}}})
+    for name, text in (
+        ("/d/state.json", state),
+        ("state.json", state),
+        ("dataset_info.json", info),
+        ("dataset_infos.json", json.dumps({"default": json.loads(info)})),
+        ("dataset_dict.json", '{"splits": ["train"]}'),
+    ):
+        assert sniff(name, text.encode()).container == "unknown"
+    assert values(read(LINES.encode(), "state.json")) == RECORDS
+
+
+def page(records, cut=(), **more) -> dict:
+    rows = [
+        {"row_idx": i, "row": record, "truncated_cells": [*cut]} for i, record in enumerate(records)
+    ]
+    features = [{"feature_idx": 0, "name": "instruction", "type": {"dtype": "string"}}]
+    return {"features": features, "rows": rows, "num_rows_total": 3, "partial": False} | more
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_pages_of_a_data_set_viewer_give_their_rows(indent: int | None) -> None:
+    first, second = (json.dumps(page(part), indent=indent) for part in (RECORDS[:2], RECORDS[2:]))
+    for text in (f"{first}\n{second}\n", f"[{first}, {second}]", first + second):
+        records = read(text.encode(), "rows.json")
+        assert values(records) == RECORDS
+        assert [record.position for record in records] == [1, 2, 3]
+    assert values(read(gzip.compress(json.dumps(page(RECORDS)).encode()), "a.json.gz")) == RECORDS
+
+
+def test_a_row_that_the_viewer_cut_short_is_named() -> None:
+    text = json.dumps(page(RECORDS[:1], cut=["output", "日本"])) + "\n" + json.dumps(page([]))
+    (record,) = read(text.encode(), "rows.json")
+    assert (record.position, record.reason) == (1, "cut_cells")
+    assert "the viewer cut the cells output, 日本 of this row" in str(record.detail)
+
+
+@given(PIECES, st.integers(0, 300))
+def test_a_damaged_page_gives_records_or_reasons(spoil: bytes, place: int) -> None:
+    content = json.dumps(page(RECORDS)).encode()
+    records = list(split(io.BytesIO(content[:place] + spoil + content[place:]), Kind("pages")))
+    assert [record.position for record in records] == list(range(1, len(records) + 1))
