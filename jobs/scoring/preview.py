@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from instructmining.layouts.columns import check_columns
-from instructmining.reading.preview import Preview, is_local, preview_of, previews
-from instructmining.reading.preview_page import preview_page
+from instructmining.preview.facts import Preview, is_local, preview_of, previews
+from instructmining.preview.page import preview_page
 from instructmining.reading.splitting import RawRecord
 from instructmining.settings.sections import Settings
 

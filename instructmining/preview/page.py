@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from instructmining.layouts.unread import shown
-from instructmining.reading.preview import Preview
+from instructmining.preview.facts import Preview
 
 _CONTAINERS = {
     "lines": "JSON lines",

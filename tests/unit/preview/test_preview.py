@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from instructmining.errors import UserError
-from instructmining.reading.preview import is_local, previews
-from instructmining.reading.preview_page import preview_page
+from instructmining.preview.facts import is_local, previews
+from instructmining.preview.page import preview_page
 from instructmining.settings.sections import Read
 from jobs.cli import main
 
