@@ -118,7 +118,7 @@ def timed(
 
 def moved_so_far(spark: SparkSession) -> Moved:
     """Over all stages of the session that Spark still knows."""
-    context: Any = spark.sparkContext._jsc.sc()  # type: ignore[union-attr]
+    context: Any = spark.sparkContext._jsc.sc()
     context.listenerBus().waitUntilEmpty()  # until Spark has counted what the last stage did
     nothing = spark.sparkContext._gateway.new_array(spark._jvm.double, 0)  # type: ignore[union-attr]
     tasks = spark._jvm.java.util.ArrayList()  # type: ignore[union-attr]
