@@ -86,6 +86,9 @@ class Card:
             if name == "current":
                 words.append("--all")
                 continue
+            if name == "rejected":
+                words.append("--rejected")
+                continue
             option = "--" + name.replace("_", "-")
             entries = value.items() if name == "quota" else [(None, value)]
             for pattern, entry in entries:

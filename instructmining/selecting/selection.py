@@ -17,7 +17,7 @@ from instructmining.rules.rule import LinearRule, built_in_rules
 from instructmining.scoring.scores import Measured, indicator_names, scores_of, with_indicators
 from instructmining.selecting.quotas import within_quotas
 from instructmining.settings.learning import Select
-from instructmining.store.current import current_occurrences
+from instructmining.store.current import current_occurrences, wanted_occurrences
 from instructmining.store.tables import Store
 
 _BANDS = 64  # of scores: only the one in which a budget ends is summed up row by row
@@ -58,6 +58,7 @@ def candidates(
     rule: LinearRule | None,
     measured: Measured | None = None,
     only_current: bool = True,
+    with_rejected: bool = False,
 ) -> DataFrame:
     """One row per example of the pool, with what the strategies choose by.
 
@@ -67,6 +68,7 @@ def candidates(
         rule: whose stored scores are read; None: the indicators alone, no prediction.
         measured: which models' indicators, needed only without a rule.
         only_current: leave out what stands in no source any more, see `store.current`.
+        with_rejected: keep answers that their data mark as rejected.
 
     Returns:
         `example_id`, `source` (the first by name, where it has several), `copies` (further records
@@ -84,6 +86,8 @@ def candidates(
         )
     if only_current:
         records = current_occurrences(store, pool)
+    if not with_rejected:
+        records = wanted_occurrences(records)
     examples = records.groupBy("example_id").agg(
         F.min("source").alias("source"), (F.count("*") - 1).alias("copies")
     )

@@ -120,6 +120,9 @@ class Select(Section):
         True,
         "Leave out examples that were edited or deleted in their sources since scoring.",
     )
+    rejected: bool = setting(
+        False, "Also choose answers that their data mark as rejected ones of a pair."
+    )
     against: str | None = setting(
         None, "Another rule: show what changes between the selections of the two."
     )

@@ -17,6 +17,7 @@ from instructmining.store.tables import Store
 
 KEY = ["pool", "source", "position", "example_id"]
 _TABLE = "stale_occurrences"
+REJECTED = "rejected"  # the label of an answer that the data say is not wanted
 
 
 def current_occurrences(store: Store, pool: str) -> DataFrame:
@@ -25,6 +26,19 @@ def current_occurrences(store: Store, pool: str) -> DataFrame:
     if not store.exists(_TABLE):  # nothing was ever edited, or the store is of before
         return rows
     return rows.join(_stale(store, pool), KEY, "left_anti")
+
+
+def wanted_occurrences(occurrences: DataFrame) -> DataFrame:
+    """The occurrences that nobody marked as a rejected answer (`kept["part"]`)."""
+    part = F.try_element_at("kept", F.lit("part"))
+    return occurrences.where(F.coalesce(part, F.lit("")) != REJECTED)
+
+
+def rejected_examples(store: Store, pool: str) -> int:
+    """Number of examples of the pool that occur as rejected answers only."""
+    rows = store.read("occurrences").where(F.col("pool") == pool)
+    marked = F.coalesce(F.try_element_at("kept", F.lit("part")), F.lit("")) == REJECTED
+    return rows.groupBy("example_id").agg(F.min(marked).alias("all")).where("all").count()
 
 
 def with_staleness(store: Store, occurrences: DataFrame, pool: str) -> DataFrame:

@@ -61,6 +61,7 @@ OPTIONS: dict[str, dict[str, str]] = {
         "--candidates": "select.candidates",
         "--seed": "select.seed",
         "--current/--all": "select.current",
+        "--rejected": "select.rejected",
         "--against --compare": "select.against",
         "--to": "export.to",
         "--as": "export.layout",

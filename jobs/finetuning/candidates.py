@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from instructmining.errors import UserError
 from instructmining.identity import half
 from instructmining.scoring.scores import Measured, with_indicators
-from instructmining.store.current import current_occurrences
+from instructmining.store.current import current_occurrences, wanted_occurrences
 from instructmining.store.tables import Store
 from udfs.on_spark.arrow import vectors
 from udfs.running.measurement import Conversation
@@ -117,7 +117,7 @@ def vectors_of(
 
 def _pool_rows(store: Store, pool: str, measured: Measured, several: bool) -> DataFrame:
     place = [measured.knn.neighbors]
-    occurrences = current_occurrences(store, pool)
+    occurrences = wanted_occurrences(current_occurrences(store, pool))
     members = occurrences.select("example_id").distinct()
     rows = with_indicators(store, members, pool, measured, place)
     rows = rows.drop(*(name for name in rows.columns if name.startswith("reason_")))

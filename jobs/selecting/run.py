@@ -18,7 +18,7 @@ from instructmining.selecting.selection import candidates
 from instructmining.selecting.subset_table import Members, store_subsets
 from instructmining.settings.sections import Settings
 from instructmining.spark.session import with_session
-from instructmining.store.current import stale_examples
+from instructmining.store.current import rejected_examples, stale_examples
 from instructmining.store.tables import Store
 from instructmining.tracking.mlflow_runs import Run, log_run
 from jobs.scoring.rule_choice import rule_for
@@ -59,8 +59,10 @@ def run(spark: SparkSession, settings: Settings) -> Selected:
     settings, of_size = with_size(spark, settings)
     select = settings.select
     source = source_of(store, settings)
-    rows = candidates(store, settings.pool, source.rule, source.measured, select.current)
-    left_out = without_stale(store, settings)
+    rows = candidates(
+        store, settings.pool, source.rule, source.measured, select.current, select.rejected
+    )
+    left_out = [*without_stale(store, settings), *without_rejected(store, settings)]
     with log_run(settings.tracking, f"select {settings.pool}") as tracked:
         diverse = choose_diverse(store, rows, select, source.measured)
         table = diverse.picked.orderBy("rank").toArrow()
@@ -169,6 +171,15 @@ def without_stale(store: Store, settings: Settings) -> list[str]:
     return [said] * (count > 0)
 
 
+def without_rejected(store: Store, settings: Settings) -> list[str]:
+    """A sentence where answers are left out because their data mark them as rejected."""
+    if settings.select.rejected:
+        return []
+    count = rejected_examples(store, settings.pool)
+    said = f"{count:,} examples are left out: rejected answers of pairs (--rejected takes them)"
+    return [said] * (count > 0)
+
+
 def shortfall(settings: Settings, facts: Facts) -> list[str]:
     """A sentence where fewer were chosen than asked for; with diversity its own says why."""
     select = settings.select
@@ -197,8 +208,13 @@ def against(
     if settings.select.against is None:
         return None
     rival = load_rule(settings.select.against, settings.tracking)
-    current = settings.select.current
-    others = candidates(store, settings.pool, rival, only_current=current)
+    others = candidates(
+        store,
+        settings.pool,
+        rival,
+        only_current=settings.select.current,
+        with_rejected=settings.select.rejected,
+    )
     table = choose_diverse(store, others, settings.select, source.measured).picked.toArrow()
     return changes(rows, picked, others, store.spark.createDataFrame(table))
 

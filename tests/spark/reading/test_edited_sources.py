@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 
 from instructmining.settings.loading import load_settings
 from instructmining.settings.sections import Settings
-from instructmining.store.current import current_occurrences, stale_examples
+from instructmining.store.current import current_occurrences, rejected_examples, stale_examples
 from instructmining.store.planning import members
 from instructmining.store.schemas import TABLES
 from instructmining.store.tables import Store
@@ -139,3 +139,21 @@ def test_what_a_damaged_file_may_still_hold_counts_as_there(edited: Edited) -> N
     assert "damaged_file" in edited.score()
     assert edited.stale() == {}
     assert len(edited.current()) == 3000
+
+
+def test_answers_that_are_marked_as_rejected_are_not_selected_unless_asked_for(
+    edited: Edited,
+) -> None:
+    pair = {"prompt": "Hauptstadt Japans?", "chosen": "東京。", "rejected": "大阪。"}
+    unwanted = {"prompt": "2 + 2?", "completion": "5.", "label": False}
+    both = {"prompt": "Hauptstadt Japans?", "completion": "大阪。"}  # wanted by another file
+    rows = "\n".join(json.dumps(row) for row in (pair, unwanted))
+    (edited.data / "pairs.jsonl").write_text(rows)
+    edited.score(a=[KEPT])
+    assert edited.selected() == sorted(["Graz.", "東京。"])
+    assert edited.selected(rejected=True) == sorted(["Graz.", "東京。", "大阪。", "5."])
+    assert rejected_examples(edited.store, "default") == 2
+    (edited.data / "wanted.jsonl").write_text(json.dumps(both))
+    edited.score()
+    assert edited.selected() == sorted(["Graz.", "東京。", "大阪。"])
+    assert rejected_examples(edited.store, "default") == 1
