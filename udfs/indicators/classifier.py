@@ -139,7 +139,8 @@ def _padding(model: Any, tokenizer: Any) -> tuple[int, bool]:
     Decoders are read at their last token that is not the padding id of their *config*; without
     one only a text by itself is read at the right place.
     """
-    of_config = model.config.get_text_config().pad_token_id
+    # Some configs have no such field in transformers 5.0.
+    of_config = getattr(model.config.get_text_config(), "pad_token_id", None)
     if of_config is not None:
         return int(of_config), False
     decoder = hasattr(model, "score") and not hasattr(model, "classifier")
