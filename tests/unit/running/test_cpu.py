@@ -70,7 +70,7 @@ def logits(model, length, padded):
 
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize(
-    ("dtype", "atol"), [("float32", 1e-5), pytest.param("bfloat16", 0.06, marks=needs_bf16)]
+    ("dtype", "atol"), [("float32", 1e-5), pytest.param("bfloat16", 0.07, marks=needs_bf16)]
 )
 def test_a_tuned_model_gives_the_same_numbers(tmp_path, name, dtype, atol):
     build, kind = MODELS[name]
