@@ -58,7 +58,7 @@ def path_to_records(record: Any, is_readable: Callable[[Any], bool]) -> str | No
     It is given only where a layout reads what it leads to.
 
     Args:
-        record: a decoded JSON value that is no record itself.
+        record: a decoded JSON value that is not a record itself.
         is_readable: whether a value is a record. Of a list its first value decides.
     """
     waiting = deque([("", record, 0, False)])

@@ -18,7 +18,7 @@ def with_commands(rows: DataFrame, inputs: Sequence[Input]) -> DataFrame:
     """The rows, with the command that makes JSON lines of such a file in their `detail`.
 
     A file that is one record is judged by that record. In a file of many lines one that holds
-    others is no hint: all of them have to hold records at the same place.
+    others is not a hint: all of them have to hold records at the same place.
 
     Args:
         rows: in standard form, `inside` is the path to the records in an unusable one.

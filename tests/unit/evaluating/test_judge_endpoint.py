@@ -201,7 +201,7 @@ def test_what_cannot_work_is_refused_before_anything_is_asked(
         JudgeEndpoint(Judge(url="https://me:hidden@judge.example/v1", model="m"))
     assert "hidden" not in str(caught.value)
     for wrong in ("ftp://judge.example", "http://[::1/v1", "http://localhost:port/v1"):
-        with pytest.raises(UserError, match="no http or https"):
+        with pytest.raises(UserError, match="not an http or https"):
             JudgeEndpoint(Judge(url=wrong, model="m"))
 
 
