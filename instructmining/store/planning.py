@@ -27,7 +27,7 @@ class Chunk:
 def members(store: Store, pool: str, version: int | None = None) -> DataFrame:
     """The distinct examples of a pool: `example_id`, `copies` (records beyond the first).
 
-    A record that stands in no source any more is not a copy of another one. `version` is that of the
+    A record that no source holds any more is not a copy of another one. `version` is that of the
     table `occurrences`, for the pool as it was.
     """
     occurrences = store.read("occurrences", version).where(F.col("pool") == pool)
