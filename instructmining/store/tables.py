@@ -268,7 +268,9 @@ class Store:
 def _with_new_columns(rows: DataFrame, table: str) -> DataFrame:
     stored = {name.lower() for name in rows.columns}
     new = [column for column in TABLES[table].columns if column.name.lower() not in stored]
-    return rows.withColumns({each.name: F.lit(None).cast(each.type) for each in new})
+    if not new:  # Spark Connect refuses an empty mapping
+        return rows
+    return rows.withColumns({column.name: F.lit(None).cast(column.type) for column in new})
 
 
 def _is_schema(spark: SparkSession, name: str) -> bool:
