@@ -197,7 +197,7 @@ def test_own_key_and_columns_are_carried(spark: SparkSession, tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("absent.jsonl", "there is no such file"), ("notes.md", "is of no known kind")],
+    [("absent.jsonl", "there is no such file"), ("notes.md", "is not of a known kind")],
 )
 def test_an_input_that_cannot_be_read_is_named(
     spark: SparkSession, tmp_path: Path, name: str, message: str
@@ -245,16 +245,12 @@ def test_a_name_is_taken_as_it_stands(spark: SparkSession, tmp_path: Path, name:
     assert [row.reason for row in rows] == [None] * 3
 
 
-@pytest.mark.parametrize("name", ["a[1] ü.jsonl", "a b.parquet", "100%41.jsonl", "a+b.jsonl"])
+@pytest.mark.parametrize("name", ["a[1] ü.jsonl", "100%41.jsonl", "a+b.jsonl"])
 def test_spark_itself_reads_such_a_name_too(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setattr(files, "SPLIT_FROM", 0)
     path = write(tmp_path, name, spark)
-    if path.is_dir():
-        (part,) = path.glob("*.parquet")
-        part.rename(path.parent / "c d[1].parquet")
-        path = path.parent / "c d[1].parquet"
     rows = standard(spark, str(path))
     assert {row.source for row in rows} == {str(path)}
     assert len(rows) == 3
@@ -264,7 +260,7 @@ def test_spark_itself_reads_such_a_name_too(
 def test_a_checksum_left_behind_by_an_older_version_does_not_hide_the_file(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(files, "SPLIT_FROM", 0)
+    monkeypatch.setattr(files, "SPLIT_FROM", 64)
     path = write(tmp_path, name, spark)
     if path.is_dir():
         (path,) = path.glob("*.parquet")
