@@ -13,7 +13,7 @@ SPARK4_0 := .venv-spark-4.0
 LOWEST := .venv-lowest
 
 .DEFAULT_GOAL := help
-.PHONY: audit bench-full bench-gpu help setup score fit evaluate test test-slow test-cluster test-gpu test-compat test-lowest campaign soak lint typecheck check bench models models-check notebooks dist env-archive clean
+.PHONY: audit bench-full bench-gpu help setup score fit evaluate test test-slow test-cases test-cluster test-gpu test-compat test-lowest campaign soak lint typecheck check bench models models-check notebooks dist env-archive clean
 
 help: ## print this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ test-slow: setup ## clusters, packaging, kill and resume; begun within MINUTES, 
 
 test-cluster: setup ## programs beside each other, environments made again: many minutes
 	$(BIN)/python -m pytest -q -m cluster
+
+test-cases: setup ## a folder of inputs as people bring them, and what messages advise: many minutes
+	$(BIN)/python -m pytest -q -m cases
 
 test-gpu: setup ## what needs a CUDA device
 	$(BIN)/python -m pytest -q -m gpu

@@ -13,7 +13,7 @@ from bench.harness.case_list import CASES, Case
 FOLDER = Path(os.environ.get("INSTRUCTMINING_CASES", ROOT.parent / "shared" / "cases"))
 
 
-@pytest.mark.slow
+@pytest.mark.cases
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_what_people_bring_is_read_as_they_mean_it(
     spark: SparkSession, tmp_path: Path, case: Case

@@ -113,7 +113,7 @@ def test_the_command_that_drops_what_was_edited_away_drops_it(
     assert commands(trial.score()) == []
 
 
-@pytest.mark.slow
+@pytest.mark.cases
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_every_command_on_the_cases_works(spark: SparkSession, tmp_path: Path, case: Case) -> None:
     if not FOLDER.is_dir():
