@@ -17,6 +17,7 @@ from jobs.scoring.run import run as score
 from jobs.selecting.run import run as select
 from jobs.stored.maintain import run as maintain
 
+pytestmark = pytest.mark.slow  # each scores a folder several times
 Rows = list[tuple[str, str]]
 KEPT = ("Wie heißt die Hauptstadt der Steiermark?", "Graz.")
 EDITED = ("チロルの州都は？", "ザルツブルク。")

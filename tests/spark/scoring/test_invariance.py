@@ -168,6 +168,7 @@ def test_no_score_depends_on_batch_order_layout_or_partitions(
         assert found.rows >= len(table(store, "examples"))
 
 
+@pytest.mark.slow
 def test_a_run_on_one_slot_that_is_resumed_on_four_has_the_numbers_of_either(
     spark, models, rows, tmp_path, monkeypatch
 ):
