@@ -270,4 +270,13 @@ def _inject_lora(model: Any, rank: int) -> None:
     inject_adapter_in_model(
         LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear"), model
     )
-    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    _recompute_activations(model)
+
+
+def _recompute_activations(model: Any) -> None:
+    """Keep no activations for the backward pass; transformers gave the switch another name."""
+    how = {"use_reentrant": False}
+    if hasattr(model, "activation_checkpointing_enable"):
+        model.activation_checkpointing_enable(activation_checkpointing_kwargs=how)
+    else:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=how)
