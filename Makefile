@@ -42,8 +42,8 @@ evaluate: setup ## score Dolly of DATA once, then prove the selection on a small
 	$(BIN)/instructmining score --input "$(DATA)/instruct/databricks-dolly-15k.jsonl" --store "$(OUTPUT)" --pool dolly
 	$(BIN)/instructmining evaluate --store "$(OUTPUT)" --pool dolly --eval "self_instruct=$(DATA)/eval/self_instruct_user_oriented_252.jsonl" --top 120 --seeds 3 --epochs 2 --judged-prompts 50 $(ARGS)
 
-test: setup ## the test suite
-	$(BIN)/python -m pytest -q
+test: setup ## the test suite; begun within MINUTES, if given
+	$(BIN)/python -m pytest -q $(if $(MINUTES),--begin-within=$(MINUTES))
 
 test-slow: setup ## clusters, packaging, kill and resume; begun within MINUTES, if given
 	$(BIN)/python -m pytest -q -m slow $(if $(MINUTES),--begin-within=$(MINUTES))
