@@ -8,7 +8,7 @@ occurrences is. `docs/decisions/0041-a-source-is-what-it-holds-today.md` says wh
 from collections.abc import Iterable
 from functools import partial
 
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
 from instructmining.store.conflicts import with_retries
@@ -30,15 +30,20 @@ def current_occurrences(store: Store, pool: str) -> DataFrame:
 
 def wanted_occurrences(occurrences: DataFrame) -> DataFrame:
     """The occurrences that nobody marked as a rejected answer (`kept["part"]`)."""
-    part = F.try_element_at("kept", F.lit("part"))
-    return occurrences.where(F.coalesce(part, F.lit("")) != REJECTED)
+    return occurrences.where(~_is_rejected())
 
 
 def rejected_examples(store: Store, pool: str) -> int:
     """Number of examples of the pool that occur as rejected answers only."""
     rows = store.read("occurrences").where(F.col("pool") == pool)
-    marked = F.coalesce(F.try_element_at("kept", F.lit("part")), F.lit("")) == REJECTED
-    return rows.groupBy("example_id").agg(F.min(marked).alias("all")).where("all").count()
+    only_rejected = F.min(_is_rejected()).alias("only_rejected")
+    return rows.groupBy("example_id").agg(only_rejected).where("only_rejected").count()
+
+
+def _is_rejected() -> Column:
+    """Whether an occurrence is marked as a rejected answer; false where nothing is kept."""
+    part = F.try_element_at("kept", F.lit("part"))
+    return F.coalesce(part == REJECTED, F.lit(False))
 
 
 def with_staleness(store: Store, occurrences: DataFrame, pool: str) -> DataFrame:
