@@ -372,5 +372,5 @@ def test_finetunes_that_all_fail_are_a_failure_with_its_reason(
     broken = broken.model_copy(
         update={"finetune": broken.finetune.model_copy(update={"rate": 1e30})}
     )
-    with pytest.raises(FailedRowsError, match="no finite number"):
+    with pytest.raises(FailedRowsError, match="no longer a finite number"):
         run(spark, broken)
