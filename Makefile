@@ -13,7 +13,7 @@ SPARK4_0 := .venv-spark-4.0
 LOWEST := .venv-lowest
 
 .DEFAULT_GOAL := help
-.PHONY: audit bench-full bench-gpu help setup score fit evaluate test test-slow test-cases test-cluster test-gpu test-compat test-lowest campaign soak lint typecheck check bench models models-check notebooks dist env-archive clean
+.PHONY: audit base-fresh bench-full bench-gpu help setup score fit evaluate test test-slow test-cases test-cluster test-gpu test-compat test-lowest campaign soak lint typecheck check bench models models-check notebooks dist env-archive clean
 
 help: ## print this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -115,6 +115,9 @@ models: setup ## retrain the embedded models from DATA (about 100 minutes on 2 c
 	$(BIN)/python -m training.quality --data "$(DATA)"
 	$(BIN)/python -m training.check --data "$(DATA)" --write
 	$(BIN)/python -m training.cards
+
+base-fresh: setup ## train a base model that has not seen Dolly into OUTPUT/base_fresh (about 40 minutes on 2 cores)
+	$(BIN)/python -m training.lm --data "$(DATA)" --without dolly --sizes lm --out "$(OUTPUT)/base_fresh"
 
 models-check: setup ## recompute the cards' figures from SHARE of the held-out data; fails where they do not hold
 	$(BIN)/python -m training.check --data "$(DATA)" --share $(SHARE)

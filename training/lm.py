@@ -23,7 +23,7 @@ from torch.nn.functional import cross_entropy
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from training.allocator import keep_freed_memory
-from training.data import Example, data_folder, digest, half_examples
+from training.data import POOLS, Example, data_folder, digest, half_examples
 from udfs.finetuning.master_weights import Masters, Optimizers
 
 EMBEDDED = Path(__file__).resolve().parent.parent / "conf" / "models" / "embedded"
@@ -205,9 +205,13 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--data")
     parser.add_argument("--sizes", default=",".join(SIZES))
     parser.add_argument("--out", type=Path, default=EMBEDDED)
+    parser.add_argument(
+        "--without", nargs="*", default=[], choices=POOLS, help="pools that it must not see"
+    )
     arguments = parser.parse_args(argv)
     keep_freed_memory()
-    examples = half_examples(data_folder(arguments.data), 0)
+    half_0 = half_examples(data_folder(arguments.data), 0)
+    examples = tuple(e for e in half_0 if e.pool not in arguments.without)
     tokenizer = train_tokenizer(m["content"] for e in examples for m in e.messages)
     rows = sequences(tokenizer, examples, random.Random(SEED))
     for name in arguments.sizes.split(","):
@@ -216,6 +220,7 @@ def main(argv: list[str] | None = None) -> None:
         recipe = train(model, rows, SIZES[name]) | {
             "seed": SEED,
             "parameters": model.num_parameters(),
+            "without": arguments.without,
             "examples": len(examples),
             "examples_digest": digest([e.identifier for e in examples]),
         }
