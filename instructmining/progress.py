@@ -45,7 +45,7 @@ class StageProgress:
             self._bar.update(self._task, advance=rows, rate=self._speed(rate))
         elif now - self._printed >= _LINE_SECONDS or self._done >= self._rows:
             self._printed = now
-            left = (self._rows - self._done) / max(rate, 1e-9)
+            left = max(0, self._rows - self._done) / max(rate, 1e-9)
             print(
                 f"{self._stage:<12} {self._done:>12,} of {self._rows:,} {self._unit}  "
                 f"{self._speed(rate)}  {duration(left)} left",

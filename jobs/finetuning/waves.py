@@ -92,7 +92,7 @@ def run_finetunes(
     left = 0
     saved = 0
     with StageProgress("finetune", len(todo), "runs") as progress:
-        for _ in range(_ATTEMPTS):
+        for attempt in range(1, _ATTEMPTS + 1):
             waiting = list(todo)
             failed = {}
             while waiting:
@@ -103,9 +103,12 @@ def run_finetunes(
                 if waves.calibrated and enough():
                     saved = len(waiting)
                     break
-                failed |= waves.run(wave)
+                broken = waves.run(wave)
+                failed |= broken
                 waiting = waiting[len(wave) :]
-                progress.advance(len(wave))
+                # A run that failed is tried again, so that it counts only when it is over.
+                again = len(broken) if attempt < _ATTEMPTS else 0
+                progress.advance(len(wave) - again)
                 if estimate is None and waves.calibrated and waiting:
                     estimate = waves.estimate(waiting)
                     cost = duration(estimate) + waves.gpu_hours(waiting)
