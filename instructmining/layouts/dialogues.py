@@ -87,7 +87,8 @@ def oasst(record: Record, best_path: bool = False) -> list[Part] | None:
             answered[parent] = True
     if not ends:
         raise Unusable("no_response", "no assistant message is left in the tree")
-    return [part(_label(nodes[end][0], end), _path, nodes, end) for end in reversed(ends)]
+    said = _said(nodes)
+    return [part(_label(nodes[end][0], end), _path, nodes, said, end) for end in reversed(ends)]
 
 
 def mt_bench(record: Record) -> list[Part] | None:
@@ -121,16 +122,20 @@ def turns(given: Iterable[Any], where: str, roles: Mapping[str, str] = ROLES) ->
     """Messages of a list of objects, each with one of `SPEAKERS` and a content."""
     found: Messages = []
     for number, turn in enumerate(given, start=1):
-        if not isinstance(turn, OBJECT):
-            raise Unusable("wrong_type", f"turn {number} of {where!r} is {kind(turn)}")
-        fields = plain(turn)
-        speaker = _speaker(fields)
-        role = _role(speaker, roles) or implied_role(fields)
-        if role is None:
-            shown = repr(speaker[:40]) if isinstance(speaker, str) else kind(speaker)
-            raise Unusable("unknown_role", f"the speaker of turn {number} of {where!r} is {shown}")
-        found += messages_of(fields, role, f"turn {number} of {where!r}", speaker)
+        found += _turn(turn, f"turn {number} of {where!r}", roles)
     return found
+
+
+def _turn(turn: Any, place: str, roles: Mapping[str, str] = ROLES) -> Messages:
+    if not isinstance(turn, OBJECT):
+        raise Unusable("wrong_type", f"{place} is {kind(turn)}")
+    fields = plain(turn)
+    speaker = _speaker(fields)
+    role = _role(speaker, roles) or implied_role(fields)
+    if role is None:
+        shown = repr(speaker[:40]) if isinstance(speaker, str) else kind(speaker)
+        raise Unusable("unknown_role", f"the speaker of {place} is {shown}")
+    return messages_of(fields, role, place, speaker)
 
 
 def with_system(record: Record, found: Messages) -> Messages:
@@ -203,13 +208,33 @@ def _rank(reply: Any) -> tuple[bool, float]:
     return (node.get("deleted") is True, rank)
 
 
-def _path(nodes: Sequence[tuple[Record, int | None]], end: int) -> Messages:
-    path: list[Record] = []
+def _said(nodes: Sequence[tuple[Record, int | None]]) -> list[Messages | Unusable]:
+    """What each message of a tree says, or why it cannot be used: paths share most of theirs."""
+    said: list[Messages | Unusable] = []
+    depths: list[int] = []
+    for node, parent in nodes:
+        depths.append(1 if parent is None else depths[parent] + 1)
+        try:
+            said.append(_turn(node, f"turn {depths[-1]} of 'replies'"))
+        except Unusable as problem:
+            said.append(problem.with_traceback(None))
+    return said
+
+
+def _path(
+    nodes: Sequence[tuple[Record, int | None]], said: Sequence[Messages | Unusable], end: int
+) -> Messages:
+    path: list[Messages | Unusable] = []
     step: int | None = end
     while step is not None:
-        node, step = nodes[step]
-        path.append(node)
-    return turns(reversed(path), "replies")
+        path.append(said[step])
+        step = nodes[step][1]
+    found: Messages = []
+    for turn in reversed(path):
+        if isinstance(turn, Unusable):
+            raise turn
+        found += turn
+    return found
 
 
 def _label(node: Record, place: int) -> str:
