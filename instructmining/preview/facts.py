@@ -20,10 +20,13 @@ from instructmining.layouts.records import as_text
 from instructmining.layouts.standard_form import parsed_record, standard_rows
 from instructmining.layouts.turn_lists import parsed
 from instructmining.layouts.unread import Example, texts
-from instructmining.reading.sniffing import HEAD_BYTES, KNOWN, Kind, sniff
+from instructmining.reading.folders import Input, inputs_of
+from instructmining.reading.inputs import place_of, refuse_large, refuse_unknown
+from instructmining.reading.sniffing import KNOWN, Kind
 from instructmining.reading.splitting import RawRecord, split
 from instructmining.reading.trees import Row, joined
 from instructmining.settings.sections import Read
+from instructmining.spark.paths import fixed_part, shown
 from instructmining.turns.structure import beside_turns
 
 SAMPLED = 200  # records that are looked at
@@ -57,13 +60,32 @@ def previews(names: Sequence[str], read: Read) -> tuple[list[Preview], list[Path
     Raises:
         UserError: a name leads to no file, or to none of a known kind.
     """
-    paths = list(dict.fromkeys(path for name in names for path in local_files(name)))
-    kinds = {path: sniff(str(path), _head(path)) for path in paths}
-    known = {path: kind for path, kind in kinds.items() if kind.is_data}
+    places: dict[str, Input] = {}
+    for each in (each for name in names for each in _inputs(name)):
+        places.setdefault(place_of(each.path), each)
+    known = [each for each in places.values() if each.kind.is_data]
     if not known:
         raise UserError(f"no file of a known kind in {', '.join(names)}: {KNOWN}")
-    found = [preview(path, kind, read) for path, kind in known.items()]
-    return found, [path for path in paths if path not in known]
+    for each in known:
+        refuse_large(each)
+    found = [preview(Path(shown(each.path)), each.kind, read) for each in known]
+    left_out = [each for each in places.values() if not each.kind.is_data]
+    return found, [Path(shown(each.path)) for each in left_out]
+
+
+def _inputs(name: str) -> list[Input]:
+    """The files of a name as `score` takes them: of a cache of the hub each once, in one revision.
+
+    Raises:
+        UserError: there are none, or what is there cannot be read as files.
+    """
+    files = [(f"file:{path.absolute()}", path.stat().st_size) for path in local_files(name)]
+    path = str(_path(name).absolute())
+    root = path if Path(path).exists() else fixed_part(path)
+    found = inputs_of(None, f"file:{root}", files)
+    if len(found) == 1:
+        refuse_unknown(found[0])
+    return found
 
 
 def local_files(name: str) -> list[Path]:
@@ -72,7 +94,7 @@ def local_files(name: str) -> list[Path]:
     Raises:
         UserError: there are none.
     """
-    path = Path(name.removeprefix("path:").removeprefix("file://")).expanduser()
+    path = _path(name)
     if path.is_file():
         return [path]
     roots = [path] if path.is_dir() else _matches(path)
@@ -87,8 +109,13 @@ def is_local(name: str) -> bool:
     """Whether a name can be previewed without Spark: no table, no other file system."""
     if name.startswith("table:") or "://" in name.replace("file://", ""):
         return False
-    path = Path(name.removeprefix("path:").removeprefix("file://")).expanduser()
-    return not (path / "_delta_log").is_dir()
+    path = _path(name)
+    roots = [path] if path.is_dir() else _matches(path)
+    return not any(log.is_dir() for root in roots for log in root.rglob("_delta_log"))
+
+
+def _path(name: str) -> Path:
+    return Path(name.removeprefix("path:").removeprefix("file://")).expanduser()
 
 
 def preview(path: Path, kind: Kind, read: Read) -> Preview:
@@ -214,14 +241,6 @@ def _rows(file: BinaryIO) -> Iterator[RawRecord]:
         yield RawRecord(position, text.encode("utf-8", "surrogatepass"))
 
 
-def _head(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(HEAD_BYTES)
-    except OSError:
-        return b""
-
-
 def _matches(path: Path) -> list[Path]:
     root = Path(path.anchor or ".")
     pattern = str(path.relative_to(path.anchor) if path.anchor else path)
@@ -229,7 +248,10 @@ def _matches(path: Path) -> list[Path]:
 
 
 def _is_hidden(path: Path, roots: Iterable[Path]) -> bool:
-    """Whether a name between a root and the file begins with `_` or `.`."""
+    """Whether Spark would leave the file out: a name below the root begins with `_` or `.`.
+
+    But for folders that are a column, as in `_year=2024`.
+    """
     root = next(each for each in roots if path == each or each in path.parents)
     inside = path.relative_to(root).parts or (path.name,)
-    return any(name.startswith(("_", ".")) for name in inside)
+    return any(each[0] == "." or (each[0] == "_" and "=" not in each) for each in inside)

@@ -60,8 +60,10 @@ def listing(spark: SparkSession, path: str) -> list[tuple[str, int]] | None:
     return None
 
 
-def inputs_of(spark: SparkSession, root: str, files: list[File]) -> list[Input]:
+def inputs_of(spark: SparkSession | None, root: str, files: list[File]) -> list[Input]:
     """Files and tables below `root`, each table once; what is not data is of kind `unknown`.
+
+    Without `spark` all are local files.
 
     Raises:
         UserError: there is an Iceberg table, whose files cannot be read without its metadata.
@@ -92,7 +94,7 @@ def _table_around(root: str, path: str, tables: set[str]) -> str | None:
     return next((folder for folder in _folders_between(root, path) if folder in tables), None)
 
 
-def is_delta(spark: SparkSession, path: str) -> bool:
+def is_delta(spark: SparkSession | None, path: str) -> bool:
     """Whether the folder is a Delta table."""
     from delta.tables import DeltaTable
 
@@ -102,14 +104,14 @@ def is_delta(spark: SparkSession, path: str) -> bool:
     return not has_glob(path) and bool(DeltaTable.isDeltaTable(spark, path))
 
 
-def _input(spark: SparkSession, path: str, length: int) -> Input:
+def _input(spark: SparkSession | None, path: str, length: int) -> Input:
     first = head(spark, path)
     if blob := blob_of(path, first):
         return Input(blob, sniff(path, head(spark, blob)), Path(blob).stat().st_size)
     return Input(path, sniff(path, first), length)
 
 
-def head(spark: SparkSession, path: str) -> bytes:
+def head(spark: SparkSession | None, path: str) -> bytes:
     """The first bytes of a file; none where it cannot be read."""
     local = Path(shown(path))
     try:

@@ -36,17 +36,17 @@ def find_inputs(spark: SparkSession, names: tuple[str, ...]) -> tuple[list[Input
         raise UserError("--input is missing: name files, folders, globs or tables")
     places: dict[str, Input] = {}
     for each in (each for name in names for each in _found(spark, name)):
-        places.setdefault(_place(each.path), each)
+        places.setdefault(place_of(each.path), each)
     found = list(places.values())
     inputs = [each for each in found if each.kind.is_data]
     if not inputs:
         raise UserError(f"no file of a known kind in {', '.join(names)}: {KNOWN}")
     for each in inputs:
-        _refuse_large(each)
+        refuse_large(each)
     return inputs, [shown(each.path) for each in found if not each.kind.is_data]
 
 
-def _place(path: str) -> str:
+def place_of(path: str) -> str:
     """One text for one file: links to it are followed where the driver sees them."""
     local = shown(path)
     return os.path.realpath(local) if local.startswith("/") else local
@@ -179,11 +179,16 @@ def _expand(spark: SparkSession, name: str) -> list[Input]:
     root = path if Path(shown(path)).exists() else fixed_part(path)
     found = inputs_of(spark, root, files)
     if len(found) == 1:
-        _refuse_unknown(found[0])
+        refuse_unknown(found[0])
     return found
 
 
-def _refuse_unknown(given: Input) -> None:
+def refuse_unknown(given: Input) -> None:
+    """Refuse a file that was named itself and is of no known kind.
+
+    Raises:
+        UserError: it is one.
+    """
     path = shown(given.path)
     if given.container == "tar":
         raise UserError(
@@ -194,7 +199,7 @@ def _refuse_unknown(given: Input) -> None:
         raise UserError(f"{path} is not of a known kind: {KNOWN}")
 
 
-def _refuse_large(given: Input) -> None:
+def refuse_large(given: Input) -> None:
     """Refuse what would have to be held in memory in one piece and is over 1 GiB.
 
     Raises:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import tarfile
 from pathlib import Path
 
 import pyarrow as pa
@@ -123,6 +124,37 @@ def test_hidden_files_are_left_out_and_what_is_no_data_file_is_named(tmp_path: P
     for name in ("nothing.jsonl", "no*.jsonl"):
         with pytest.raises(UserError, match="no such file"):
             previews([str(tmp_path / name)], Read())
+
+
+def test_what_lies_in_a_folder_is_what_score_would_read(tmp_path: Path) -> None:
+    """A cache of the hub once, in its current revision; an Iceberg table and an archive refused."""
+    cache = tmp_path / "hub" / "datasets--acme--qa"
+    for folder in ("blobs", "refs", "snapshots/old1", "snapshots/new2"):
+        (cache / folder).mkdir(parents=True)
+    (cache / "refs/main").write_text("new2")
+    for revision, blob in (("old1", "2c3d"), ("new2", "0a1b")):
+        written(cache / "blobs" / blob, [MATH])
+        (cache / "snapshots" / revision / "train.jsonl").symlink_to(f"../../blobs/{blob}")
+    found, left_out = previews([str(cache), str(cache / "blobs/0a1b")], Read())
+    assert [each.rows for each in found] == [1]
+    assert [str(path) for path in left_out] == [f"{cache}/snapshots/old1/train.jsonl"]
+
+    table = tmp_path / "table"
+    (table / "metadata").mkdir(parents=True)
+    written(table / "metadata" / "v1.metadata.json", [{"format-version": 2}])
+    pq.write_table(pa.Table.from_pylist([MATH]), table / "rows.parquet")
+    with pytest.raises(UserError, match=r"table is an Iceberg table: .*--input table:"):
+        previews([str(tmp_path)], Read())
+
+    with tarfile.open(tmp_path / "data.tar.gz", "w:gz") as archive:
+        archive.add(cache / "blobs/0a1b")
+    with pytest.raises(UserError, match=r"is a tar archive: unpack it with `tar -xf .*data\.tar"):
+        previews([str(tmp_path / "data.tar.gz")], Read())
+
+    (tmp_path / "lake" / "qa" / "_delta_log").mkdir(parents=True)
+    assert is_local(str(cache))
+    assert not is_local(str(tmp_path / "lake"))
+    assert not is_local(str(tmp_path / "la*"))
 
 
 def test_the_command_needs_no_spark_for_local_files(
