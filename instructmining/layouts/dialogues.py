@@ -209,7 +209,7 @@ def _rank(reply: Any) -> tuple[bool, float]:
 
 
 def _said(nodes: Sequence[tuple[Record, int | None]]) -> list[Messages | Unusable]:
-    """What each message of a tree says, or why it cannot be used: paths share most of theirs."""
+    """What each message of a tree says, or why it cannot be used: once, for paths share them."""
     said: list[Messages | Unusable] = []
     depths: list[int] = []
     for node, parent in nodes:
