@@ -28,7 +28,8 @@ from bench.speed import embedding
 from instructmining.models.lists import ModelSpec, load_model_list, locate
 from udfs.indicators.perplexity import PerplexityScorer
 from udfs.indicators.reward import GPTNeoXRewardConfig, GPTNeoXRewardModel, GPTNeoXRewardScorer
-from udfs.running.device import choose_device, default_token_budget
+from udfs.running.budget import default_token_budget
+from udfs.running.device import choose_device
 from udfs.running.measurement import Runtime
 
 Values = NDArray[np.float64]

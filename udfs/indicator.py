@@ -163,7 +163,8 @@ def _scorer(model: ResolvedModel, measure: Measure) -> Any:
         for key, folder in (("folder", model.folder), ("base_folder", model.base_folder))
         if folder
     }
-    return load_scorer(model.model_copy(update=local), device, dtype, measure.token_budget)
+    shipped = model.model_copy(update=local)
+    return load_scorer(shipped, device, dtype, measure.token_budget, measure.gpu_amount)
 
 
 def _as_arrow(window: pa.Table, measured: Measurement, embeds: bool) -> pa.RecordBatch:

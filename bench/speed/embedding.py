@@ -13,7 +13,7 @@ from bench.harness.arms import LIMIT, Gate, Suite
 from bench.harness.texts import spread_out, window
 from instructmining.models.lists import load_model_list, locate
 from udfs.indicators.embedding import EmbeddingScorer
-from udfs.running.device import default_token_budget
+from udfs.running.budget import default_token_budget
 from udfs.running.measurement import Runtime
 
 Vectors = NDArray[np.float32]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from bench.harness.arms import Suite
 from bench.harness.texts import bpe, window
 from udfs.running.batching import for_each_batch
-from udfs.running.device import default_token_budget
+from udfs.running.budget import default_token_budget
 
 Rows = NDArray[np.int64]
 _ALLOWED = 1.03

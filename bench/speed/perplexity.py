@@ -22,7 +22,8 @@ from bench.harness.arms import LIMIT, Gate, Suite
 from bench.harness.texts import bpe, spread_out, window
 from instructmining.models.lists import ModelSpec
 from udfs.indicators.perplexity import PerplexityScorer
-from udfs.running.device import default_token_budget, limit_threads
+from udfs.running.budget import default_token_budget
+from udfs.running.device import limit_threads
 from udfs.running.measurement import Runtime
 
 Losses = NDArray[np.float64]

@@ -1,6 +1,8 @@
 """The safetensors files of a model: what they hold, and whether they are whole; no torch."""
 
 import json
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,13 @@ def tensors_of(file: Path) -> dict[str, Any]:
             f"{file} is damaged: it has {size:,} bytes, but its header says {whole:,}; {AGAIN}"
         )
     return header
+
+
+def parameters_in(folders: Sequence[str]) -> int:
+    """How many numbers the safetensors files of some folders hold, read from their headers."""
+    files = [file for folder in folders for file in Path(folder).glob("*.safetensors")]
+    shapes = (tensor["shape"] for file in files for tensor in tensors_of(file).values())
+    return sum(math.prod(shape) for shape in shapes)
 
 
 def check_weights(folder: Path) -> None:

@@ -56,7 +56,9 @@ class Measure(Section):
         ge=1,
     )
     token_budget: int | None = setting(
-        None, "Tokens of one forward pass, padding included. null: what suits the device."
+        None,
+        "Tokens of one forward pass, padding included. null: what suits the device, its memory and "
+        "the model.",
     )
     dtype: Literal["auto", "bfloat16", "float32"] = setting(
         "auto", "Precision of the models. `auto` is bfloat16 where the hardware has it."

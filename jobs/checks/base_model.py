@@ -1,20 +1,20 @@
 """The model that is finetuned, in which precision, and whether it fits where it will run."""
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 
 from pyspark.sql import SparkSession
 
 from instructmining.errors import UserError
 from instructmining.models.lists import ModelList, ResolvedModel
+from instructmining.models.shape import shape_of
 from instructmining.settings.learning import Finetune
 from instructmining.settings.sections import Measure, Tracking
 from jobs.checks.resources import Place, is_local, parameters_of, place_of
-from udfs.finetuning.finetuner import Shape, activation_bytes, adapter_of, training_bytes
+from udfs.finetuning.finetuner import activation_bytes, adapter_of, training_bytes
 from udfs.indicators import resolve
 from udfs.on_spark.placement import model_slots
-from udfs.running.device import choose_device, default_token_budget, resolve_dtype
+from udfs.running.budget import default_token_budget
+from udfs.running.device import choose_device, resolve_dtype
 
 
 def base_model(
@@ -90,7 +90,7 @@ def refuse_what_cannot_fit(
 
 def _bytes_of(base: ResolvedModel, place: Place, recipe: Finetune, budget: int | None) -> int:
     """The least that one process holds."""
-    shape = shape_of(base)
+    shape = shape_of(base.folder)
     count = parameters_of(base)
     adapter = adapter_of(recipe, count)
     processes = recipe.gpus_per_run
@@ -102,13 +102,3 @@ def _bytes_of(base: ResolvedModel, place: Place, recipe: Finetune, budget: int |
         return needed
     needed += count * place.width // shape.layers  # a layer is gathered whole while it computes
     return max(needed, count * place.width) if place.device == "cpu" else needed  # loaded whole
-
-
-def shape_of(model: ResolvedModel) -> Shape:
-    """Layers and width from the model's config.json."""
-    text = (Path(model.folder) / "config.json").read_text(encoding="utf-8")
-    config = json.loads(text)
-    config = config.get("text_config") or config
-    layers = config.get("num_hidden_layers") or config.get("n_layer") or 1
-    hidden = config.get("hidden_size") or config.get("n_embd") or 1
-    return Shape(int(layers), int(hidden))

@@ -1,25 +1,22 @@
 """Whether what Spark was given fits what the models need: plain values in, sentences out."""
 
-import json
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from instructmining.errors import UserError
 from instructmining.models.lists import ResolvedModel
-from instructmining.models.weight_files import tensors_of
+from instructmining.models.shape import shape_of
+from instructmining.models.weight_files import parameters_in
 from instructmining.settings.sections import Knn, Measure
 from udfs.on_spark.placement import machine_memory
-from udfs.running.device import choose_device, default_token_budget, resolve_dtype
+from udfs.running.budget import LIBRARIES, LOGITS, bytes_per_token, token_budget
+from udfs.running.device import choose_device, resolve_dtype
 
 Conf = Mapping[str, str]  # Spark's settings
 
 _MIB = 2**20
 _GIB = 2**30
-_LIBRARIES = 512 * _MIB  # a Python worker with torch and transformers; a CUDA context is as large
-_LOGITS = {"cpu": 96 * _MIB, "cuda": _GIB}  # of a causal LM: bounded by its scorer
 _BYTES_PER_RECORD = 1000  # a guess, for an index that does not exist yet
 _TIGHT = 0.9  # of the room: what an estimate may be wrong by
 _LESS = "use a smaller model, --dtype bfloat16"
@@ -138,7 +135,7 @@ def check_memory(
 def index_note(bytes_read: int, knn: Knn, embed: ResolvedModel) -> list[str]:
     """A note where the neighbours' index is likely to be too large to broadcast, or to be held."""
     rows = bytes_read / _BYTES_PER_RECORD
-    size = rows * 4 * _hidden(_config(embed))
+    size = rows * 4 * shape_of(embed.base_folder or embed.folder).hidden
     if rows > knn.cells_beyond:
         return [
             f"the pool may have more than knn.cells_beyond={knn.cells_beyond:,} rows: its "
@@ -238,38 +235,24 @@ def parameters_of(model: ResolvedModel) -> int:
     Raises:
         UserError: there is no such file.
     """
-    folders = [folder for folder in (model.folder, model.base_folder) if folder]
-    files = [file for folder in folders for file in Path(folder).glob("*.safetensors")]
     if not any(Path(model.folder).rglob("*.safetensors")):
         raise UserError(
             f"model {model.spec.source}: no .safetensors file in {model.folder}; load it with "
             "transformers where you trust it and call save_pretrained"
         )
-    shapes: Iterable[Any] = (
-        tensor["shape"] for file in files for tensor in tensors_of(file).values()
-    )
-    return sum(math.prod(shape) for shape in shapes)
+    return parameters_in([folder for folder in (model.folder, model.base_folder) if folder])
 
 
 def _working(model: ResolvedModel, place: Place, budget: int | None) -> int:
     """Bytes beside the weights: libraries, one batch's activations, a causal LM's logits."""
-    config = _config(model)
-    hidden = _hidden(config)
-    inner = config.get("intermediate_size") or config.get("d_ff") or 4 * hidden
-    tokens = budget or default_token_budget(place.device)
-    activations = tokens * (8 * hidden + 3 * inner) * place.width
-    return _LIBRARIES + activations + _LOGITS[place.device] * (model.spec.kind == "causal_lm")
-
-
-def _config(model: ResolvedModel) -> dict[str, Any]:
-    path = Path(model.base_folder or model.folder) / "config.json"
-    config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return config.get("text_config") or config
-
-
-def _hidden(config: dict[str, Any]) -> int:
-    names = ("hidden_size", "d_model", "n_embd")
-    return next((int(config[name]) for name in names if name in config), 1024)
+    shape = shape_of(model.base_folder or model.folder)
+    longest = model.spec.max_length
+    memory = place.room // place.copies
+    tokens = budget or token_budget(
+        place.device, shape, longest, parameters_of(model), place.width, memory
+    )
+    logits = LOGITS[place.device] * (model.spec.kind == "causal_lm")
+    return LIBRARIES + tokens * bytes_per_token(shape, longest, place.width) + logits
 
 
 def _copies(conf: Conf) -> str:

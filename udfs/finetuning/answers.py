@@ -15,6 +15,7 @@ from transformers import GenerationConfig
 from udfs.finetuning.finetuner import Finetuner
 from udfs.running.batching import token_batches
 from udfs.running.measurement import Conversation
+from udfs.running.on_device import inference
 from udfs.running.weights import position_limit, to_device
 from udfs.texts.conversations import defects, up_to_last_reply
 from udfs.texts.rendering import render
@@ -92,7 +93,7 @@ def _generate(
     device = str(finetuner.model.device)
     finetuner.model.eval()
     finetuner.model.generation_config = GenerationConfig()  # its own would fill in what is not said
-    with torch.inference_mode():
+    with inference(device):
         out = finetuner.model.generate(
             input_ids=to_device(ids, device),
             generation_config=how,

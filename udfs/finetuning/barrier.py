@@ -56,7 +56,7 @@ def _run(
     seed: int,
 ) -> dict[str, Any]:
     from udfs.finetuning.sharding import ShardedFinetuner
-    from udfs.running.device import default_token_budget
+    from udfs.running.budget import default_token_budget
 
     budget = measure.token_budget or default_token_budget(device)
     finetuner, reason = None, ""

@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,12 +19,14 @@ from transformers import AutoModelForCausalLM
 
 from instructmining.errors import UserError
 from instructmining.models.lists import ModelSpec
+from instructmining.models.shape import Shape
 from instructmining.settings.learning import Finetune
 from udfs.finetuning.master_weights import Masters
 from udfs.indicators.perplexity import Counted, TokenLogLoss, behind_prompt
 from udfs.running.batching import token_batches
 from udfs.running.device import keep_few_primitives, return_freed_memory
 from udfs.running.measurement import Conversation, Runtime
+from udfs.running.on_device import Results, kernel_order
 from udfs.running.weights import load_model, load_tokenizer, position_limit
 from udfs.texts.conversations import defects
 from udfs.texts.rendering import cut, render
@@ -135,10 +137,10 @@ class Finetuner:
 
     def _mean_loss(self, texts: Sequence[Counted]) -> float:
         counts = np.array([sum(text.counted) for text in texts])
-        means = np.empty(len(texts))
+        losses = Results()
         for batch in token_batches([len(text.ids) for text in texts], self.token_budget):
-            means[batch] = self.log_loss.means([texts[i] for i in batch])
-        return float(means @ counts / counts.sum())
+            self.log_loss.add_to(losses, batch, [texts[i] for i in batch])
+        return float(losses.means(len(texts)) @ counts / counts.sum())
 
     def _train(self, texts: list[Counted], seed: int) -> tuple[list[float], int]:
         generator = np.random.default_rng(seed)
@@ -150,9 +152,10 @@ class Finetuner:
         )
         self.model.train()
         losses = []
-        for rows in steps:
-            losses.append(self._backward([texts[i] for i in rows]))
-            masters.step()
+        with kernel_order(self.log_loss.device):
+            for rows in steps:
+                losses.append(self._backward([texts[i] for i in rows]))
+                masters.step()
         _refuse_broken(losses)
         return losses, len(steps)
 
@@ -237,13 +240,6 @@ def training_bytes(parameters: int, adapter: str, width: int, processes: int = 1
     # process that runs more than once, the start of the next run.
     per_layer = trained * (width + 16) + parameters * width
     return per_layer + trained * width if processes == 1 else per_layer // processes
-
-
-class Shape(NamedTuple):
-    """Of a transformer."""
-
-    layers: int
-    hidden: int
 
 
 def activation_bytes(shape: Shape, tokens: int, adapter: str, width: int) -> int:

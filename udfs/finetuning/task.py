@@ -65,7 +65,7 @@ def loaded_finetuner(
 ) -> Any:
     """The process's finetuner of this base model and recipe, made on first use."""
     from udfs.finetuning.finetuner import Finetuner
-    from udfs.running.device import default_token_budget
+    from udfs.running.budget import default_token_budget
 
     budget = budget or default_token_budget(device)
     key = ("finetuner", model.fingerprint, device, dtype, str(budget), recipe.model_dump_json())

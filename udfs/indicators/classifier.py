@@ -20,6 +20,7 @@ from instructmining.models.lists import ModelSpec
 from udfs.running.batching import for_each_batch, pad
 from udfs.running.cpu import tuned
 from udfs.running.measurement import Conversation, Measurement, Message, Runtime, TwoSteps
+from udfs.running.on_device import Results, inference, is_causal
 from udfs.running.weights import load_model, load_tokenizer, position_limit, to_device
 from udfs.texts.conversations import last_reply, refuse_no_tokens, reply_defects, up_to_last_reply
 from udfs.texts.rendering import Rendered, cut, record_lengths, render
@@ -35,6 +36,7 @@ class SequenceClassifierScorer(TwoSteps):
         self.template = Template(spec.template, self.tokenizer)
         self.model = tuned(with_float32_head(self._load(spec, runtime)), runtime.device)
         self.max_length = min(spec.max_length, position_limit(self.model))
+        self.causal = is_causal(self.model)
         self.device = runtime.device
         self.read = _reading(self.model, spec)
         self.pad_id, alone = _padding(self.model, self.tokenizer)
@@ -64,29 +66,33 @@ class SequenceClassifierScorer(TwoSteps):
     def compute(self, prepared: tuple[Measurement, list[Rendered]]) -> Measurement:
         """One number per text."""
         measurement, cut_rows = prepared
-        values = measurement.values[self.indicators[0]]
+        rewards = Results()
 
         def score(rows: NDArray[np.int64]) -> None:
-            values[rows] = self._values([cut_rows[row] for row in rows])
+            rewards.add(rows, self._values([cut_rows[row] for row in rows]))
 
         measurable = [row for row, reason in enumerate(measurement.reasons) if reason is None]
         lengths = [len(rendered.ids) for rendered in cut_rows]
         measurement.work = for_each_batch(
             lengths, self.token_budget, score, measurement.reasons, measurable
         )
+        rewards.into(measurement.values[self.indicators[0]])
         return measurement.explained()
 
-    def _values(self, texts: list[Rendered]) -> NDArray[np.float64]:
-        ids, mask = pad([t.ids for t in texts], self.pad_id)
-        arrays = {"input_ids": ids, "attention_mask": mask}
+    def _values(self, texts: list[Rendered]) -> torch.Tensor:
+        arrays = self._inputs(*pad([t.ids for t in texts], self.pad_id))
         if self.template.name == "pair" and "token_type_ids" in self.tokenizer.model_input_names:
             kinds = [[0] * t.split + [1] * (len(t.ids) - t.split) for t in texts]
             arrays["token_type_ids"] = pad(kinds, 0)[0]
-        with torch.inference_mode():
+        with inference(self.device):
             inputs = {name: to_device(array, self.device) for name, array in arrays.items()}
-            logits = self.model(**inputs).logits
-            values: NDArray[np.float64] = self.read(logits.double()).cpu().numpy()
-        return values
+            return self.read(self.model(**inputs).logits.double())
+
+    def _inputs(
+        self, ids: NDArray[np.int64], mask: NDArray[np.int64]
+    ) -> dict[str, NDArray[np.int64]]:
+        """What the model reads of right-padded rows; a causal one finds their ends by the ids."""
+        return {"input_ids": ids} if self.causal else {"input_ids": ids, "attention_mask": mask}
 
 
 def with_float32_head(model: Any) -> Any:

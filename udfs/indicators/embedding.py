@@ -24,6 +24,7 @@ from instructmining.models.lists import ModelSpec
 from udfs.running.batching import for_each_batch, pad
 from udfs.running.cpu import tuned
 from udfs.running.measurement import Conversation, Measurement, Runtime, TwoSteps
+from udfs.running.on_device import Results, inference, is_causal
 from udfs.running.weights import load_model, load_tokenizer, position_limit, to_device
 from udfs.texts.conversations import defects, joined
 from udfs.texts.rendering import record_lengths, tokenize
@@ -77,15 +78,17 @@ class EmbeddingScorer(TwoSteps):
         """Unit vectors float32[n, d]; a row that could not be encoded is NaN throughout."""
         measurement, cut_rows = prepared
         vectors = np.full((len(cut_rows), self.encoder.width), np.nan, dtype=np.float32)
+        encoded = Results()
 
         def encode(rows: NDArray[np.int64]) -> None:
-            vectors[rows] = self._encode([cut_rows[row] for row in rows])
+            encoded.add(rows, self._encode([cut_rows[row] for row in rows]))
 
         measurable = [row for row, reason in enumerate(measurement.reasons) if reason is None]
         lengths = [len(ids) for ids in cut_rows]
         measurement.work = for_each_batch(
             lengths, self.token_budget, encode, measurement.reasons, measurable
         )
+        encoded.into(vectors)
         measurement.vectors = vectors
         return measurement.explained()
 
@@ -94,13 +97,11 @@ class EmbeddingScorer(TwoSteps):
             return ids
         return ids[: self.max_length - self.closing] + ids[len(ids) - self.closing :]
 
-    def _encode(self, texts: list[list[int]]) -> NDArray[np.float32]:
+    def _encode(self, texts: list[list[int]]) -> torch.Tensor:
         pad_id = int(self.tokenizer.pad_token_id or 0)
         ids, mask = (to_device(array, self.device) for array in pad(texts, pad_id))
-        with torch.inference_mode():
-            vectors = torch.nn.functional.normalize(self.encoder.encode(ids, mask).float(), dim=1)
-        pooled: NDArray[np.float32] = vectors.cpu().numpy()
-        return pooled
+        with inference(self.device):
+            return torch.nn.functional.normalize(self.encoder.encode(ids, mask).float(), dim=1)
 
 
 def _load_encoder(spec: ModelSpec, runtime: Runtime) -> Encoder:
@@ -112,9 +113,10 @@ def _load_encoder(spec: ModelSpec, runtime: Runtime) -> Encoder:
 
     model = tuned(load_model(AutoModel, spec, runtime), runtime.device)
     pool = _POOLINGS[pooling]
+    causal = is_causal(model)
 
     def encode(ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        hidden = model(input_ids=ids, attention_mask=mask).last_hidden_state
+        hidden = model(input_ids=ids, attention_mask=None if causal else mask).last_hidden_state
         return pool(hidden.float(), mask)
 
     return Encoder(encode, int(model.config.hidden_size), position_limit(model))

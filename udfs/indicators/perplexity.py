@@ -27,6 +27,7 @@ from instructmining.models.lists import ModelSpec
 from udfs.running.batching import for_each_batch, pad
 from udfs.running.cpu import tuned
 from udfs.running.measurement import Conversation, Measurement, Runtime, TwoSteps
+from udfs.running.on_device import Results, inference
 from udfs.running.weights import load_model, load_tokenizer, position_limit, to_device
 from udfs.texts.conversations import defects, refuse_no_tokens
 from udfs.texts.rendering import Rendered, cut, record_lengths, render
@@ -109,13 +110,14 @@ class PerplexityScorer(TwoSteps):
         if _NEED_ALONE & set(self.indicators):
             texts += [self._alone(cut_rows[row]) for row in rows]
         failures: list[str | None] = [None] * len(texts)
-        means = np.full(len(texts), np.nan)
+        losses = Results()
 
         def compute(batch: NDArray[np.int64]) -> None:
-            means[batch] = self.log_loss.means([texts[i] for i in batch])
+            self.log_loss.add_to(losses, batch, [texts[i] for i in batch])
 
         lengths = [len(t.ids) for t in texts]
         measurement.work = for_each_batch(lengths, self.token_budget, compute, failures)
+        means = losses.means(len(texts))
         for i, failure in enumerate(failures):
             row = rows[i % len(rows)]
             measurement.reasons[row] = measurement.reasons[row] or failure
@@ -175,11 +177,11 @@ class TokenLogLoss:
         self.at_once = max(1, _LOGITS_AT_ONCE[device.partition(":")[0]] // self.vocabulary)
         return self
 
-    def means(self, texts: Sequence[Counted]) -> NDArray[np.float64]:
-        """Mean NLL per text in nats, float64[n]; every text counts at least one token."""
-        with torch.inference_mode():
-            losses, rows = self.of_tokens(texts)
-        return np.bincount(rows, losses.cpu().numpy(), minlength=len(texts)) / np.bincount(rows)
+    def add_to(self, results: Results, rows: NDArray[np.int64], texts: Sequence[Counted]) -> None:
+        """Add the NLL in nats of every counted token, under the row of its text."""
+        with inference(self.device):
+            losses, of_text = self.of_tokens(texts)
+            results.add(rows[of_text], losses)
 
     def of_tokens(self, texts: Sequence[Counted]) -> tuple[torch.Tensor, NDArray[np.int64]]:
         """NLL of every counted token, float32[t] with its gradient, and the text it is of."""
@@ -233,7 +235,7 @@ class TokenLogLoss:
     def _check(self, model: Any) -> None:
         """Refuse a model whose logits are more than its head, scaled or capped, says."""
         ids = torch.arange(1, 17, device=self.device).remainder(self.vocabulary)[None]
-        with torch.inference_mode():
+        with inference(self.device):
             theirs = model(input_ids=ids, use_cache=False).logits.float().log_softmax(-1)
             ours = self._logits(self._hidden(ids)).log_softmax(-1)
         tolerance = 1e-3 if next(self.body.parameters()).dtype == torch.float32 else 0.25

@@ -17,6 +17,7 @@ from udfs.indicators.quality_model import HEADS, Pair, load_quality_model, pair
 from udfs.running.batching import for_each_batch, pad
 from udfs.running.cpu import tuned
 from udfs.running.measurement import Conversation, Measurement, Runtime, TwoSteps
+from udfs.running.on_device import Results, inference
 from udfs.running.weights import load_tokenizer, to_device
 from udfs.texts.conversations import last_reply, refuse_no_tokens, reply_defects
 from udfs.texts.rendering import record_lengths, tokenize
@@ -57,23 +58,25 @@ class QualityScorer(TwoSteps):
         """Score every pair."""
         measurement, pairs = prepared
         logits = np.full((len(measurement.reasons), len(HEADS)), np.nan)
+        scored = Results()
 
         def score(batch: NDArray[np.int64]) -> None:
-            logits[batch] = self._logits([pairs[row] for row in batch])
+            scored.add(batch, self._logits([pairs[row] for row in batch]))
 
         lengths = [len(pairs[row].ids) if row in pairs else 0 for row in range(len(logits))]
         measurement.work = for_each_batch(
             lengths, self.token_budget, score, measurement.reasons, list(pairs)
         )
+        scored.into(logits)
         measurement.values = {name: self._scaled(name, logits) for name in self.indicators}
         return measurement.explained()
 
-    @torch.inference_mode()
-    def _logits(self, pairs: list[Pair]) -> NDArray[np.float32]:
+    def _logits(self, pairs: list[Pair]) -> torch.Tensor:
         ids, mask = pad([pair.ids for pair in pairs], self.config["pad_id"])
         types, _ = pad([pair.types for pair in pairs], 0)
         on_device = (to_device(array, self.device) for array in (ids, types, mask))
-        logits: NDArray[np.float32] = self.model(*on_device).cpu().numpy()
+        with inference(self.device):
+            logits: torch.Tensor = self.model(*on_device)
         return logits
 
     def _scaled(self, name: str, logits: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -11,7 +11,9 @@ models are plain sequence classifiers, see `classifier.py`.
 
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from transformers import GPTNeoXConfig, GPTNeoXModel, GPTNeoXPreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 
@@ -40,10 +42,11 @@ class GPTNeoXRewardModel(GPTNeoXPreTrainedModel):
         self.post_init()  # type: ignore[no-untyped-call]
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Any:
-        """Pool the last hidden state over real tokens, then project."""
-        hidden = self.gpt_neox(
-            input_ids, attention_mask=attention_mask, use_cache=False
-        ).last_hidden_state
+        """Pool the last hidden state over real tokens, then project.
+
+        Rows are padded on the right: under causal attention their tokens need no mask.
+        """
+        hidden = self.gpt_neox(input_ids, use_cache=False).last_hidden_state
         if self.config.pooling == "mean":
             weights = attention_mask[:, :, None].to(hidden.dtype)
             pooled = (hidden * weights).sum(1) / weights.sum(1)
@@ -59,3 +62,8 @@ class GPTNeoXRewardScorer(SequenceClassifierScorer):
     def _load(self, spec: ModelSpec, runtime: Runtime) -> Any:
         config = GPTNeoXRewardConfig.from_pretrained(runtime.folder, num_labels=1)
         return load_model(GPTNeoXRewardModel, spec, runtime, config=config)
+
+    def _inputs(
+        self, ids: NDArray[np.int64], mask: NDArray[np.int64]
+    ) -> dict[str, NDArray[np.int64]]:
+        return {"input_ids": ids, "attention_mask": mask}  # which it pools by

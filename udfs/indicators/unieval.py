@@ -22,6 +22,7 @@ from instructmining.models.lists import ModelSpec
 from udfs.running.batching import for_each_batch, pad
 from udfs.running.cpu import tuned
 from udfs.running.measurement import Conversation, Measurement, Runtime, TwoSteps
+from udfs.running.on_device import Results, inference
 from udfs.running.weights import load_model, load_tokenizer, to_device
 from udfs.texts.conversations import last_reply, reply_defects
 from udfs.texts.rendering import record_lengths, tokenize
@@ -76,12 +77,15 @@ class UniEvalScorer(TwoSteps):
         asked = [(row, i) for row, questions in enumerate(cut_rows) for i in range(len(questions))]
         scores = np.full(len(asked), np.nan)
         failures: list[str | None] = [None] * len(asked)
+        answers = Results()
 
         def answer(batch: NDArray[np.int64]) -> None:
-            scores[batch] = self._scores([cut_rows[row][i] for row, i in (asked[b] for b in batch)])
+            texts = [cut_rows[row][i] for row, i in (asked[b] for b in batch)]
+            answers.add(batch, self._scores(texts))
 
         lengths = [len(cut_rows[row][i]) for row, i in asked]
         measurement.work = for_each_batch(lengths, self.token_budget, answer, failures)
+        answers.into(scores)
         for (row, i), score, failure in zip(asked, scores, failures, strict=True):
             measurement.values[self.indicators[i]][row] = score
             measurement.reasons[row] = measurement.reasons[row] or failure
@@ -98,17 +102,16 @@ class UniEvalScorer(TwoSteps):
             return ids
         return ids[: self.max_length - self.closing] + ids[len(ids) - self.closing :]
 
-    def _scores(self, texts: list[list[int]]) -> NDArray[np.float64]:
+    def _scores(self, texts: list[list[int]]) -> torch.Tensor:
         pad_id = int(self.tokenizer.pad_token_id or 0)
         ids, mask = (to_device(array, self.device) for array in pad(texts, pad_id))
         start = torch.full_like(ids[:, :1], self.model.config.decoder_start_token_id)
-        with torch.inference_mode():
+        with inference(self.device):
             logits = self.model(
                 input_ids=ids, attention_mask=mask, decoder_input_ids=start, use_cache=False
             ).logits[:, 0, self.answers]
             yes, no = logits.double().unbind(1)
-            probabilities: NDArray[np.float64] = torch.sigmoid(yes - no).cpu().numpy()
-        return probabilities
+            return torch.sigmoid(yes - no)
 
 
 def _totals(rows: list[list[list[int]]]) -> list[int]:

@@ -15,10 +15,6 @@ from instructmining.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-# Tokens per forward call: past the point where bf16 weights are bound by arithmetic, below the
-# point where the tail of a sorted batch pads again. On CPU a batch should stay near the caches.
-_TOKEN_BUDGET = {"cuda": 16_384, "cpu": 4_096}
-
 
 def choose_device(
     requested: str = "auto",
@@ -103,9 +99,13 @@ def resolve_dtype(requested: str, device: str, cpu_flags: frozenset[str] | None 
     return "bfloat16" if fast else "float32"
 
 
-def default_token_budget(device: str) -> int:
-    """Tokens per batch (rows x longest) that suit the device."""
-    return _TOKEN_BUDGET[device.partition(":")[0]]
+def gpu_memory(device: str) -> int:
+    """Bytes of a GPU's memory; 0 of a CPU."""
+    if not device.startswith("cuda"):
+        return 0
+    import torch
+
+    return int(torch.cuda.get_device_properties(device).total_memory)
 
 
 def limit_threads(cpus: int) -> None:

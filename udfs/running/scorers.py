@@ -7,8 +7,11 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from instructmining.models.lists import ResolvedModel
+from instructmining.models.shape import shape_of
+from instructmining.models.weight_files import parameters_in
 from udfs.indicators import kind_of
-from udfs.running.device import default_token_budget, resolve_dtype
+from udfs.running.budget import token_budget
+from udfs.running.device import gpu_memory, resolve_dtype
 from udfs.running.measurement import Runtime, Scorer
 
 T = TypeVar("T")
@@ -17,7 +20,11 @@ _loaded: dict[tuple[str, ...], Any] = {}  # at most one entry: one model per sta
 
 
 def load_scorer(
-    model: ResolvedModel, device: str, dtype: str = "auto", token_budget: int | None = None
+    model: ResolvedModel,
+    device: str,
+    dtype: str = "auto",
+    budget: int | None = None,
+    gpu_amount: float = 1.0,
 ) -> Scorer:
     """The scorer of a model, loaded once per process; loading another releases the first.
 
@@ -25,10 +32,11 @@ def load_scorer(
         model: resolved, with folders that exist on this machine.
         device: of `device.choose_device`.
         dtype: `auto`, `bfloat16` or `float32`.
-        token_budget: rows x longest of a batch; what suits the device when None.
+        budget: rows x longest of a batch; what suits model and device when None.
+        gpu_amount: share of the GPU that this copy of the model has.
     """
     dtype = resolve_dtype(dtype, device)
-    budget = token_budget or default_token_budget(device)
+    budget = budget or suiting_budget(model, device, dtype, gpu_amount)
     runtime = Runtime(model.folder, model.base_folder, device, dtype, budget)
     key = ("scorer", model.fingerprint, device, dtype, str(budget))
     module, _, name = kind_of(model.spec).scorer.partition(":")
@@ -41,6 +49,19 @@ def load_scorer(
     return resident(key, load)
 
 
+def suiting_budget(model: ResolvedModel, device: str, dtype: str, gpu_amount: float = 1.0) -> int:
+    """Tokens of one forward pass that suit a model on a device, see `udfs.running.budget`."""
+    folders = [folder for folder in (model.base_folder, model.folder) if folder]
+    return token_budget(
+        device,
+        shape_of(folders[0] if folders else ""),
+        model.spec.max_length,
+        parameters_in(folders),
+        2 if dtype == "bfloat16" else 4,
+        int(gpu_memory(device) * min(1.0, gpu_amount or 1.0)),
+    )
+
+
 def resident(key: tuple[str, ...], load: Callable[[], T]) -> T:
     """What `load` made for this key, once per process; asking for another releases the first.
 
@@ -51,12 +72,20 @@ def resident(key: tuple[str, ...], load: Callable[[], T]) -> T:
     if key not in _loaded:
         _release()
         _loaded[key] = load()
+        _leave_to_live()
     model: T = _loaded[key]
     return model
 
 
+def _leave_to_live() -> None:
+    """Spare the garbage collector what was loaded: it would visit all of it between windows."""
+    gc.collect()
+    gc.freeze()
+
+
 def _release() -> None:
     _loaded.clear()
+    gc.unfreeze()
     gc.collect()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():

@@ -9,10 +9,10 @@ import torch
 
 from instructmining.errors import UserError
 from instructmining.models.lists import ModelSpec
+from instructmining.models.shape import Shape
 from instructmining.settings.learning import Finetune
 from udfs.finetuning.finetuner import (
     Finetuner,
-    Shape,
     activation_bytes,
     adapter_of,
     default_rate,

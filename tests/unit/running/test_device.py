@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from instructmining.errors import UserError
-from udfs.running.device import choose_device, default_token_budget, limit_threads, resolve_dtype
+from udfs.running.device import choose_device, limit_threads, resolve_dtype
 
 
 @pytest.mark.parametrize(
@@ -72,10 +72,6 @@ def test_auto_takes_bfloat16_only_where_the_cpu_computes_in_it(flags, dtype):
 def test_a_named_dtype_stands():
     assert resolve_dtype("float32", "cpu", frozenset({"avx512_bf16"})) == "float32"
     assert resolve_dtype("bfloat16", "cpu", frozenset()) == "bfloat16"
-
-
-def test_a_gpu_gets_larger_batches():
-    assert default_token_budget("cuda:3") > default_token_budget("cpu") > 0
 
 
 def test_threads_follow_the_task():
