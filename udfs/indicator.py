@@ -164,7 +164,7 @@ def _scorer(model: ResolvedModel, measure: Measure) -> Any:
         if folder
     }
     shipped = model.model_copy(update=local)
-    return load_scorer(shipped, device, dtype, measure.token_budget, measure.gpu_amount)
+    return load_scorer(shipped, device, dtype, measure.token_budget, measure)
 
 
 def _as_arrow(window: pa.Table, measured: Measurement, embeds: bool) -> pa.RecordBatch:

@@ -67,6 +67,21 @@ class Measure(Section):
         "auto", "Where models run. `auto` takes a GPU where Spark assigns one."
     )
     gpu_amount: float = setting(1.0, "Share of a GPU that one model takes.", ge=0)
+    packing: bool = setting(
+        False,
+        "Read texts one after another without padding, where a model is causal. Not yet run on a "
+        "GPU.",
+    )
+    compile: bool = setting(
+        False,
+        "Compile models, which takes a minute or two per stage; stages of under 500,000 rows per "
+        "task slot do not.",
+    )
+    compiled_code: str | None = setting(
+        None,
+        "Folder for compiled code, on every node or seen by all, so that it is compiled once. "
+        "null: torch's own folder of each node.",
+    )
     retry_failed: bool = setting(False, "Measure failed rows again.")
     max_failed_fraction: float = setting(
         0.01, "Fail the run if more than this share of a stage's rows failed.", ge=0, le=1

@@ -20,6 +20,7 @@ from udfs.neighbors.cells import neighbors_by_cells
 from udfs.neighbors.pool import neighbors_of_pool
 from udfs.on_spark.audit import Window, open_audit, words
 from udfs.on_spark.placement import chunk_rows, gpu_profile, model_slots, ship
+from udfs.running.compiling import worth_compiling
 
 
 @dataclass(frozen=True)
@@ -74,11 +75,13 @@ def run_model_stage(
     chunks = plan(pool.examples, todo, chunk_rows(store.spark, measure) * slots)
     if not chunks:
         return StageResult(stage, 0, 0, 0, time.monotonic() - started)
+    total = sum(chunk.rows for chunk in chunks)
+    if measure.compile and not worth_compiling(total, slots):
+        measure = measure.model_copy(update={"compile": False})
     store.create(table)
     shipped = ship(store.spark, model)
     profile = gpu_profile(store.spark, measure)
     admit(store, stage, table, model, shipped, measure, profile, run_id)
-    total = sum(chunk.rows for chunk in chunks)
     audit = open_audit(store.spark)
     about = {"run_id": run_id, "stage": stage, "fingerprint": model.fingerprint}
     with StageProgress(stage, total) as progress:

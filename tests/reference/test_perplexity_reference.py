@@ -209,8 +209,8 @@ def test_without_indicators_that_need_it_the_second_forward_is_left_out(tmp_path
         tiny_models.llama(tmp_path), "causal_lm", template="tags", indicators=("perplexity", "nll")
     )
     lengths = []
-    forward = scorer.log_loss.means
-    scorer.log_loss.means = lambda texts: lengths.extend(texts) or forward(texts)
+    forward = scorer.log_loss.of_tokens
+    scorer.log_loss.of_tokens = lambda texts: lengths.extend(texts) or forward(texts)
     found = scorer.measure([[{"role": "assistant", "content": "Yes"}]])
     assert len(lengths) == 1
     assert found.values["perplexity"][0] == pytest.approx(math.exp(found.values["nll"][0]))

@@ -18,9 +18,11 @@ from transformers import AutoModelForSequenceClassification
 from instructmining.errors import UserError
 from instructmining.models.lists import ModelSpec
 from udfs.running.batching import for_each_batch, pad
+from udfs.running.compiling import compile_in_place
 from udfs.running.cpu import tuned
 from udfs.running.measurement import Conversation, Measurement, Message, Runtime, TwoSteps
 from udfs.running.on_device import Results, inference, is_causal
+from udfs.running.packing import packed_states, packs
 from udfs.running.weights import load_model, load_tokenizer, position_limit, to_device
 from udfs.texts.conversations import last_reply, refuse_no_tokens, reply_defects, up_to_last_reply
 from udfs.texts.rendering import Rendered, cut, record_lengths, render
@@ -41,6 +43,8 @@ class SequenceClassifierScorer(TwoSteps):
         self.read = _reading(self.model, spec)
         self.pad_id, alone = _padding(self.model, self.tokenizer)
         self.token_budget = 1 if alone else runtime.token_budget
+        self.packed = runtime.packed and not alone and self._packs()
+        compile_in_place(self.model.base_model if self.packed else self.model, runtime, self.packed)
 
     def _load(self, spec: ModelSpec, runtime: Runtime) -> Any:
         return load_model(AutoModelForSequenceClassification, spec, runtime)
@@ -74,12 +78,14 @@ class SequenceClassifierScorer(TwoSteps):
         measurable = [row for row, reason in enumerate(measurement.reasons) if reason is None]
         lengths = [len(rendered.ids) for rendered in cut_rows]
         measurement.work = for_each_batch(
-            lengths, self.token_budget, score, measurement.reasons, measurable
+            lengths, self.token_budget, score, measurement.reasons, measurable, self.packed
         )
         rewards.into(measurement.values[self.indicators[0]])
         return measurement.explained()
 
     def _values(self, texts: list[Rendered]) -> torch.Tensor:
+        if self.packed:
+            return self._values_of_pack([text.ids for text in texts])
         arrays = self._inputs(*pad([t.ids for t in texts], self.pad_id))
         if self.template.name == "pair" and "token_type_ids" in self.tokenizer.model_input_names:
             kinds = [[0] * t.split + [1] * (len(t.ids) - t.split) for t in texts]
@@ -87,6 +93,23 @@ class SequenceClassifierScorer(TwoSteps):
         with inference(self.device):
             inputs = {name: to_device(array, self.device) for name, array in arrays.items()}
             return self.read(self.model(**inputs).logits.double())
+
+    def _packs(self) -> bool:
+        """Whether the model gives packed texts the same numbers."""
+        return hasattr(self.model, "score") and packs(self.model.base_model, self.device)
+
+    def _values_of_pack(self, texts: list[list[int]]) -> torch.Tensor:
+        with inference(self.device):
+            states = packed_states(self.model.base_model, texts, self.device, self.token_budget)
+            read = to_device(states.starts + [self._last(ids) for ids in texts], self.device)
+            return self.read(self._head()(states.hidden[read]).double())
+
+    def _head(self) -> Any:
+        return self.model.score
+
+    def _last(self, ids: list[int]) -> int:
+        """Where a text is read: at its last token that is not the padding id, as transformers."""
+        return max((i for i, token in enumerate(ids) if token != self.pad_id), default=len(ids) - 1)
 
     def _inputs(
         self, ids: NDArray[np.int64], mask: NDArray[np.int64]

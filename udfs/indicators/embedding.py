@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from instructmining.errors import UserError
 from instructmining.models.lists import ModelSpec
 from udfs.running.batching import for_each_batch, pad
+from udfs.running.compiling import compile_in_place
 from udfs.running.cpu import tuned
 from udfs.running.measurement import Conversation, Measurement, Runtime, TwoSteps
 from udfs.running.on_device import Results, inference, is_causal
@@ -112,6 +113,7 @@ def _load_encoder(spec: ModelSpec, runtime: Runtime) -> Encoder:
     from transformers import AutoModel
 
     model = tuned(load_model(AutoModel, spec, runtime), runtime.device)
+    compile_in_place(model, runtime)
     pool = _POOLINGS[pooling]
     causal = is_causal(model)
 

@@ -25,9 +25,11 @@ from transformers import AutoModelForCausalLM
 from instructmining.errors import UserError
 from instructmining.models.lists import ModelSpec
 from udfs.running.batching import for_each_batch, pad
+from udfs.running.compiling import compile_in_place
 from udfs.running.cpu import tuned
 from udfs.running.measurement import Conversation, Measurement, Runtime, TwoSteps
 from udfs.running.on_device import Results, inference
+from udfs.running.packing import States, packed_states, packs, padded_states
 from udfs.running.weights import load_model, load_tokenizer, position_limit, to_device
 from udfs.texts.conversations import defects, refuse_no_tokens
 from udfs.texts.rendering import Rendered, cut, record_lengths, render
@@ -63,6 +65,8 @@ class PerplexityScorer(TwoSteps):
         model = tuned(load_model(AutoModelForCausalLM, spec, runtime), runtime.device)
         self.max_length = min(spec.max_length, position_limit(model))
         self.log_loss = TokenLogLoss(model, runtime.device)
+        self.packed = self.log_loss.pack(runtime.token_budget) if runtime.packed else False
+        compile_in_place(self.log_loss.body, runtime, self.packed)
         self.device = runtime.device
         self.token_budget = runtime.token_budget
 
@@ -116,7 +120,9 @@ class PerplexityScorer(TwoSteps):
             self.log_loss.add_to(losses, batch, [texts[i] for i in batch])
 
         lengths = [len(t.ids) for t in texts]
-        measurement.work = for_each_batch(lengths, self.token_budget, compute, failures)
+        measurement.work = for_each_batch(
+            lengths, self.token_budget, compute, failures, packed=self.packed
+        )
         means = losses.means(len(texts))
         for i, failure in enumerate(failures):
             row = rows[i % len(rows)]
@@ -168,6 +174,7 @@ class TokenLogLoss:
         self.scale /= float(getattr(config, "logits_scaling", None) or 1.0)  # Granite
         self.soft_cap = getattr(config, "final_logit_softcapping", None)  # Gemma
         self._room: torch.Tensor | None = None
+        self.size: int | None = None  # of packs
         self.to(device)
         self._check(model)
 
@@ -188,14 +195,20 @@ class TokenLogLoss:
         ids, _ = pad([text.ids for text in texts], 0)
         counted, _ = pad([text.counted for text in texts], 0)
         rows, columns = np.nonzero(counted)
-        where = to_device(rows * (ids.shape[1] - 1) + columns - 1, self.device)
+        states = self._states([text.ids[:-1] for text in texts])
+        where = to_device(states.starts[rows] + columns - 1, self.device)
         targets = to_device(ids[rows, columns], self.device)
-        hidden = self._hidden(to_device(ids[:, :-1], self.device))
-        return self._nll(hidden.flatten(0, 1)[where], targets), rows
+        return self._nll(states.hidden[where], targets), rows
 
-    def _hidden(self, ids: torch.Tensor) -> torch.Tensor:
-        hidden: torch.Tensor = self.body(input_ids=ids, use_cache=False).last_hidden_state
-        return hidden
+    def pack(self, size: int) -> bool:
+        """Read texts one after another in packs of `size` tokens, if the model can; whether so."""
+        self.size = size if packs(self.body, self.device) else None
+        return self.size is not None
+
+    def _states(self, rows: Sequence[Sequence[int]]) -> States:
+        if self.size is None:
+            return padded_states(self.body, rows, self.device)
+        return packed_states(self.body, rows, self.device, self.size)
 
     def _nll(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         parts = zip(hidden.split(self.at_once), targets.split(self.at_once), strict=True)
@@ -237,7 +250,8 @@ class TokenLogLoss:
         ids = torch.arange(1, 17, device=self.device).remainder(self.vocabulary)[None]
         with inference(self.device):
             theirs = model(input_ids=ids, use_cache=False).logits.float().log_softmax(-1)
-            ours = self._logits(self._hidden(ids)).log_softmax(-1)
+            hidden = self.body(input_ids=ids, use_cache=False).last_hidden_state
+            ours = self._logits(hidden).log_softmax(-1)
         tolerance = 1e-3 if next(self.body.parameters()).dtype == torch.float32 else 0.25
         if not torch.allclose(theirs, ours, rtol=1e-3, atol=tolerance):
             raise UserError(

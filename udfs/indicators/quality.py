@@ -15,6 +15,7 @@ from instructmining.errors import UserError
 from instructmining.models.lists import ModelSpec
 from udfs.indicators.quality_model import HEADS, Pair, load_quality_model, pair
 from udfs.running.batching import for_each_batch, pad
+from udfs.running.compiling import compile_in_place
 from udfs.running.cpu import tuned
 from udfs.running.measurement import Conversation, Measurement, Runtime, TwoSteps
 from udfs.running.on_device import Results, inference
@@ -33,6 +34,7 @@ class QualityScorer(TwoSteps):
         self.indicators = spec.indicators
         self.model, self.config = load_quality_model(spec, runtime)
         tuned(self.model.encoder, runtime.device)
+        compile_in_place(self.model.encoder, runtime)
         self.tokenizer = load_tokenizer(str(runtime.base), spec)
         self.device = runtime.device
         self.token_budget = runtime.token_budget

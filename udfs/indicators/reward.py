@@ -20,6 +20,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from instructmining.models.lists import ModelSpec
 from udfs.indicators.classifier import SequenceClassifierScorer
 from udfs.running.measurement import Runtime
+from udfs.running.packing import packs
 from udfs.running.weights import load_model
 
 
@@ -62,6 +63,16 @@ class GPTNeoXRewardScorer(SequenceClassifierScorer):
     def _load(self, spec: ModelSpec, runtime: Runtime) -> Any:
         config = GPTNeoXRewardConfig.from_pretrained(runtime.folder, num_labels=1)
         return load_model(GPTNeoXRewardModel, spec, runtime, config=config)
+
+    def _packs(self) -> bool:
+        pooled = self.model.config.pooling == "last"
+        return pooled and packs(self.model.base_model, self.device)
+
+    def _head(self) -> Any:
+        return self.model.out_proj
+
+    def _last(self, ids: list[int]) -> int:
+        return len(ids) - 1
 
     def _inputs(
         self, ids: NDArray[np.int64], mask: NDArray[np.int64]

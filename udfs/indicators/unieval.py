@@ -20,6 +20,7 @@ from transformers import AutoModelForSeq2SeqLM
 from instructmining.errors import UserError
 from instructmining.models.lists import ModelSpec
 from udfs.running.batching import for_each_batch, pad
+from udfs.running.compiling import compile_in_place
 from udfs.running.cpu import tuned
 from udfs.running.measurement import Conversation, Measurement, Runtime, TwoSteps
 from udfs.running.on_device import Results, inference
@@ -50,6 +51,7 @@ class UniEvalScorer(TwoSteps):
         self.tokenizer = load_tokenizer(runtime.folder, spec)
         self.closing = len(special_tokens(self.tokenizer)[2])
         self.model = tuned(load_model(AutoModelForSeq2SeqLM, spec, runtime), runtime.device)
+        compile_in_place(self.model, runtime)
         self.answers = [self.tokenizer(word)["input_ids"][0] for word in ("Yes", "No")]
         if self.answers[0] == self.answers[1]:
             raise UserError(f"model {spec.source}: its tokenizer cannot tell Yes from No")

@@ -21,6 +21,7 @@ Rows = NDArray[np.int64]
 # unless the batch is still small: under an eighth of the budget, a call costs more than padding.
 _ALIKE = 0.95
 _SMALL = 1 / 8
+_STEPS = 4  # sizes of packs: one that is not full is not computed as if it were
 
 # What a broken device raises; every later call in this process would fail like it, so the
 # task has to die and be tried again elsewhere instead of calling its rows unmeasurable.
@@ -54,6 +55,30 @@ def token_batches(lengths: ArrayLike, token_budget: int) -> Iterator[Rows]:
         waiting = waiting[rows.size :]
 
 
+def token_packs(lengths: ArrayLike, token_budget: int) -> Iterator[Rows]:
+    """Yield the indices of `lengths` in packs of at most `token_budget` tokens, as `token_batches`.
+
+    A pack holds its rows one after another: nothing is padded, so their lengths may differ.
+    """
+    sizes = np.asarray(lengths, dtype=np.int64)
+    waiting = _longest_first(sizes)
+    while waiting.size:
+        rows = waiting[: _packed(sizes[waiting], token_budget)]
+        yield rows
+        waiting = waiting[rows.size :]
+
+
+def packed_tokens(total: int, size: int) -> int:
+    """Tokens of the pack that rows of `total` tokens become, so that packs have few sizes.
+
+    A multiple of a quarter of `size`, below that a power of two.
+    """
+    step = max(1, size // _STEPS)
+    if total < step:
+        return min(step, 1 << max(0, total - 1).bit_length())
+    return -(-total // step) * step
+
+
 def pad(ids: Sequence[Sequence[int]], pad_id: int) -> tuple[Rows, Rows]:
     """Right-pad to the longest sequence; return int64[rows, longest] ids and attention mask."""
     longest = max((len(row) for row in ids), default=0)
@@ -71,6 +96,7 @@ def for_each_batch(
     compute: Callable[[Rows], None],
     reasons: list[str | None],
     rows: ArrayLike | None = None,
+    packed: bool = False,
 ) -> Work:
     """Call `compute(rows)` for every batch, so that a failing row costs only itself.
 
@@ -84,6 +110,7 @@ def for_each_batch(
         compute: measures the rows it is given and stores their values.
         reasons: list of n, written in place.
         rows: which rows to compute; all of them when None.
+        packed: `compute` puts rows one after another, see `udfs.running.packing`.
 
     Returns:
         Tokens and calls of all batches, those tried again included.
@@ -97,14 +124,17 @@ def for_each_batch(
     computed = 0
     batches = 0
     retries = 0
+    take = _packed if packed else _worthwhile
     while waiting.size:
-        batch = waiting[: _worthwhile(sizes[waiting], token_budget)]
+        batch = waiting[: take(sizes[waiting], token_budget)]
+        total = int(sizes[batch].sum())
+        cost = packed_tokens(total, token_budget) if packed else int(batch.size * sizes[batch[0]])
         error = _attempt(compute, batch)
-        computed = computed + int(batch.size * sizes[batch[0]])
+        computed = computed + cost
         batches = batches + 1
         retries += error is not None
         if error is not None and batch.size > 1 and _out_of_memory(error):
-            token_budget = int(batch.size * sizes[batch[0]]) // 2
+            token_budget = cost // 2
             _release_cached_memory()
             continue
         if error is not None:
@@ -120,6 +150,11 @@ def _longest_first(sizes: Rows, rows: ArrayLike | None = None) -> Rows:
 
 def _fitting(longest: np.int64, token_budget: int) -> int:
     return max(1, token_budget // max(1, int(longest)))
+
+
+def _packed(falling: Rows, token_budget: int) -> int:
+    """How many of the rows, longest first, fit into one pack."""
+    return max(1, int(np.searchsorted(np.cumsum(falling), token_budget, side="right")))
 
 
 def _worthwhile(falling: Rows, token_budget: int) -> int:

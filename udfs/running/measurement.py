@@ -76,6 +76,8 @@ class Runtime:
         device: of `udfs.running.device.choose_device`.
         dtype: `bfloat16` or `float32`, of the weights.
         token_budget: upper limit of rows x longest in a batch.
+        packed: put rows one after another where the model can, see `udfs.running.packing`.
+        compiled: compile the model, see `udfs.running.compiling`.
     """
 
     folder: str = ""
@@ -83,6 +85,8 @@ class Runtime:
     device: str = "cpu"
     dtype: str = "float32"
     token_budget: int = 4096
+    packed: bool = False
+    compiled: bool = False
 
 
 class Scorer(Protocol):

@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 from instructmining.models.lists import ResolvedModel
 from instructmining.models.shape import shape_of
 from instructmining.models.weight_files import parameters_in
+from instructmining.settings.sections import Measure
 from udfs.indicators import kind_of
 from udfs.running.budget import token_budget
+from udfs.running.compiling import use_compiled_code_of
 from udfs.running.device import gpu_memory, resolve_dtype
 from udfs.running.measurement import Runtime, Scorer
 
@@ -24,7 +26,7 @@ def load_scorer(
     device: str,
     dtype: str = "auto",
     budget: int | None = None,
-    gpu_amount: float = 1.0,
+    measure: Measure | None = None,
 ) -> Scorer:
     """The scorer of a model, loaded once per process; loading another releases the first.
 
@@ -33,12 +35,16 @@ def load_scorer(
         device: of `device.choose_device`.
         dtype: `auto`, `bfloat16` or `float32`.
         budget: rows x longest of a batch; what suits model and device when None.
-        gpu_amount: share of the GPU that this copy of the model has.
+        measure: the share of a GPU that this copy has, packs and compiling.
     """
     dtype = resolve_dtype(dtype, device)
-    budget = budget or suiting_budget(model, device, dtype, gpu_amount)
-    runtime = Runtime(model.folder, model.base_folder, device, dtype, budget)
-    key = ("scorer", model.fingerprint, device, dtype, str(budget))
+    how = measure or Measure()
+    budget = budget or suiting_budget(model, device, dtype, how.gpu_amount)
+    runtime = Runtime(
+        model.folder, model.base_folder, device, dtype, budget, how.packing, how.compile
+    )
+    use_compiled_code_of(how.compiled_code)
+    key = ("scorer", model.fingerprint, repr(runtime))
     module, _, name = kind_of(model.spec).scorer.partition(":")
 
     def load() -> Scorer:

@@ -64,5 +64,8 @@ def test_the_shape_is_read_from_the_config_that_the_model_has(tmp_path):
 
 
 def test_a_cpu_and_kinds_without_weights_need_no_shape():
-    assert suiting_budget(resolve(ModelSpec(kind="mtld", indicators=("mtld",))), "cpu", "float32") == 4_096
+    assert (
+        suiting_budget(resolve(ModelSpec(kind="mtld", indicators=("mtld",))), "cpu", "float32")
+        == 4_096
+    )
     assert default_token_budget("cuda:1") == 16_384 > default_token_budget("cpu")

@@ -10,7 +10,9 @@ import tiny_models
 
 from instructmining.errors import UserError
 from instructmining.models.lists import ModelSpec
+from instructmining.settings.sections import Measure
 from udfs.indicators import KINDS, resolve
+from udfs.running.compiling import worth_compiling
 from udfs.running.scorers import load_scorer
 
 GREETING = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
@@ -98,3 +100,22 @@ def test_a_function_that_is_not_there_is_named(name):
     spec = ModelSpec(kind="python", function=name, indicators=("words",))
     with pytest.raises(UserError, match="module:function"):
         load_scorer(resolve(spec), "cpu")
+
+
+def test_packs_and_compiling_are_the_settings_choice(language_models):
+    plain = load_scorer(language_models[0], "cpu", "float32")
+    packed = load_scorer(language_models[0], "cpu", "float32", measure=Measure(packing=True))
+    assert (plain.packed, packed.packed) == (False, True)
+    assert [worth_compiling(rows, 4) for rows in (1_999_999, 2_000_000)] == [False, True]
+
+
+@pytest.mark.slow  # compiling for a CPU takes a minute and more
+def test_a_compiled_model_measures_the_same(language_models, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "")  # put back afterwards
+    monkeypatch.setenv("TRITON_CACHE_DIR", "")
+    plain = load_scorer(language_models[0], "cpu", "float32").measure([GREETING, CALL])
+    how = Measure(compile=True, compiled_code=str(tmp_path))
+    compiled = load_scorer(language_models[0], "cpu", "float32", measure=how)
+    found = compiled.measure([GREETING, CALL])
+    assert found.values["nll"] == pytest.approx(plain.values["nll"], rel=1e-5)
+    assert any(tmp_path.rglob("*.py"))  # what was compiled lies where the setting says

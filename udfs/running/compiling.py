@@ -1,0 +1,38 @@
+"""A model compiled by torch, its code kept in a folder that the workers of a node share.
+
+Compiling takes a minute or two on a GPU where the folder is empty (docs/performance.md), so it is a
+setting, and short runs leave it (`worth_compiling`).
+"""
+
+import os
+from typing import Any
+
+from udfs.running.measurement import Runtime
+
+_FROM_ROWS = 500_000  # of one task slot: what a compiled model saves on fewer is not two minutes
+
+
+def compile_in_place(module: Any, runtime: Runtime, packed: bool = False) -> None:
+    """Replace a module's forward by a compiled one, where the runtime says so.
+
+    Args:
+        module: of any kind; it stays the same object.
+        runtime: whether to compile.
+        packed: its inputs have few shapes, each compiled once; else shapes are dynamic.
+    """
+    if runtime.compiled:
+        import torch
+
+        module.forward = torch.compile(module.forward, dynamic=not packed)
+
+
+def use_compiled_code_of(folder: str | None) -> None:
+    """Where torch keeps what it compiles, said before it compiles; None: its own folder."""
+    if folder:
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder
+        os.environ.setdefault("TRITON_CACHE_DIR", os.path.join(folder, "triton"))
+
+
+def worth_compiling(rows: int, slots: int) -> bool:
+    """Whether a stage of this many rows on this many task slots is long enough."""
+    return rows >= _FROM_ROWS * slots
