@@ -12,19 +12,20 @@ from instructmining.errors import UserError
 from instructmining.layouts.columns import from_columns
 from instructmining.layouts.dialogues import (
     messages,
-    mt_bench,
     oasst,
     sharegpt,
     transcribed,
     turns_elsewhere,
 )
-from instructmining.layouts.preferences import completions, preference
+from instructmining.layouts.fields import PROMPTS, RESPONSES
+from instructmining.layouts.preferences import completions, mt_bench, preference
 from instructmining.layouts.records import (
     OBJECT,
     Messages,
     Part,
     Record,
     Unusable,
+    first,
     kind,
     listed,
     part,
@@ -46,6 +47,11 @@ __all__ = [
 
 TREE_ROW = "tree_row"  # a record that is one message of a tree: `reading.trees` joins them
 VERDICTS = ("label", "kto_tag")  # fields that say whether an answer is wanted
+_TABLE = (
+    "{}: this is a whole table in one object; write a row on each line instead (pandas: "
+    "to_json(path, orient='records', lines=True); datasets: to_json(path))"
+)
+_UNPAIRED = {"prompt", "completion", "label"}
 Layout = Callable[[Record], list[Part] | None]
 
 # Preferences come first: beside `chosen` and `rejected` such data often repeats the chosen
@@ -101,6 +107,7 @@ def standardize(
     fields = plain(record)
     if _is_tree_row(fields) and format_name in ("auto", "oasst"):
         raise Unusable(TREE_ROW, "a message of a tree, which a run joins with the others of it")
+    _refuse_table(fields)
     full = _without_empty(fields)
     found = _first_of(formats, full)
     if full is not fields and _is_missing(found):
@@ -155,6 +162,44 @@ def _without_empty(fields: Record) -> Record:
     return {n: v for n, v in fields.items() if n not in empty} if empty else fields
 
 
+def _refuse_table(fields: Record) -> None:
+    """Refuse a whole table in one object, as pandas and data sets write it by columns.
+
+    Raises:
+        Unusable: it is one.
+    """
+    if sum(isinstance(value, (list, dict)) for value in fields.values()) < 2:
+        return
+    names, rows = fields.get("columns"), fields.get("data")
+    if _are_texts(names) and isinstance(rows, list) and all(map(_are_cells(names), rows)):
+        raise Unusable("wrong_type", _TABLE.format("'columns' names what is in 'data'"))
+    asked, said = first(fields, PROMPTS), first(fields, RESPONSES)
+    if asked and said and _are_columns(fields[asked], fields[said]):
+        raise Unusable("wrong_type", _TABLE.format(f"{asked!r} and {said!r} are columns of texts"))
+
+
+def _are_columns(prompts: Any, responses: Any) -> bool:
+    """Whether these are lists of as many texts, or texts under the same keys, more than one."""
+    if isinstance(prompts, dict) and isinstance(responses, dict):
+        same = prompts.keys() == responses.keys()
+        prompts, responses = list(prompts.values()), list(responses.values())
+    else:
+        same = True
+    both = _are_texts(prompts) and _are_texts(responses)
+    return same and both and len(prompts) == len(responses)
+
+
+def _are_cells(names: list[Any]) -> Callable[[Any], bool]:
+    return lambda row: isinstance(row, list) and len(row) == len(names)
+
+
+def _are_texts(value: Any) -> bool:
+    """Whether it is a list of more than one text."""
+    return (
+        isinstance(value, list) and len(value) > 1 and all(isinstance(each, str) for each in value)
+    )
+
+
 def _is_tree_row(fields: Record) -> bool:
     """One message of a tree, as Open Assistant's tables and message files have them."""
     return (
@@ -167,17 +212,26 @@ def _is_tree_row(fields: Record) -> bool:
 
 def _judged(fields: Record, name: str, parts: list[Part]) -> tuple[str, list[Part]]:
     """An answer that its record says is not wanted is labelled as a rejected one is."""
-    if len(parts) == 1 and parts[0].label is None and any(map(_unwanted, _verdicts(fields))):
+    if len(parts) == 1 and parts[0].label is None and _unwanted(fields):
         return name, [Part("rejected", parts[0].found)]
     return name, parts
 
 
-def _verdicts(fields: Record) -> list[Any]:
-    return [fields[name] for name in VERDICTS if name in fields]
+def _unwanted(fields: Record) -> bool:
+    """Whether the record says no of its answer.
+
+    A number is a verdict in `kto_tag`, and in `label` where the record is a prompt, a completion
+    and a label alone, as TRL has unpaired preferences; elsewhere it may be of some class.
+    """
+    numbers = {"kto_tag"} | ({"label"} if fields.keys() == _UNPAIRED else set())
+    return any(_says_no(fields[name], name in numbers) for name in VERDICTS if name in fields)
 
 
-def _unwanted(verdict: Any) -> bool:
-    return verdict is False or (isinstance(verdict, str) and verdict.strip().lower() == "false")
+def _says_no(verdict: Any, is_number: bool) -> bool:
+    words = ("false", "0") if is_number else ("false",)
+    if isinstance(verdict, str):
+        return verdict.strip().lower() in words
+    return verdict is False or (is_number and isinstance(verdict, (int, float)) and verdict == 0)
 
 
 def prompt_and_response(conversation: Messages) -> tuple[str, str]:

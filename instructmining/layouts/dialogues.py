@@ -18,6 +18,7 @@ from instructmining.layouts.records import (
     Unusable,
     first,
     kind,
+    listed,
     part,
     plain,
     text,
@@ -26,7 +27,14 @@ from instructmining.layouts.transcripts import spoken_turns, without_name
 from instructmining.layouts.turn_lists import ROLES, SPEAKERS, lists_turns, turn_list
 from instructmining.turns.one_turn import implied_role, messages_of, with_marks
 
-SYSTEMS = ("system", "system_prompt", "system_message")  # fields beside the turns
+# Fields beside the turns.
+SYSTEMS = (
+    "system",
+    "system_prompt",
+    "system_message",
+    "system_instruction",
+    "systeminstruction",  # Gemini's `systemInstruction`
+)
 
 
 # Fields that hold a conversation: a list of turns, texts in turn, or a transcript.
@@ -91,33 +99,6 @@ def oasst(record: Record, best_path: bool = False) -> list[Part] | None:
     return [part(_label(nodes[end][0], end), _path, nodes, said, end) for end in reversed(ends)]
 
 
-def mt_bench(record: Record) -> list[Part] | None:
-    """`question` with its `turns` and `answer` with its `choices`, each from a file of its own.
-
-    One part per choice, labelled by the answer's `model_id`, or by its index if there are more.
-    """
-    question = record.get("question")
-    answer = record.get("answer")
-    if "question_id" in record and isinstance(record.get("turns"), list):
-        question = record
-        answer = None
-    elif "question_id" in record and isinstance(record.get("choices"), list):
-        question = None
-        answer = record
-    elif not (_has_list(question, "turns") or _has_list(answer, "choices")):
-        return None
-    for half, reason in ((question, "no_question"), (answer, "no_response")):
-        if half is None:
-            raise Unusable(
-                reason,
-                "a question and its answer belong together: give the files of "
-                "both, they are joined on question_id",
-            )
-        if not isinstance(half, OBJECT):
-            raise Unusable("wrong_type", f"a question or answer of MT-Bench is {kind(half)}")
-    return _choices(question, answer)
-
-
 def turns(given: Iterable[Any], where: str, roles: Mapping[str, str] = ROLES) -> Messages:
     """Messages of a list of objects, each with one of `SPEAKERS` and a content."""
     found: Messages = []
@@ -133,6 +114,8 @@ def _turn(turn: Any, place: str, roles: Mapping[str, str] = ROLES) -> Messages:
     speaker = _speaker(fields)
     role = _role(speaker, roles) or implied_role(fields)
     if role is None:
+        if speaker is None:
+            raise Unusable("unknown_role", f"{place} names no speaker; it has {listed(turn)}")
         shown = repr(speaker[:40]) if isinstance(speaker, str) else kind(speaker)
         raise Unusable("unknown_role", f"the speaker of {place} is {shown}")
     return messages_of(fields, role, place, speaker)
@@ -191,7 +174,7 @@ def _nodes(root: Record, best_path: bool) -> list[tuple[Record, int | None]]:
         node = plain(node)
         if node.get("deleted") is True:
             continue
-        replies = _list(node, "replies") if node.get("replies") is not None else []
+        replies = list_of(node, "replies") if node.get("replies") is not None else []
         if best_path:
             replies = sorted(replies, key=_rank)[:1]
         waiting += [(reply, len(found)) for reply in reversed(replies)]
@@ -242,40 +225,12 @@ def _label(node: Record, place: int) -> str:
     return name if isinstance(name, str) else str(place)
 
 
-def _choices(question: Any, answer: Any) -> list[Part]:
-    choices = _list(answer, "choices")
-    if not choices:
-        raise Unusable("no_response", "the answer has no choices")
-    if len(choices) == 1:
-        model = answer.get("model_id")
-        return [part(model if isinstance(model, str) else None, _turn_about, question, choices[0])]
-    return [part(str(index), _turn_about, question, each) for index, each in enumerate(choices)]
+def list_of(record: Record, field: str) -> list[Any]:
+    """The list in a field.
 
-
-def _turn_about(question: Record, choice: Any) -> Messages:
-    """Questions and answers in turn; questions without an answer are left out."""
-    if not isinstance(choice, OBJECT):
-        raise Unusable("wrong_type", f"a choice of the answer is {kind(choice)}")
-    asked = _list(question, "turns")
-    said = _list(choice, "turns")
-    if len(said) > len(asked):
-        raise Unusable("wrong_type", f"{len(said)} answers to {len(asked)} questions")
-    return [
-        {"role": role, "content": text(_as_turn(turn), "content")}
-        for pair in zip(asked, said, strict=False)
-        for role, turn in zip(("user", "assistant"), pair, strict=True)
-    ]
-
-
-def _as_turn(turn: Any) -> Record:
-    return turn if isinstance(turn, OBJECT) else {"content": turn}
-
-
-def _has_list(value: Any, field: str) -> bool:
-    return isinstance(value, OBJECT) and isinstance(value.get(field), list)
-
-
-def _list(record: Record, field: str) -> list[Any]:
+    Raises:
+        Unusable: it is none.
+    """
     value = record.get(field)
     if isinstance(value, list):
         return value

@@ -11,10 +11,15 @@ from instructmining.layouts.fields import (
     SHORT,
     WORKED,
 )
+from instructmining.layouts.single_turn import HISTORIES
 
 _ROWS = (
     ("system prompt", SYSTEMS, "goes first, unless the conversation begins with it"),
-    ("earlier exchanges", ("history",), "a list of pairs of texts, or JSON of one in a cell"),
+    (
+        "earlier exchanges",
+        HISTORIES,
+        "a list of pairs of texts or of turns, or JSON of one in a cell",
+    ),
     ("prompt", PROMPTS, "the first that is not blank"),
     (
         "prompt",

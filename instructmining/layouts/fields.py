@@ -25,6 +25,7 @@ PROMPTS = (
     "question",
     "query",
     "question_stem",
+    "inputs_pretokenized",  # of P3, whose `inputs` are numbers of tokens
     "inputs",
     "input",
     "problem",
@@ -32,7 +33,7 @@ PROMPTS = (
     "human",
 )
 # Labels in most data: a prompt only where no other field is one.
-LAST_PROMPTS = ("definition", "text", "user", "source")
+LAST_PROMPTS = ("definition", "text", "user", "message", "source")
 # Of these a label is first the prompt of its own answer, as in a translation or a chat.
 _COUNTERPARTS = {"source": ("target", "targets"), "user": ("assistant", "reply")}
 RESPONSES = (
@@ -41,6 +42,7 @@ RESPONSES = (
     "answer",
     "output",
     "outputs",
+    "targets_pretokenized",
     "targets",
     "target",
     "assistant",

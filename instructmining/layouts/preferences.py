@@ -1,6 +1,8 @@
 """The layouts of several answers to one prompt: wanted and rejected ones, or those of models."""
 
-from instructmining.layouts.dialogues import TALKS, turns
+from typing import Any
+
+from instructmining.layouts.dialogues import TALKS, list_of, turns
 from instructmining.layouts.fields import PROMPTS, RESPONSES, asked, parts_of
 from instructmining.layouts.records import (
     OBJECT,
@@ -9,9 +11,11 @@ from instructmining.layouts.records import (
     Record,
     Unusable,
     first,
+    kind,
     listed,
     part,
     plain,
+    text,
 )
 from instructmining.layouts.single_turn import after, question, said
 from instructmining.layouts.transcripts import spoken_turns
@@ -75,6 +79,33 @@ def completions(record: Record) -> list[Part] | None:
     ]
 
 
+def mt_bench(record: Record) -> list[Part] | None:
+    """`question` with its `turns` and `answer` with its `choices`, each from a file of its own.
+
+    One part per choice, labelled by the answer's `model_id`, or by its index if there are more.
+    """
+    asking = record.get("question")
+    answering = record.get("answer")
+    if "question_id" in record and isinstance(record.get("turns"), list):
+        asking = record
+        answering = None
+    elif "question_id" in record and isinstance(record.get("choices"), list):
+        asking = None
+        answering = record
+    elif not (_has_list(asking, "turns") or _has_list(answering, "choices")):
+        return None
+    for half, reason in ((asking, "no_question"), (answering, "no_response")):
+        if half is None:
+            raise Unusable(
+                reason,
+                "a question and its answer belong together: give the files of "
+                "both, they are joined on question_id",
+            )
+        if not isinstance(half, OBJECT):
+            raise Unusable("wrong_type", f"a question or answer of MT-Bench is {kind(half)}")
+    return _choices(asking, answering)
+
+
 def _completed(record: Record, prompt: str, answer: Record, name: str) -> Messages:
     asked_turns = question(record, prompt, parts_of(record, prompt))
     return after(record, [*asked_turns, *said(answer, name, "assistant")])
@@ -104,3 +135,36 @@ def _before_answer(record: Record, prompt: str) -> Messages:
     while asked_turns and asked_turns[-1]["role"] == "assistant":
         asked_turns.pop()
     return asked_turns
+
+
+def _choices(asking: Any, answering: Any) -> list[Part]:
+    choices = list_of(answering, "choices")
+    if not choices:
+        raise Unusable("no_response", "the answer has no choices")
+    if len(choices) == 1:
+        model = answering.get("model_id")
+        return [part(model if isinstance(model, str) else None, _turn_about, asking, choices[0])]
+    return [part(str(index), _turn_about, asking, each) for index, each in enumerate(choices)]
+
+
+def _turn_about(asking: Record, choice: Any) -> Messages:
+    """Questions and answers in turn; questions without an answer are left out."""
+    if not isinstance(choice, OBJECT):
+        raise Unusable("wrong_type", f"a choice of the answer is {kind(choice)}")
+    questions = list_of(asking, "turns")
+    replies = list_of(choice, "turns")
+    if len(replies) > len(questions):
+        raise Unusable("wrong_type", f"{len(replies)} answers to {len(questions)} questions")
+    return [
+        {"role": role, "content": text(_as_turn(turn), "content")}
+        for pair in zip(questions, replies, strict=False)
+        for role, turn in zip(("user", "assistant"), pair, strict=True)
+    ]
+
+
+def _as_turn(turn: Any) -> Record:
+    return turn if isinstance(turn, OBJECT) else {"content": turn}
+
+
+def _has_list(value: Any, field: str) -> bool:
+    return isinstance(value, OBJECT) and isinstance(value.get(field), list)

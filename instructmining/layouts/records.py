@@ -105,8 +105,9 @@ def text(record: Record, field: str) -> str:
         return value
     if value is None:
         raise missing(record, field)
-    if isinstance(value, list) and value and all(map(_is_text_part, value)):
-        return "\n".join(each["text"] for each in value)
+    parts = value.get("parts") if isinstance(value, OBJECT) else value  # as Gemini has them
+    if isinstance(parts, list) and parts and all(_is_text_part(each, "text") for each in parts):
+        return "\n".join(each["text"] for each in parts)
     raise Unusable("wrong_type", f"{field!r} must be text, this is {kind(value)}")
 
 
@@ -211,10 +212,11 @@ def kind(value: Any) -> str:
     return names.get(type(value), type(value).__name__)
 
 
-def _is_text_part(value: Any) -> bool:
+def _is_text_part(value: Any, untyped: str | None = None) -> bool:
+    """Whether it is a block of text; `untyped` is the type of one that does not say it."""
     return (
         isinstance(value, OBJECT)
-        and value.get("type") == "text"
+        and value.get("type", untyped) == "text"
         and isinstance(value.get("text"), str)
     )
 

@@ -16,6 +16,7 @@ from instructmining.layouts.fields import (
 )
 from instructmining.layouts.records import (
     OBJECT,
+    Message,
     Messages,
     Part,
     Record,
@@ -39,7 +40,8 @@ _RESPONSES_OF = {
     "pairs": RESPONSES,
 }
 _NOTHING = ("null", "none", "nan", "")  # what tables of text hold for no list
-_BEFORE = frozenset((*SYSTEMS, "history"))
+HISTORIES = ("history", "chat_history", "conversation_history")
+_BEFORE = frozenset((*SYSTEMS, *HISTORIES))
 
 
 def alpaca(record: Record) -> list[Part] | None:
@@ -110,7 +112,7 @@ def _exchange(record: Record, chosen: Choice) -> Messages:
     answer = record.get(chosen.response)
     options, answer = options_of(record, found[-1]["content"], answer)
     if options:
-        found[-1]["content"] += "\n\n" + "\n".join(options)
+        found[-1] = _longer(found[-1], "\n".join(options))
     answered = said({chosen.response: answer}, chosen.response, "assistant")
     return after(record, [*found, *_with_reasoning(record, answered)])
 
@@ -129,8 +131,17 @@ def question(record: Record, prompt: str, parts: tuple[str, ...]) -> Messages:
     asked_turns = said(record, prompt, "user")
     for name in parts:
         if not is_blank(record.get(name)):
-            asked_turns[-1]["content"] += f"\n\n{_written(record, name)}"
+            asked_turns[-1] = _longer(asked_turns[-1], _written(record, name))
     return asked_turns
+
+
+def _longer(message: Message, more: str) -> Message:
+    """The message with more text after a blank line, also where it is stored as content blocks."""
+    longer = {**message, "content": f"{message['content']}\n\n{more}"}
+    blocks = message.get("chat", {}).get("content")
+    if isinstance(blocks, list):
+        longer["chat"] = {**message["chat"], "content": [*blocks, {"type": "text", "text": more}]}
+    return longer
 
 
 def said(record: Record, field: str, role: str) -> Messages:
@@ -145,7 +156,18 @@ def said(record: Record, field: str, role: str) -> Messages:
         return turns(turn_list(value) or [], field)
     if is_turn(value):
         return turns(turn_list([value]) or [], field)
+    if _are_blocks(value):
+        return messages_of({"content": value}, role, repr(field))
     return [{"role": role, "content": _written(record, field)}]
+
+
+def _are_blocks(value: Any) -> bool:
+    """Whether these are content blocks, each of a type, with more than text among them."""
+    return (
+        isinstance(value, list)
+        and all(isinstance(each, OBJECT) and isinstance(each.get("type"), str) for each in value)
+        and any(each["type"] != "text" for each in value)
+    )
 
 
 def _written(record: Record, field: str) -> str:
@@ -165,21 +187,25 @@ def after(record: Record, found: Messages) -> Messages:
     """The exchange after the record's system prompt and history, where it has them."""
     if _BEFORE.isdisjoint(record):
         return found
-    return with_system(record, [*_history(record.get("history")), *found])
+    name = first(record, HISTORIES)
+    earlier = _history(name, record[name]) if name else []
+    return with_system(record, [*earlier, *found])
 
 
-def _history(given: Any) -> Messages:
-    """Earlier exchanges as LLaMA-Factory has them: a list of pairs of texts, or JSON of one."""
+def _history(name: str, given: Any) -> Messages:
+    """Earlier exchanges: a list of pairs of texts, as LLaMA-Factory has it, of turns, or JSON."""
     if isinstance(given, str):
         given = None if given.strip().lower() in _NOTHING else parsed(given)
     if is_blank(given):
         return []
     if not isinstance(given, list):
-        raise Unusable("wrong_type", f"'history' must be a list of pairs, this is {kind(given)}")
+        raise Unusable("wrong_type", f"{name!r} must be a list of pairs, this is {kind(given)}")
+    if lists_turns(given):
+        return turns(given, name)
     found = []
     for pair in given:
         if not isinstance(pair, list) or len(pair) != 2:
-            raise Unusable("wrong_type", "'history' must be a list of pairs of question and answer")
+            raise Unusable("wrong_type", f"{name!r} must be a list of pairs of question and answer")
         asked_and_said = dict(zip(("user", "assistant"), pair, strict=True))
         found += [{"role": role, "content": text(asked_and_said, role)} for role in asked_and_said]
     return found

@@ -44,7 +44,7 @@ _NAMES = {
 ROLES = {name: role for role, names in _NAMES.items() for name in names}
 # Fields that are speakers themselves; `model` and `customer` are labels too, and so are not here.
 _KEYS = ("user", "human", "prompter", "assistant", "gpt", "bot", "chatbot", "tool", "observation")
-SPEAKERS = ("role", "from", "speaker")  # fields of a turn, the first that is there
+SPEAKERS = ("role", "from", "speaker", "sender")  # fields of a turn, the first that is there
 CONTENTS = ("content", "value", "text", "message", "utterance", "parts")
 CALLS = ("tool_calls", "function_call")  # a turn of calls needs no content
 

@@ -4,16 +4,18 @@ The texts of a record are compared with those of what was made of it, so that it
 layout, whatever a layout looks at.
 """
 
+import json
 import re
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from instructmining.layouts.records import OBJECT, Messages
 from instructmining.layouts.turn_lists import ROLES, SPEAKERS, parsed
-from instructmining.turns.one_turn import is_block_type
+from instructmining.turns.one_turn import MARKS, is_block_type
 
 _NESTED = (str, list, *OBJECT)
 _SHOWN = 80  # characters of an instance
+_PART_MARKS = frozenset((*MARKS, "train_detail", "train_on"))
 _LONG = 20  # characters from which a text within another is not an accident
 _SOUGHT = 500  # texts of a record that are looked for within others; more are named unlooked
 _SCANNED = 10_000_000  # characters that are scanned in vain for turns that are not there
@@ -136,7 +138,26 @@ def unread(record: Any, example: Example, read: Collection[str] = ()) -> dict[st
                 waiting.append((inner, name))
             elif not example.tells(text):
                 found.setdefault(_printable(name), shown(text))
+    return found | _marks_of_parts(record)
+
+
+def _marks_of_parts(record: Any) -> dict[str, str]:
+    """Marks that a part of a turn alone is to be learnt: such a turn is measured whole.
+
+    They are lists for the tokens or characters of a turn, as axolotl's `train_detail`.
+    """
+    found: dict[str, str] = {}
+    lists = record.items() if isinstance(record, OBJECT) else [("", record)]
+    for name, turns in lists:
+        for turn in turns if isinstance(turns, list) else ():
+            for key, value in turn.items() if isinstance(turn, OBJECT) else ():
+                if isinstance(value, list) and key.lower() in _PART_MARKS and _differ(value):
+                    found.setdefault(_printable(f"{name}[].{key}"), shown(json.dumps(value)))
     return found
+
+
+def _differ(marks: list[Any]) -> bool:
+    return any(isinstance(each, OBJECT) or each != marks[0] for each in marks)
 
 
 def texts(
@@ -187,11 +208,11 @@ def _said(messages: Messages) -> Iterator[tuple[str, str]]:
 
 
 def _lines(whole: str) -> Iterator[str]:
-    """The lines of a text, those of options also without their letter."""
+    """The lines of a text; of options also the letter and the text alone."""
     for line in whole.split("\n"):
         yield line.strip()
         if ") " in line[:4]:
-            yield line.partition(") ")[2].strip()
+            yield from map(str.strip, line.split(") ", 1))
 
 
 def _is_below(name: str, paths: Collection[str]) -> bool:

@@ -219,7 +219,7 @@ def _first_and_count(file: BinaryIO, kind: Kind, found: Preview) -> list[RawReco
     until = time.monotonic() + _SECONDS
     records: list[RawRecord] = []
     count, ended = 0, True
-    for record in split(piece, kind):
+    for record in split(piece, kind, path=found.path):
         count += 1
         if count <= SAMPLED:
             records.append(record)

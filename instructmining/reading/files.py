@@ -96,7 +96,7 @@ def _parts(path: str, kind: Kind, length: int) -> list[tuple[str, None, int, int
 def _records(source: str, content: pa.Scalar, kind: Kind, part: Part) -> Iterator[RawRecord]:
     try:
         with _opened(source, content) as file:
-            yield from split(file, kind, part)
+            yield from split(file, kind, part, source)
     except OSError as error:
         if part.number == 0:
             yield RawRecord(0, b"", "unreadable_file", error.strerror or str(error))

@@ -14,11 +14,9 @@ from instructmining.reading.csv_rows import Escape
 from instructmining.reading.files import in_one_piece, read_files, read_lines, splittable
 from instructmining.reading.folders import Input, inputs_of, is_delta, listing
 from instructmining.reading.sniffing import KNOWN, Kind
-from instructmining.reading.splitting import MAX_WHOLE
+from instructmining.reading.splitting import MAX_WHOLE, as_lines
 from instructmining.reading.table_rows import SPARK_ERRORS, read_delta, read_parquet, union
 from instructmining.spark.paths import absolute, fixed_part, has_glob, shown
-
-UNPACK = {None: "cat", "gzip": "zcat", "bz2": "bzcat", "zstd": "zstdcat"}
 
 
 def find_inputs(spark: SparkSession, names: tuple[str, ...]) -> tuple[list[Input], list[str]]:
@@ -208,13 +206,10 @@ def refuse_large(given: Input) -> None:
     path = shown(given.path)
     if given.bytes <= MAX_WHOLE:
         return
-    if given.container in ("array", "objects"):
-        unpack = UNPACK[given.kind.compression]
-        target = f"{path.partition('.json')[0]}.jsonl"
-        each = "'.[]'" if given.container == "array" else "."
+    if given.container in ("array", "objects", "pages"):
         raise UserError(
             f"{path}: a JSON array over 1 GiB cannot be split; make it JSON lines with "
-            f"`{unpack} {shlex.quote(path)} | jq -c {each} > {shlex.quote(target)}`"
+            f"`{as_lines(path, given.kind)}`"
         )
     if in_one_piece(given.kind, given.path, given.bytes):
         raise UserError(

@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from instructmining.reading.folders import Input
-from instructmining.reading.inputs import UNPACK
+from instructmining.reading.splitting import UNPACK
 from instructmining.spark.paths import shown
 
 _JSON = ("lines", "objects", "array")

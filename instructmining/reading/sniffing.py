@@ -6,6 +6,7 @@ and the extension only where the content says nothing.
 
 import bz2
 import json
+import lzma
 import re
 import tarfile
 import zlib
@@ -28,17 +29,23 @@ EXTENSIONS = {
     ".parquet": "parquet",
     ".arrow": "arrow",
 }
-COMPRESSED = (".gz", ".bz2", ".zst")
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 KNOWN = (
-    ".json, .jsonl, .ndjson, .csv and .tsv (each also .gz, .bz2 or .zst), .parquet, .arrow, "
+    ".json, .jsonl, .ndjson, .csv and .tsv (each also .gz, .bz2, .xz or .zst), .parquet, .arrow, "
     "or a Delta folder; archives have to be unpacked, workbooks saved as .csv"
 )
-BROKEN: tuple[type[Exception], ...] = (OSError, EOFError, zlib.error)  # from a decompressor
+BROKEN: tuple[type[Exception], ...] = (
+    OSError,
+    EOFError,
+    zlib.error,
+    lzma.LZMAError,
+)  # from a decompressor
 if zstandard:
     BROKEN += (zstandard.ZstdError,)
 _COMPRESSION = {
     "gzip": re.compile(rb"\x1f\x8b"),
     "bz2": re.compile(rb"BZh"),
+    "xz": re.compile(rb"\xfd7zXZ\0"),
     # A frame, or one to be skipped, as parallel and seekable compressors write it first.
     "zstd": re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"),
 }
@@ -76,7 +83,7 @@ class Kind:
     """How a file is read."""
 
     container: str  # lines, objects, array, pages, csv, parquet, arrow, tar, or unknown
-    compression: str | None = None  # gzip, bz2, zstd
+    compression: str | None = None  # gzip, bz2, xz, zstd
     encoding: str = "utf-8"  # with or without its mark; utf-16 and utf-32 only with theirs
     csv_escape: Literal["auto", "doubled", "backslash"] = "auto"  # of quotes within cells
     half: str | None = None  # `questions` or `answers`: one of two files that belong together
@@ -114,6 +121,8 @@ def new_decompressor(compression: str) -> Any:
         return zlib.decompressobj(wbits=31)
     if compression == "bz2":
         return bz2.BZ2Decompressor()
+    if compression == "xz":
+        return lzma.LZMADecompressor()
     if zstandard is None:
         raise OSError("zstd needs the package zstandard here: pip install zstandard")
     return zstandard.ZstdDecompressor(max_window_size=_LARGEST_WINDOW).decompressobj()

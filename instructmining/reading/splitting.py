@@ -7,6 +7,7 @@ reason, and reading goes on after it.
 import codecs
 import io
 import json
+import shlex
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, NamedTuple
@@ -18,10 +19,10 @@ from instructmining.reading.sniffing import BROKEN, Kind, new_decompressor
 
 MAX_RECORD = 1 << 26  # bytes; a longer line is not a record but a file without line ends
 MAX_WHOLE = 1 << 30  # bytes, unpacked, of a file that is read in one piece
-_TOO_LARGE = (
-    "unpacked it is over 1 GiB of JSON that cannot be split; make it JSON lines with "
-    "`jq -c '.[]'` (objects one after the other: `jq -c .`)"
-)
+UNPACK = {None: "cat", "gzip": "zcat", "bz2": "bzcat", "xz": "xzcat", "zstd": "zstdcat"}
+# What `jq` takes out of a file of JSON to make lines of it.
+_ELEMENTS = {"array": "'.[]'", "objects": ".", "pages": "'.rows[].row'"}
+_TOO_LARGE = "unpacked it is over 1 GiB of JSON that cannot be split; make it JSON lines with `{}`"
 SHOWN = 1 << 14  # bytes kept of what cannot be a record
 _CHUNK = 1 << 14
 _WHOLE = Part()
@@ -41,13 +42,22 @@ class RawRecord(NamedTuple):
     detail: str | None = None
 
 
-def split(file: BinaryIO, kind: Kind, part: Part = _WHOLE) -> Iterator[RawRecord]:
+def as_lines(path: str, kind: Kind) -> str:
+    """The command that makes JSON lines of a file with an array, or with objects in a row."""
+    source, target = shlex.quote(path), shlex.quote(f"{path.partition('.json')[0]}.jsonl")
+    return f"{UNPACK[kind.compression]} {source} | jq -c {_ELEMENTS[kind.container]} > {target}"
+
+
+def split(
+    file: BinaryIO, kind: Kind, part: Part = _WHOLE, path: str = "FILE"
+) -> Iterator[RawRecord]:
     """The records of an open file, and one more with a reason if its stream is damaged.
 
     Args:
         file: it is sought in if it is a Parquet file, and else read from beginning to end.
         kind: what is in it.
         part: which of its row groups to read, if it is a Parquet file.
+        path: its path, for commands in details.
     """
     if kind.container == "parquet":
         yield from _parquet(file, part)
@@ -57,6 +67,8 @@ def split(file: BinaryIO, kind: Kind, part: Part = _WHOLE) -> Iterator[RawRecord
     try:
         for record in _records(io.BufferedReader(stream, 1 << 18), kind):
             position = max(position, record.position)
+            if record.detail == _TOO_LARGE:
+                record = record._replace(detail=_TOO_LARGE.format(as_lines(path, kind)))
             yield record
     except UnicodeError as error:
         detail = f"not {kind.encoding}: {error.reason if hasattr(error, 'reason') else error}"
