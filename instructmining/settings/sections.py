@@ -77,6 +77,10 @@ class Measure(Section):
         "Compile models, which takes a minute or two per stage; stages of under 500,000 rows per "
         "task slot do not.",
     )
+    fused_optimizer: bool = setting(
+        False,
+        "Update all weights of a finetune by one kernel on a GPU. Not yet run on one.",
+    )
     compiled_code: str | None = setting(
         None,
         "Folder for compiled code, on every node or seen by all, so that it is compiled once. "

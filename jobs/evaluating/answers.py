@@ -98,7 +98,7 @@ def _answer(
             for number in batch["id"].to_pylist():
                 key, seed, rows = examples.value[number]
                 device, dtype = task_place(measure)
-                finetuner = loaded_finetuner(model, device, dtype, measure.token_budget, recipe)
+                finetuner = loaded_finetuner(model, device, dtype, measure, recipe)
                 finetuner.run(rows, {}, seed)
                 answers = answer(
                     finetuner,

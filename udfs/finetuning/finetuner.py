@@ -19,11 +19,12 @@ from transformers import AutoModelForCausalLM
 
 from instructmining.errors import UserError
 from instructmining.models.lists import ModelSpec
-from instructmining.models.shape import Shape
 from instructmining.settings.learning import Finetune
+from instructmining.settings.sections import Measure
 from udfs.finetuning.master_weights import Masters
 from udfs.indicators.perplexity import Counted, TokenLogLoss, behind_prompt
-from udfs.running.batching import token_batches
+from udfs.running.batching import Rows, token_batches, token_packs
+from udfs.running.compiling import compile_in_place
 from udfs.running.device import keep_few_primitives, return_freed_memory
 from udfs.running.measurement import Conversation, Runtime
 from udfs.running.on_device import Results, kernel_order
@@ -73,8 +74,10 @@ class Finetuner:
         dtype: str,
         token_budget: int,
         recipe: Finetune,
+        how: Measure | None = None,
     ):
         keep_few_primitives()
+        how = how or Measure()
         self.tokenizer = load_tokenizer(folder, spec)
         self.template = Template(spec.template, self.tokenizer)
         self.start = start_token(self.tokenizer)
@@ -89,6 +92,9 @@ class Finetuner:
         self.max_length = min(recipe.max_length, position_limit(self.model))
         if self.adapter == "lora":
             _inject_lora(self.model, recipe.lora_rank)
+        self.packed = how.packing and self.log_loss.pack(token_budget)
+        self.fused = how.fused_optimizer and device.startswith("cuda")
+        compile_in_place(self.log_loss.body, Runtime(compiled=how.compile), self.packed)
         self.initial: dict[str, torch.Tensor] = {}
         self.texts: dict[str, tuple[Sequence[Conversation], list[Counted]]] = {}
 
@@ -138,7 +144,7 @@ class Finetuner:
     def _mean_loss(self, texts: Sequence[Counted]) -> float:
         counts = np.array([sum(text.counted) for text in texts])
         losses = Results()
-        for batch in token_batches([len(text.ids) for text in texts], self.token_budget):
+        for batch in self._batches(texts):
             self.log_loss.add_to(losses, batch, [texts[i] for i in batch])
         return float(losses.means(len(texts)) @ counts / counts.sum())
 
@@ -151,28 +157,29 @@ class Finetuner:
             self.model, self._optimizers, len(steps), math.ceil(self.recipe.warm_up * len(steps))
         )
         self.model.train()
-        losses = []
+        losses: list[torch.Tensor] = []
         with kernel_order(self.log_loss.device):
             for rows in steps:
                 losses.append(self._backward([texts[i] for i in rows]))
                 masters.step()
-        _refuse_broken(losses)
-        return losses, len(steps)
+        seen = torch.stack(losses).tolist()  # once: until here the host waits for nothing
+        _refuse_broken(seen)
+        return seen, len(steps)
 
-    def _backward(self, texts: list[Counted]) -> float:
+    def _backward(self, texts: list[Counted]) -> torch.Tensor:
         """Mean NLL over the step's response tokens, whatever parts memory asks for."""
         total = sum(sum(text.counted) for text in texts)
-        summed = 0.0
-        for part in self._parts(texts):
-            losses, _ = self.log_loss.of_tokens(part)
+        summed = torch.zeros((), dtype=torch.float64, device=self.log_loss.device)
+        for batch in self._batches(texts):
+            losses, _ = self.log_loss.of_tokens([texts[i] for i in batch])
             loss = losses.sum() / total
             loss.backward()
-            summed += loss.item()
+            summed += loss.detach()
         return summed
 
-    def _parts(self, texts: list[Counted]) -> Iterator[list[Counted]]:
-        for batch in token_batches([len(text.ids) for text in texts], self.token_budget):
-            yield [texts[i] for i in batch]
+    def _batches(self, texts: Sequence[Counted]) -> Iterator[Rows]:
+        lengths = [len(text.ids) for text in texts]
+        return (token_packs if self.packed else token_batches)(lengths, self.token_budget)
 
     def _counted(self, conversations: Sequence[Conversation]) -> list[Counted]:
         reasons = defects(conversations)
@@ -191,6 +198,7 @@ class Finetuner:
                 lr=self.rate,
                 betas=(0.9, 0.95),
                 weight_decay=self.recipe.weight_decay,
+                fused=self.fused or None,
             )
         ]
 
@@ -224,35 +232,6 @@ def default_rate(adapter: str, parameters: int) -> float:
     if adapter == "lora":
         return 2e-4
     return 3e-4 if parameters < _SMALL_BELOW else 2e-5
-
-
-def training_bytes(parameters: int, adapter: str, width: int, processes: int = 1) -> int:
-    """Weights, gradients, masters and AdamW's two moments of one run, without activations.
-
-    Args:
-        parameters: of the base model.
-        adapter: `full` or `lora`, whose own parameters are taken as 1 % of the model's.
-        width: bytes of one weight.
-        processes: that share the run; then of one of them.
-    """
-    trained = parameters if adapter == "full" else parameters // 100
-    # A gradient in the weights' width; master, its gradient and two moments in float32; and, in a
-    # process that runs more than once, the start of the next run.
-    per_layer = trained * (width + 16) + parameters * width
-    return per_layer + trained * width if processes == 1 else per_layer // processes
-
-
-def activation_bytes(shape: Shape, tokens: int, adapter: str, width: int) -> int:
-    """What the layers keep for the way back, for one forward pass of this many tokens.
-
-    17 numbers per token, layer and unit of width with fused attention (Korthikanti et al. 2022,
-    arXiv 2205.05198, 34 bytes in 16 bits); with LoRA we checkpoint: each layer's input, and one
-    layer whole.
-    """
-    whole = 17 * shape.hidden * tokens * width
-    if adapter == "full":
-        return shape.layers * whole
-    return shape.layers * shape.hidden * tokens * width + whole
 
 
 def _inject_lora(model: Any, rank: int) -> None:

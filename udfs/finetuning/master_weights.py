@@ -1,4 +1,7 @@
-"""bf16 weights with fp32 masters: how small models train fastest on AVX512-BF16 or a GPU."""
+"""bf16 weights with fp32 masters: how small models train fastest on AVX512-BF16 or a GPU.
+
+Weights in float32 are their own masters.
+"""
 
 import math
 from collections.abc import Callable
@@ -10,7 +13,7 @@ Optimizers = list[torch.optim.Optimizer]
 
 
 class Masters:
-    """fp32 copies of the trainable parameters, which the optimizers see, and their schedule.
+    """The trainable parameters in fp32, which the optimizers see, and their schedule.
 
     `step` takes the gradients from the model, updates the masters and copies them back. Learning
     rates rise linearly over `warm_up` steps and fall as a cosine to 5 %.
@@ -24,7 +27,7 @@ class Masters:
         warm_up: int,
     ):
         self.parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
-        self.masters = {n: p.detach().float().clone() for n, p in self.parameters.items()}
+        self.masters = {n: p.detach().float() for n, p in self.parameters.items()}
         self.optimizers = make(self.masters)
         self.total, self.warm_up, self.taken = total, warm_up, 0
         for group in self._groups():
@@ -41,9 +44,16 @@ class Masters:
             group["lr"] = group["peak"] * self._scale()
         for optimizer in self.optimizers:
             optimizer.step()
-        for name, parameter in self.parameters.items():
-            parameter.data.copy_(self.masters[name])
+        self._copy_back()
         self.taken += 1
+
+    @torch.no_grad()
+    def _copy_back(self) -> None:
+        """The masters into weights of another precision; in float32 they are the same numbers."""
+        rounded = [n for n, p in self.parameters.items() if p.dtype != torch.float32]
+        if rounded:
+            weights = [self.parameters[name] for name in rounded]
+            torch._foreach_copy_(weights, [self.masters[name] for name in rounded])
 
     def _scale(self) -> float:
         if self.taken < self.warm_up:

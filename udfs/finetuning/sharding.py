@@ -20,6 +20,7 @@ from instructmining.settings.learning import Finetune
 from udfs.finetuning.finetuner import Finetuner
 from udfs.indicators.perplexity import Counted, TokenLogLoss
 from udfs.running.batching import Rows, token_batches
+from udfs.running.on_device import kernel_order
 
 
 class Share(NamedTuple):
@@ -87,19 +88,19 @@ class ShardedFinetuner(Finetuner):
         """The weights are the base model's: the run is the first."""
 
     def _mean_loss(self, texts: Sequence[Counted]) -> float:
-        summed = 0.0
-        with torch.no_grad():
+        summed = torch.zeros((), dtype=torch.float64, device=self.device)
+        with torch.no_grad(), kernel_order(self.device):
             for part, counts in self._shares(texts):
-                summed += counts * self.losses(part).double().sum().item()
-        return self._together(summed) / sum(sum(text.counted) for text in texts)
+                summed += counts * self.losses(part).double().sum()
+        return float(self._together(summed)) / sum(sum(text.counted) for text in texts)
 
-    def _backward(self, texts: list[Counted]) -> float:
+    def _backward(self, texts: list[Counted]) -> torch.Tensor:
         total = sum(sum(text.counted) for text in texts)
-        summed = 0.0
+        summed = torch.zeros((), dtype=torch.float64, device=self.device)
         for part, counts in self._shares(texts):
             loss = counts * self.losses(part).sum() / total
             (loss * self.processes).backward()  # the processes' gradients are averaged
-            summed += loss.item()
+            summed += loss.detach()
         return self._together(summed)
 
     def _shares(self, texts: Sequence[Counted]) -> Iterator[tuple[list[Counted], bool]]:
@@ -108,11 +109,10 @@ class ShardedFinetuner(Finetuner):
         for share in dealt[self.rank]:
             yield [texts[i] for i in share.rows], share.counts
 
-    def _together(self, value: float) -> float:
+    def _together(self, summed: torch.Tensor) -> torch.Tensor:
         """The sum over the processes."""
-        summed = torch.tensor(value, dtype=torch.float64, device=self.device)
         distributed.all_reduce(summed)
-        return float(summed)
+        return summed
 
 
 class _Losses(nn.Module):

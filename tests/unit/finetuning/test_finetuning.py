@@ -6,18 +6,15 @@ import numpy as np
 import pytest
 import tiny_models
 import torch
+from transformers import AutoModelForCausalLM
 
 from instructmining.errors import UserError
 from instructmining.models.lists import ModelSpec
 from instructmining.models.shape import Shape
 from instructmining.settings.learning import Finetune
-from udfs.finetuning.finetuner import (
-    Finetuner,
-    activation_bytes,
-    adapter_of,
-    default_rate,
-    training_bytes,
-)
+from instructmining.settings.sections import Measure
+from udfs.finetuning.finetuner import Finetuner, adapter_of, default_rate
+from udfs.finetuning.memory import activation_bytes, training_budget, training_bytes
 
 
 def said(prompt: str, response: str) -> list[dict[str, str]]:
@@ -33,10 +30,10 @@ def folder(tmp_path_factory):
     return str(tiny_models.llama(tmp_path_factory.mktemp("models") / "llama"))
 
 
-def finetuner(folder, dtype="float32", budget=512, **recipe):
+def finetuner(folder, dtype="float32", budget=512, how=None, **recipe):
     given = {"epochs": 2, "batch_rows": 8, "rate": 3e-3, "max_length": 64, **recipe}
     spec = ModelSpec(kind="causal_lm", source=folder, template="plain", indicators=("perplexity",))
-    return Finetuner(spec, folder, "cpu", dtype, budget, Finetune(**given))
+    return Finetuner(spec, folder, "cpu", dtype, budget, Finetune(**given), how)
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +139,47 @@ def test_bfloat16_weights_learn_through_float32_masters(folder):
     assert tuned < base - 0.1
 
 
+def test_losses_are_those_of_torch_and_transformers_alone(folder, tuner):
+    """The recipe in a dozen plain lines: AdamW on mean losses, clipped, warmed up, a cosine."""
+    ours = tuner.run(ROWS, HELD_OUT, 4)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    adam = torch.optim.AdamW(model.parameters(), 3e-3, (0.9, 0.95), weight_decay=0.0)
+    texts = tuner._counted(ROWS)
+    draw = np.random.default_rng(4)
+    orders = [draw.permutation(24) for _ in range(2)]
+    for step, rows in enumerate(np.concatenate(orders).reshape(6, 8)):
+        counted = sum(sum(texts[row].counted) for row in rows)
+        for row in rows:
+            (_summed(model, texts[row]) / counted).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        cosine = 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * (step - 1) / 5))
+        adam.param_groups[0]["lr"] = 3e-3 * (cosine if step else 1.0)
+        adam.step()
+        adam.zero_grad()
+    held = tuner._counted(HELD_OUT["blue"])
+    with torch.inference_mode():
+        total = sum(_summed(model, text).item() for text in held)
+    expected = total / sum(sum(text.counted) for text in held)
+    assert ours.losses["blue"] == pytest.approx(expected, rel=2e-4)
+
+
+def _summed(model, text):
+    ids = torch.tensor([text.ids])
+    labels = torch.where(torch.tensor([text.counted]), ids, -100)
+    return model(input_ids=ids, labels=labels).loss * sum(text.counted)
+
+
+@pytest.mark.parametrize("adapter", ["full", "lora"])
+def test_packed_sequences_come_to_the_losses_of_padded_ones(folder, adapter):
+    case = {"adapter": adapter, "lora_rank": 4, "rate": 3e-3 if adapter == "full" else 3e-2}
+    padded = finetuner(folder, **case).run(ROWS, HELD_OUT, 0)
+    packed = finetuner(folder, how=Measure(packing=True), **case)
+    assert packed.packed
+    found = packed.run(ROWS, HELD_OUT, 0)
+    assert found.losses["blue"] == pytest.approx(padded.losses["blue"], rel=1e-3)
+    assert found.train_loss == pytest.approx(padded.train_loss, rel=1e-3)
+
+
 def test_a_rate_that_breaks_the_model_says_so(folder):
     with pytest.raises(ArithmeticError, match=r"lower finetune\.rate"):
         finetuner(folder, rate=1e30, warm_up=0.0).run(ROWS, HELD_OUT, 0)
@@ -169,3 +207,14 @@ def test_memory_is_that_of_weights_gradients_masters_moments_and_activations():
     assert activation_bytes(llama, 2048, "full", 2) == pytest.approx(34 * 4096 * 2048 * 32)
     assert activation_bytes(llama, 2048, "lora", 2) < 0.1 * activation_bytes(llama, 2048, "full", 2)
     assert np.isfinite(activation_bytes(Shape(1, 1), 1, "lora", 4))
+
+
+def test_a_step_takes_as_many_tokens_as_the_memory_has_room_for():
+    pythia = Shape(layers=24, hidden=2048)
+    for adapter in ("full", "lora"):
+        for room in (10**9, 3 * 10**10, 10**11):
+            tokens = training_budget(pythia, adapter, 2, room)
+            used = activation_bytes(pythia, tokens, adapter, 2)
+            assert tokens == 1_024 or used <= 0.8 * room
+            assert tokens <= 65_536
+    assert training_budget(pythia, "lora", 2, 10**10) > training_budget(pythia, "full", 2, 10**10)

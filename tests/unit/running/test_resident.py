@@ -6,6 +6,7 @@ import tiny_models
 
 from instructmining.models.lists import ModelSpec
 from instructmining.settings.learning import Finetune
+from instructmining.settings.sections import Measure
 from udfs.finetuning.task import loaded_finetuner
 from udfs.indicators import resolve
 from udfs.running.scorers import load_scorer, resident
@@ -31,7 +32,7 @@ def test_finetuning_releases_the_scorer_and_a_scorer_the_finetuner(tmp_path):
     model = resolve(spec)
     scorer = weakref.ref(load_scorer(model, "cpu", "float32"))
     assert scorer() is load_scorer(model, "cpu", "float32")
-    finetuner = weakref.ref(loaded_finetuner(model, "cpu", "float32", None, Finetune()))
+    finetuner = weakref.ref(loaded_finetuner(model, "cpu", "float32", Measure(), Finetune()))
     assert scorer() is None
     assert finetuner() is not None
     load_scorer(model, "cpu", "float32")
