@@ -97,7 +97,7 @@ bench-full: setup ## the same with the long suites: 50,000 rows end to end and a
 	$(BIN)/python -m bench.run --suites all $(ARGS)
 	$(BIN)/python -m bench.speed.cells --rows 200000
 
-bench-gpu: setup ## reward and perplexity at 1.4 B parameters and MiniLM on a CUDA device; no Spark
+bench-gpu: setup ## scoring, finetunes and neighbours on a CUDA device, in suites (ARGS="--suites reward-qwen"); no Spark
 	$(BIN)/python -m bench.gpu $(ARGS)
 
 notebooks: setup ## run the notebooks from the first to the last; they stay without outputs

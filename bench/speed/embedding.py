@@ -80,10 +80,16 @@ def flop(lengths: Sequence[int]) -> float:
 
 
 def library(folder: str, dtype: str, rows: list[str], device: str = "cpu") -> Arm:
+    """`encode` of sentence-transformers on these rows."""
+    encode = library_of(folder, dtype, device)
+    return lambda: encode(rows)
+
+
+def library_of(folder: str, dtype: str, device: str) -> Callable[[list[str]], Vectors]:
     """`encode` of sentence-transformers as its users call it."""
     precision = {"dtype": getattr(torch, dtype)}
     model = SentenceTransformer(folder, device=device, model_kwargs=precision)
-    return lambda: _vectors(
+    return lambda rows: _vectors(
         model.encode(rows, convert_to_tensor=True, show_progress_bar=False).float().cpu().numpy()
     )
 

@@ -99,7 +99,14 @@ class Knn(Section):
     candidates: int = setting(
         32, "Neighbours that are found first and then ranked by their true distance.", ge=2
     )
-    exact_up_to: int = setting(200_000, "Rows up to which all pairs are compared.")
+    device: Literal["cpu", "cuda"] = setting(
+        "cpu",
+        "Where an exact search computes. `cuda`: on the executors' GPUs, which it has not yet run "
+        "on.",
+    )
+    exact_up_to: int | None = setting(
+        None, "Rows up to which all pairs are compared. null: 200,000, on GPUs 10,000,000."
+    )
     probes: int = setting(64, "Effort of an approximate search: rows it keeps in sight.")
     count_copies: bool = setting(
         False, "Count exact copies as neighbours at distance 0, as in the paper's raw pool."
@@ -117,6 +124,13 @@ class Knn(Section):
         "What new rows do: with `refresh` they change the distances of old rows, with `frozen` "
         "they do not.",
     )
+
+    @property
+    def exact_limit(self) -> int:
+        """`exact_up_to`, or what suits the device."""
+        if self.exact_up_to is not None:
+            return self.exact_up_to
+        return 10_000_000 if self.device == "cuda" else 200_000
 
     @model_validator(mode="after")
     def _frozen_counts_no_copies(self) -> "Knn":

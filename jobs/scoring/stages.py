@@ -154,7 +154,7 @@ def knn_version(rows: DataFrame, model: ResolvedModel, knn: Knn) -> str:
     """What decides the distances: members (with copies if they count), encoder and search."""
     exact = {
         "neighbors": knn.neighbors,
-        "exact_up_to": knn.exact_up_to,
+        "exact_up_to": knn.exact_limit,
         "probes": knn.probes,
         "candidates": knn.candidates,
         "copies": knn.count_copies,

@@ -52,8 +52,8 @@ class Masters:
         """The masters into weights of another precision; in float32 they are the same numbers."""
         rounded = [n for n, p in self.parameters.items() if p.dtype != torch.float32]
         if rounded:
-            weights = [self.parameters[name] for name in rounded]
-            torch._foreach_copy_(weights, [self.masters[name] for name in rounded])
+            weights = [_own(self.parameters[name]) for name in rounded]
+            torch._foreach_copy_(weights, [_own(self.masters[name]) for name in rounded])
 
     def _scale(self) -> float:
         if self.taken < self.warm_up:
@@ -63,3 +63,9 @@ class Masters:
 
     def _groups(self) -> list[dict[str, float]]:
         return [group for optimizer in self.optimizers for group in optimizer.param_groups]
+
+
+def _own(tensor: torch.Tensor) -> torch.Tensor:
+    """What this process holds of a tensor that may be shared."""
+    share: torch.Tensor = tensor.to_local() if hasattr(tensor, "to_local") else tensor
+    return share

@@ -39,14 +39,19 @@ class Search:
     copies: NDArray[np.int64] | None = None
 
 
-def build_index(vectors: Vectors, exact: bool, effort: int = 64) -> Any:
+def build_index(vectors: Vectors, exact: bool, effort: int = 64, device: str = "cpu") -> Any:
     """An index of float32[n, d], of unit length: an `ExactIndex`, or a FAISS HNSW graph.
 
     Args:
         vectors: the pool.
         exact: which of the two.
         effort: how many rows a search of the graph keeps in sight; more finds more.
+        device: where an exact search computes; on a GPU by torch, see `udfs.neighbors.tiles`.
     """
+    if exact and device != "cpu":
+        from udfs.neighbors.tiles import TileIndex
+
+        return TileIndex(vectors, device)
     if exact:
         return ExactIndex(vectors)
     graph = faiss.IndexHNSWFlat(vectors.shape[1], _LINKS)

@@ -13,12 +13,13 @@ from pyspark import SparkFiles, TaskContext
 from pyspark.sql import DataFrame, SparkSession
 
 from instructmining.errors import UserError
-from instructmining.settings.sections import Knn
+from instructmining.settings.sections import Knn, Measure
 from udfs.neighbors.knn import Search, build_index, neighbor_distances, recall
 from udfs.on_spark.arrow import distance_lists
-from udfs.on_spark.placement import outgoing
+from udfs.on_spark.placement import gpu_profile, in_model_workers, model_slots, outgoing
 
 _MIB = 1024 * 1024
+_FOUND = "example_id STRING, distances ARRAY<DOUBLE>"
 _ROWS_PER_TASK = 1024  # at least: below that a task spends its time on receiving the pool
 
 
@@ -51,7 +52,8 @@ def neighbors_of_pool(
         `example_id STRING, distances ARRAY<DOUBLE>` (1 … k, shorter where the pool has fewer
         neighbours), and the method in words.
     """
-    exact = len(ids) <= knn.exact_up_to
+    exact = len(ids) <= knn.exact_limit
+    on_gpu = exact and knn.device == "cuda"
     if exact:
         method = "exact"
         carrier = _carry_pool(spark, vectors, knn.broadcast_up_to_mb, version, files)
@@ -65,7 +67,7 @@ def neighbors_of_pool(
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         limit_search_threads()
-        index = _arrived(carrier, version)
+        index = _arrived(carrier, version, _gpu_of_task() if on_gpu else "cpu")
         for batch in batches:
             rows = batch["id"].to_numpy()
             yield pa.RecordBatch.from_pydict(
@@ -75,9 +77,18 @@ def neighbors_of_pool(
                 }
             )
 
-    slots = int(spark.sparkContext.defaultParallelism)
+    gpus = Measure(device="cuda")
+    slots = model_slots(spark, gpus) if on_gpu else int(spark.sparkContext.defaultParallelism)
     rows = spark.range(0, len(ids), 1, max(1, min(slots, len(ids) // _ROWS_PER_TASK)))
-    return rows.mapInArrow(run, "example_id STRING, distances ARRAY<DOUBLE>"), method
+    if on_gpu:
+        return in_model_workers(rows, run, _FOUND, gpu_profile(spark, gpus)), method
+    return rows.mapInArrow(run, _FOUND), method
+
+
+def _gpu_of_task() -> str:
+    from udfs.indicator import task_place
+
+    return task_place(Measure(device="cuda"))[0]
 
 
 def limit_search_threads() -> None:
@@ -123,21 +134,22 @@ def _sent(spark: SparkSession, name: str, files: str | None, write: Callable[[st
     return name
 
 
-_INDEX: dict[str, Any] = {}  # the last index of this worker process
+_INDEX: dict[tuple[str, str], Any] = {}  # the last index of this worker process
 
 
-def _arrived(carrier: Any, version: str) -> Any:
-    if version not in _INDEX:
+def _arrived(carrier: Any, version: str, device: str) -> Any:
+    key = version, device
+    if key not in _INDEX:
         _INDEX.clear()
-        _INDEX[version] = _opened(carrier)
-    return _INDEX[version]
+        _INDEX[key] = _opened(carrier, device)
+    return _INDEX[key]
 
 
-def _opened(carrier: Any) -> Any:
+def _opened(carrier: Any, device: str) -> Any:
     if isinstance(carrier, str):
         path = carrier if Path(carrier).is_absolute() else SparkFiles.get(carrier)
         try:
-            return _mapped(path)
+            return _mapped(path, device)
         except (OSError, ValueError, RuntimeError) as error:  # FAISS: RuntimeError
             raise UserError(
                 f"the neighbours' index {path} is lost or damaged ({error}): run the "
@@ -146,10 +158,10 @@ def _opened(carrier: Any) -> Any:
     index = carrier.value
     if index.dtype == np.uint8:
         return faiss.deserialize_index(index)
-    return build_index(index, exact=True)
+    return build_index(index, exact=True, device=device)
 
 
-def _mapped(path: str) -> Any:
+def _mapped(path: str, device: str) -> Any:
     if path.endswith(".faiss"):
         return faiss.read_index(path, faiss.IO_FLAG_MMAP_IFC)
-    return build_index(np.load(path, mmap_mode="r"), exact=True)
+    return build_index(np.load(path, mmap_mode="r"), exact=True, device=device)

@@ -1,0 +1,1 @@
+"""`make bench-gpu`: scoring, finetunes and neighbours on a CUDA device, in suites; no Spark."""

@@ -1,0 +1,189 @@
+"""Reward, perplexity and sentence vectors: each setting off and on, beside plain transformers."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bench.gpu.shapes import FAMILIES, Model, flop, save
+from bench.gpu.timing import Arm, GpuSuite
+from bench.harness.arms import LIMIT, Gate
+from bench.harness.texts import bpe
+from bench.speed import embedding
+from instructmining.models.lists import ModelSpec, load_model_list, locate
+from instructmining.settings.sections import Measure
+from udfs.indicators import resolve
+from udfs.running.scorers import load_scorer
+
+Values = NDArray[np.float64]
+Window = list[str]
+_MEMORY = "MiB above the weights"
+_SETTINGS = {
+    "ours": Measure(),
+    "packing": Measure(packing=True),
+    "compile": Measure(compile=True),
+    "packing, compile": Measure(packing=True, compile=True),
+}
+
+
+def scored(
+    model: Model,
+    reward: bool,
+    folder: Path,
+    windows: Sequence[Window],
+    device: str,
+    compiling: bool,
+    gate: float,
+) -> GpuSuite:
+    """A reward model, or a language model with texts after their prompts alone.
+
+    Args:
+        model: the shape.
+        reward: which of the two.
+        folder: for its weights.
+        windows: of texts.
+        device: of torch.
+        compiling: also with `measure.compile`, a minute or two for each model.
+        gate: share of the product of matrices that ours must reach.
+    """
+    save(model, reward, folder, device)
+    kind = ("gpt_neox_reward" if model.family == "neox" else "sequence_classifier", "reward")
+    kind, indicator = kind if reward else ("causal_lm", "nll")
+    spec = ModelSpec(
+        kind=kind,
+        source=str(folder),
+        template="response",
+        max_length=2048,
+        indicators=(indicator,),
+    )
+    settings = {n: m for n, m in _SETTINGS.items() if compiling or not m.compile}
+    ours = {name: Arm(_ours(spec, how, device)) for name, how in settings.items()}
+    plain = _Plain(model, reward, folder, device)
+    return GpuSuite(
+        name=f"{'reward' if reward else 'perplexity'}, {model.name}",
+        about=f"windows of {len(windows[0]):,} rows, never seen before, tokenising included",
+        arms={
+            "batch 1": Arm(lambda texts: plain.values(texts, 1), 1 / 40),
+            "file order, 32 rows": Arm(lambda texts: plain.values(texts, 32), 1 / 4),
+            **ours,
+        },
+        windows=windows,
+        tokens=lambda texts: sum(map(len, token_ids(texts))),
+        flop=lambda texts: flop(model, token_ids(texts), head=not reward),
+        reference="ours",
+        same=ranked if reward else near,
+        gates=[Gate("ours", "batch 1", 20), Gate("ours", LIMIT, gate)],
+        figures=lambda: _memory(ours["ours"], windows[0], device),
+    )
+
+
+def _ours(spec: ModelSpec, how: Measure, device: str) -> Any:
+    """Our scorer by the settings; loaded when it is first asked, as a process holds one model."""
+    model = resolve(spec)
+
+    def run(texts: Window) -> Values:
+        scorer = load_scorer(model, device, "bfloat16", measure=how)
+        return scorer.measure(talks(texts)).values[spec.indicators[0]]
+
+    return run
+
+
+class _Plain:
+    """transformers as its documentation shows it."""
+
+    def __init__(self, model: Model, reward: bool, folder: Path, device: str):
+        family = FAMILIES[model.family]
+        made = (family.reward if reward else family.language).from_pretrained(
+            folder, dtype=torch.bfloat16
+        )
+        self.model = made.eval().to(device)
+        self.reward, self.device = reward, device
+
+    @torch.inference_mode()
+    def values(self, texts: Window, size: int) -> Values:
+        """Rewards, or mean losses, of texts in their order, `size` at a time."""
+        measured = []
+        for start in range(0, len(texts), size):
+            ids, mask = self._padded(token_ids(texts[start : start + size]))
+            logits = self.model(input_ids=ids, attention_mask=mask).logits
+            measured.append(logits[:, 0] if self.reward else _losses(logits, ids, mask))
+        return torch.cat(measured).double().cpu().numpy()
+
+    def _padded(self, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        # Perplexity reads a start token first and the end of the turn last.
+        mark = [] if self.reward else [int(bpe().eos_token_id)]
+        rows = [[*mark, *row, *mark] for row in rows]
+        width = max(map(len, rows))
+        ids = [row + [0] * (width - len(row)) for row in rows]
+        mask = [[1] * len(row) + [0] * (width - len(row)) for row in rows]
+        return torch.tensor(ids, device=self.device), torch.tensor(mask, device=self.device)
+
+
+def _losses(logits: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    each = torch.nn.functional.cross_entropy(
+        logits[:, :-1].float().transpose(1, 2), ids[:, 1:], reduction="none"
+    )
+    return (each * mask[:, 1:]).sum(1) / mask[:, 1:].sum(1)
+
+
+def sentences(windows: Sequence[Window], device: str) -> GpuSuite:
+    """MiniLM beside sentence-transformers, both in bfloat16."""
+    spec = load_model_list("embedded").stages["embed"]
+    folder = str(locate(spec.source))
+    model = resolve(spec)
+
+    def ours(texts: Window) -> Any:
+        return load_scorer(model, device, "bfloat16").measure(talks(texts)).vectors
+
+    library = embedding.library_of(folder, "bfloat16", device)
+    return GpuSuite(
+        name="embedding, MiniLM-L6",
+        about=f"windows of {len(windows[0]):,} rows, never seen before, tokenising included",
+        arms={"sentence-transformers": Arm(library), "ours": Arm(ours)},
+        windows=windows,
+        tokens=lambda texts: sum(min(256, len(ids) + 2) for ids in token_ids(texts)),
+        flop=lambda texts: embedding.flop([min(256, len(i) + 2) for i in token_ids(texts)]),
+        reference="sentence-transformers",
+        same=embedding.like(0.99),
+        gates=[Gate("ours", "sentence-transformers", 3)],
+    )
+
+
+def ranked(answer: Values, reference: Values) -> str | None:
+    """Numbers of bfloat16 in the reference's order."""
+    from scipy.stats import spearmanr
+
+    if len(answer) < 3:
+        return None
+    rank = float(spearmanr(answer, reference).statistic)
+    return None if rank >= 0.99 else f"rank correlation {rank:.4f}"
+
+
+def near(answer: Values, reference: Values) -> str | None:
+    """Losses that differ by no more than bfloat16 rounds."""
+    worst = float(np.abs(answer - reference).max())
+    return None if worst <= 2e-2 else f"a loss off by {worst:.1e}"
+
+
+def token_ids(texts: Window) -> list[list[int]]:
+    """Of every text."""
+    ids: list[list[int]] = bpe()(texts, verbose=False)["input_ids"]
+    return ids
+
+
+def talks(texts: Window) -> list[list[dict[str, str]]]:
+    """Each text as an answer."""
+    return [[{"role": "assistant", "content": text}] for text in texts]
+
+
+def _memory(arm: Arm, window: Window, device: str) -> Mapping[str, float]:
+    if device == "cpu":
+        return {}
+    arm.run(window)
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    arm.run(window)
+    return {_MEMORY: (torch.cuda.max_memory_allocated(device) - before) / 2**20}
