@@ -25,7 +25,7 @@ $(VENV)/.done: pyproject.toml constraints.txt
 	@java -version >/dev/null 2>&1 || { echo "Java 17 is needed: install a JRE or set JAVA_HOME"; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q uv
-	$(BIN)/uv pip install -q --python $(BIN)/python --compile-bytecode -c constraints.txt -e '.[local,models,tracking,fit,report,dev]'
+	$(BIN)/uv pip install -q --python $(BIN)/python --compile-bytecode -c constraints.txt -e '.[local,models,tracking,fit,report,hub,dev]'
 	$(BIN)/python -c 'from instructmining.spark.session import get_session; get_session()[0].stop()'
 	@touch $@
 
@@ -66,7 +66,7 @@ test-compat: setup ## the Spark tests on the oldest pair we support
 
 test-lowest: setup ## the unit and reference tests on the lowest versions we admit (needs PyPI)
 	test -x $(LOWEST)/bin/python || $(BIN)/uv venv -q --python $(BIN)/python $(LOWEST)
-	$(BIN)/uv pip install -q --python $(LOWEST)/bin/python --resolution lowest-direct -c constraints-lowest.txt -e '.[local,models,tracking,fit,report,dev]'
+	$(BIN)/uv pip install -q --python $(LOWEST)/bin/python --resolution lowest-direct -c constraints-lowest.txt -e '.[local,models,tracking,fit,report,hub,dev]'
 	@# Other versions warn of other things; the suite on the tested versions looks at warnings.
 	$(LOWEST)/bin/python -m pytest -q -W ignore::DeprecationWarning -W ignore::FutureWarning tests/unit tests/reference
 

@@ -15,14 +15,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from instructmining.errors import UserError
+from instructmining.hub.cached import is_hub_name
 from instructmining.layouts.detection import TREE_ROW
 from instructmining.layouts.records import as_text
 from instructmining.layouts.standard_form import parsed_record, standard_rows
 from instructmining.layouts.turn_lists import parsed
 from instructmining.layouts.unread import Example, texts
 from instructmining.reading.folders import Input, inputs_of
-from instructmining.reading.inputs import place_of, refuse_large, refuse_unknown
-from instructmining.reading.sniffing import KNOWN, Kind
+from instructmining.reading.inputs import hub_inputs, place_of, refuse_large, refuse_unknown
+from instructmining.reading.sniffing import BY_SPARK, KNOWN, Kind
 from instructmining.reading.splitting import RawRecord, split
 from instructmining.reading.trees import Row, joined
 from instructmining.settings.sections import Read
@@ -79,6 +80,8 @@ def _inputs(name: str) -> list[Input]:
     Raises:
         UserError: there are none, or what is there cannot be read as files.
     """
+    if is_hub_name(name):
+        return hub_inputs(name)
     files = [(f"file:{path.absolute()}", path.stat().st_size) for path in local_files(name)]
     path = str(_path(name).absolute())
     root = path if Path(path).exists() else fixed_part(path)
@@ -106,12 +109,14 @@ def local_files(name: str) -> list[Path]:
 
 
 def is_local(name: str) -> bool:
-    """Whether a name can be previewed without Spark: no table, no other file system."""
+    """Whether a name can be previewed without Spark: no table, no other file system, no ORC."""
     if name.startswith("table:") or "://" in name.replace("file://", ""):
         return False
     path = _path(name)
     roots = [path] if path.is_dir() else _matches(path)
-    return not any(log.is_dir() for root in roots for log in root.rglob("_delta_log"))
+    if any(log.is_dir() for root in roots for log in root.rglob("_delta_log")):
+        return False
+    return not any(each.container in BY_SPARK for each in _inputs(name))
 
 
 def _path(name: str) -> Path:

@@ -13,6 +13,9 @@ _CONTAINERS = {
     "array": "JSON array",
     "csv": "CSV",
     "parquet": "Parquet",
+    "arrow": "Arrow",
+    "orc": "ORC",
+    "avro": "Avro",
     "delta": "Delta table",
 }
 _WIDTH = 12

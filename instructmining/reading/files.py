@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from instructmining.reading.arrow_rows import Part
-from instructmining.reading.sniffing import Kind
+from instructmining.reading.sniffing import BY_SPARK, Kind
 from instructmining.reading.splitting import RawRecord, split
 from instructmining.reading.table_rows import RECORDS
 from instructmining.spark.paths import LOCAL_AS_IT_IS, escaped, plain, shown
@@ -38,6 +38,8 @@ def splittable(kind: Kind, path: str, length: int) -> bool:
     Of text it knows UTF-8 only, it does not know all types of Parquet, and damage fails it: it is
     for what is too large, or plain text, and not on a file system that Python can open.
     """
+    if kind.container in BY_SPARK:
+        return True
     local = Path(shown(path)).is_file()
     if kind.container == "parquet":
         return length > _WHOLE_PACKED and not local

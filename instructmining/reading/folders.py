@@ -36,11 +36,17 @@ class Input:
     path: str
     kind: Kind
     bytes: int = 0  # 0 for tables
+    named: str | None = None  # what its rows are known by, where that is not the path
 
     @property
     def container(self) -> str:
-        """lines, objects, array, csv, parquet, arrow, pages, delta, tar, or unknown."""
+        """lines, objects, array, csv, parquet, arrow, orc, avro, pages, delta, tar, or unknown."""
         return self.kind.container
+
+    @property
+    def source(self) -> str:
+        """The `source` of its rows."""
+        return self.named or shown(self.path)
 
 
 def listing(spark: SparkSession, path: str) -> list[tuple[str, int]] | None:

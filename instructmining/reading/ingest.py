@@ -26,7 +26,6 @@ from instructmining.reading.unread_fields import (
     unread_fields,
 )
 from instructmining.settings.sections import Read, Settings
-from instructmining.spark.paths import shown
 from instructmining.store.current import mark_stale
 from instructmining.store.tables import Store
 
@@ -106,7 +105,7 @@ def ingest(
         quarantined=quarantined,
         new_examples=new["examples"],
         new_occurrences=new["occurrences"],
-        inputs=tuple(each.path for each in inputs),
+        inputs=tuple(each.named or each.path for each in inputs),
         left_out=tuple(left_out),
         unread=tuple(unread),
         media=counts["media"],
@@ -242,7 +241,7 @@ def _mark_stale(
     run_id: str,
 ) -> None:
     """Mark what the sources held before and do not hold now, but for those that are `unknown`."""
-    sources = {shown(each.path) for each in inputs} | set(_vanished(store, settings))
+    sources = {each.source for each in inputs} | set(_vanished(store, settings))
     usable = rows.where(F.col("reason").isNull())
     if unknown:
         usable = usable.where(~F.col("source").isin(list(unknown)))

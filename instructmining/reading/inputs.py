@@ -10,13 +10,14 @@ from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from instructmining.errors import UserError, cause
+from instructmining.hub.cached import hub_files, is_hub_name
 from instructmining.reading.csv_rows import Escape
 from instructmining.reading.files import in_one_piece, read_files, read_lines, splittable
 from instructmining.reading.folders import Input, inputs_of, is_delta, listing
-from instructmining.reading.sniffing import KNOWN, Kind
+from instructmining.reading.sniffing import BY_SPARK, KNOWN, Kind
 from instructmining.reading.splitting import MAX_WHOLE, as_lines
-from instructmining.reading.table_rows import SPARK_ERRORS, read_delta, read_parquet, union
-from instructmining.spark.paths import absolute, fixed_part, has_glob, shown
+from instructmining.reading.table_rows import SPARK_ERRORS, read_by_spark, read_delta, union
+from instructmining.spark.paths import absolute, escaped, fixed_part, has_glob, shown
 
 
 def find_inputs(spark: SparkSession, names: tuple[str, ...]) -> tuple[list[Input], list[str]]:
@@ -41,7 +42,16 @@ def find_inputs(spark: SparkSession, names: tuple[str, ...]) -> tuple[list[Input
         raise UserError(f"no file of a known kind in {', '.join(names)}: {KNOWN}")
     for each in inputs:
         refuse_large(each)
+    _refuse_avro(spark, inputs)
     return inputs, [shown(each.path) for each in found if not each.kind.is_data]
+
+
+def hub_inputs(name: str) -> list[Input]:
+    """The files of a data set of the hub, which go by the names of their splits."""
+    return [
+        Input(str(file.path), Kind("arrow"), file.path.stat().st_size, named=file.source)
+        for file in hub_files(name)
+    ]
 
 
 def place_of(path: str) -> str:
@@ -77,13 +87,25 @@ def _united(spark: SparkSession, inputs: list[Input]) -> DataFrame:
     by_spark = {each: splittable(each.kind, each.path, each.bytes) for each in files}
     large = [each for each in files if by_spark[each]]
     lines = [each.path for each in large if each.container == "lines"]
-    parquet = [each.path for each in large if each.container == "parquet"]
+    tabular = {
+        form: [each.path for each in large if each.container == form]
+        for form in ("parquet", *BY_SPARK)
+    }
     others = [(each.path, each.kind, each.bytes) for each in files if not by_spark[each]]
     frames = [read_delta(spark, name) for name in tables]
-    frames += [read_parquet(spark, parquet)] if parquet else []
+    frames += [read_by_spark(spark, form, paths) for form, paths in tabular.items() if paths]
     frames += [read_lines(spark, lines)] if lines else []
     frames += [read_files(spark, others)] if others else []
-    return union([_complete(frame) for frame in frames])
+    return _named(union([_complete(frame) for frame in frames]), inputs)
+
+
+def _named(records: DataFrame, inputs: list[Input]) -> DataFrame:
+    """The records with the names that some inputs go by instead of their paths."""
+    names = {shown(each.path): each.named for each in inputs if each.named}
+    if not names:
+        return records
+    pairs = F.create_map(*(F.lit(text) for pair in names.items() for text in pair))
+    return records.withColumn("source", F.coalesce(pairs[F.col("source")], "source"))
 
 
 def _complete(records: DataFrame) -> DataFrame:
@@ -165,6 +187,8 @@ def _expand(spark: SparkSession, name: str) -> list[Input]:
         table = name.removeprefix("table:")
         spark.read.table(table).schema  # noqa: B018 - Spark looks for it only now
         return [Input(table, Kind("delta"))]
+    if is_hub_name(name):
+        return hub_inputs(name)
     path = absolute(name.removeprefix("path:"))
     if is_delta(spark, path):
         return [Input(path, Kind("delta"))]
@@ -195,6 +219,24 @@ def refuse_unknown(given: Input) -> None:
         )
     if given.container == "unknown":
         raise UserError(f"{path} is not of a known kind: {KNOWN}")
+
+
+def _refuse_avro(spark: SparkSession, inputs: list[Input]) -> None:
+    """Refuse Avro where Spark was started without its reader, which is a package of its own."""
+    first = next((each.path for each in inputs if each.container == "avro"), None)
+    if first is None:
+        return
+    try:
+        spark.read.format("avro").load(escaped(first)).schema  # noqa: B018 - looks for the reader
+    except SPARK_ERRORS as error:
+        if "data source: avro" not in str(error):
+            return  # damage, which reading puts down as such
+        package = f"org.apache.spark:spark-avro_2.13:{spark.version}"
+        raise UserError(
+            f"{shown(first)} is Avro, whose reader this Spark was started without: add "
+            f"--set spark.jars.packages={package} (spark-submit --packages {package}), or save "
+            "the rows as Parquet"
+        ) from None
 
 
 def refuse_large(given: Input) -> None:

@@ -28,11 +28,16 @@ EXTENSIONS = {
     ".tsv": "csv",
     ".parquet": "parquet",
     ".arrow": "arrow",
+    ".feather": "arrow",
+    ".orc": "orc",
+    ".avro": "avro",
 }
+BY_SPARK = ("orc", "avro")  # containers that only Spark's own readers know
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 KNOWN = (
     ".json, .jsonl, .ndjson, .csv and .tsv (each also .gz, .bz2, .xz or .zst), .parquet, .arrow, "
-    "or a Delta folder; archives have to be unpacked, workbooks saved as .csv"
+    ".feather, .orc, .avro, or a Delta folder; archives have to be unpacked, workbooks saved "
+    "as .csv"
 )
 BROKEN: tuple[type[Exception], ...] = (
     OSError,
@@ -50,6 +55,7 @@ _COMPRESSION = {
     "zstd": re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"),
 }
 _LARGEST_WINDOW = 1 << 31  # bytes: all that `zstd --long=31` writes
+_BINARY = {b"PAR1": "parquet", b"ORC": "orc", b"Obj\x01": "avro"}
 # Arrow's file, and its stream as `Dataset.save_to_disk` writes it: a mark and a short length.
 _ARROW = re.compile(rb"ARROW1|\xff\xff\xff\xff..[\x00-\x0f]\x00", re.DOTALL)
 # What lies beside the files of a data set and describes them: names and a field.
@@ -82,7 +88,7 @@ _OF_JSON = re.compile(r'[{}]|"\s*:')  # a damaged line of JSON names fields too,
 class Kind:
     """How a file is read."""
 
-    container: str  # lines, objects, array, pages, csv, parquet, arrow, tar, or unknown
+    container: str  # lines, objects, array, pages, csv, parquet, arrow, orc, avro, tar, unknown
     compression: str | None = None  # gzip, bz2, xz, zstd
     encoding: str = "utf-8"  # with or without its mark; utf-16 and utf-32 only with theirs
     csv_escape: Literal["auto", "doubled", "backslash"] = "auto"  # of quotes within cells
@@ -100,8 +106,9 @@ def sniff(name: str, head: bytes) -> Kind:
     compression = next((kind for kind, mark in _COMPRESSION.items() if mark.match(head)), None)
     if compression:
         head = decompress_head(head, compression)
-    if head.startswith(b"PAR1") and compression is None:
-        return Kind("parquet")
+    for mark, container in _BINARY.items():
+        if head.startswith(mark) and compression is None:
+            return Kind(container)
     if _ARROW.match(head):
         return Kind("arrow", compression)
     if _is_tar(head):

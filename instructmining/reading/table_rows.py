@@ -1,6 +1,7 @@
-"""Tables as records: a row of Parquet or Delta becomes ordered-column JSON."""
+"""Tables as records: a row of Parquet, ORC, Avro or Delta becomes ordered-column JSON."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
@@ -23,24 +24,28 @@ SPARK_ERRORS: tuple[type[Exception], ...] = (PySparkException, Py4JJavaError)
 RECORDS = "source STRING, position BIGINT, raw BINARY, reason STRING, detail STRING"
 
 
-def read_parquet(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
-    """Rows of Parquet files; one that cannot be read is a row with a reason.
+def read_by_spark(spark: SparkSession, form: str, paths: Sequence[str]) -> DataFrame:
+    """Rows of Parquet, ORC or Avro files; a file that cannot be read is a row with a reason.
 
-    Files whose columns contradict each other are read apart.
+    Files whose columns contradict each other are read apart. Of Avro all are looked at first:
+    Spark takes the columns of one of them for all.
     """
-    try:
-        return _parquet(spark, paths)
-    except SPARK_ERRORS:
-        pass  # a damaged file or types that drifted: look at each
+    read = _parquet if form == "parquet" else partial(_without_numbers, form)
+    if form != "avro":
+        try:
+            return read(spark, paths)
+        except SPARK_ERRORS:
+            pass  # a damaged file or types that drifted: look at each
     groups: dict[str, list[str]] = {}
     damaged = []
     for path in paths:
         try:
-            columns = spark.read.options(**LOCAL_AS_IT_IS).parquet(escaped(path)).schema
+            reader = spark.read.options(**LOCAL_AS_IT_IS).format(form)
+            columns = reader.load(escaped(path)).schema
             groups.setdefault(columns.json(), []).append(path)
         except SPARK_ERRORS as error:
             damaged.append((shown(path), 0, b"", "unreadable_file", cause(error)))
-    frames = [_parquet(spark, group) for group in groups.values()]
+    frames = [read(spark, group) for group in groups.values()]
     if damaged:
         frames.append(spark.createDataFrame(damaged, RECORDS))
     return union(frames)
@@ -58,6 +63,24 @@ def _parquet(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
     )
 
 
+def _without_numbers(form: str, spark: SparkSession, paths: Sequence[str]) -> DataFrame:
+    """Rows of files in which Spark does not number them: a position is the row's content."""
+    reader = spark.read.options(**LOCAL_AS_IT_IS, mergeSchema="true").format(form)
+    rows = reader.load([*map(escaped, paths)])
+    source = plain(F.col("_metadata.file_path")).alias("source")
+    return _by_content(rows.select(source, as_json(rows).alias("raw")))
+
+
+def _by_content(rows: DataFrame) -> DataFrame:
+    """`source, position, raw` of `source` and `raw`: copies of a row are told apart by number."""
+    copies = Window.partitionBy("source", "raw").orderBy(F.lit(0))
+    return rows.select(
+        "source",
+        F.xxhash64("raw", F.row_number().over(copies)).alias("position"),
+        F.col("raw").cast("binary").alias("raw"),
+    )
+
+
 def read_delta(spark: SparkSession, name: str) -> DataFrame:
     """Rows of a Delta table, by path or by name.
 
@@ -65,12 +88,7 @@ def read_delta(spark: SparkSession, name: str) -> DataFrame:
     """
     by_path = "/" in name
     rows = spark.read.format("delta").load(name) if by_path else spark.read.table(name)
-    copies = Window.partitionBy("raw").orderBy(F.lit(0))
-    return rows.select(as_json(rows).alias("raw")).select(
-        F.lit(shown(name)).alias("source"),
-        F.xxhash64("raw", F.row_number().over(copies)).alias("position"),
-        F.col("raw").cast("binary").alias("raw"),
-    )
+    return _by_content(rows.select(F.lit(shown(name)).alias("source"), as_json(rows).alias("raw")))
 
 
 def union(frames: Sequence[DataFrame]) -> DataFrame:
