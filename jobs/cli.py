@@ -20,6 +20,7 @@ from jobs.commands.report import report
 from jobs.commands.rules import rules
 from jobs.commands.score import score
 from jobs.commands.select import select
+from jobs.commands.starting import completion, doctor, init
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -28,7 +29,8 @@ def commands() -> None:
     """Score LLM instruction data on Spark, select the best subset, and prove the pick."""
 
 
-for command in (preview, score, select, fit, evaluate, report, rules, models, maintain, erase):
+_WORK = (preview, score, select, fit, evaluate, report, rules, models, maintain, erase)
+for command in (doctor, init, *_WORK, completion):
     commands.add_command(command)
 
 

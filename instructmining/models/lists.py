@@ -164,8 +164,15 @@ def find_model(spec: ModelSpec, formula: int, tracking: Tracking | None = None) 
     )
 
 
-def locate(source: str, revision: str | None = None, tracking: Tracking | None = None) -> Path:
+def locate(
+    source: str,
+    revision: str | None = None,
+    tracking: Tracking | None = None,
+    may_download: bool = True,
+) -> Path:
     """The folder that holds a model: `embedded:lm`, `package:NAME`, a path, a hub id, `models:/…`.
+
+    Of a hub id that may not be downloaded only the cache is looked at.
 
     Raises:
         UserError: the folder does not exist, or the download failed; names the remedy.
@@ -186,15 +193,20 @@ def locate(source: str, revision: str | None = None, tracking: Tracking | None =
         return download(source, tracking or Tracking())
     if Path(source).exists() or source.startswith((".", "/", "~")):
         return _existing(Path(source).expanduser(), source)
-    return _from_hub(source, revision)
+    return _from_hub(source, revision, may_download)
 
 
-def _from_hub(source: str, revision: str | None) -> Path:
+def _from_hub(source: str, revision: str | None, may_download: bool) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
         return Path(
-            snapshot_download(source, revision=revision, ignore_patterns=["*.bin", "*.pt", "*.h5"])
+            snapshot_download(
+                source,
+                revision=revision,
+                ignore_patterns=["*.bin", "*.pt", "*.h5"],
+                local_files_only=not may_download,
+            )
         )
     except Exception as error:  # every kind of network and lookup failure has the same remedy
         raise UserError(

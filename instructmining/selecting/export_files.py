@@ -65,12 +65,17 @@ def write(rows: DataFrame, target: Target, overwrite: bool) -> Written:
     if target.kind == "lines":
         _write_converted(ordered, Path(target.place), target.layout)
         return Written([target.place], f"`{target.layout}`", [])
-    _write_table(ordered.drop("format"), target, overwrite)
+    write_table(ordered.drop("format"), target, overwrite)
     columns = ", ".join(TABLE_COLUMNS)
     return Written([target.place], f"a table with the columns {columns}", [])
 
 
-def _write_table(ordered: DataFrame, target: Target, overwrite: bool) -> None:
+def write_table(ordered: DataFrame, target: Target, overwrite: bool) -> None:
+    """Write the rows by the tasks, as Parquet, as Delta or as a table of the catalog.
+
+    Raises:
+        UserError: something is there, and it is not to be replaced.
+    """
     writer = ordered.write.format("parquet" if target.kind == "parquet" else "delta")
     writer = writer.mode("overwrite" if overwrite else "error")
     if target.kind != "parquet":
@@ -99,7 +104,7 @@ def _write_as_they_came(ordered: DataFrame, target: Target, overwrite: bool) -> 
         ]
         return Written([target.place], "`messages`, converted", notes)
     paths = {shape: of_layout(path, name) for shape, name in short_names(shapes).items()}
-    _refuse(paths.values() if not overwrite else ())
+    refuse_files(paths.values() if not overwrite else ())
     notes = _joined(_write_raw(ordered, paths))
     places = [str(paths[shape]) for shape in sorted(shapes)]
     said = "as they came, one file per layout: " + ", ".join(
@@ -108,7 +113,12 @@ def _write_as_they_came(ordered: DataFrame, target: Target, overwrite: bool) -> 
     return Written(places, said, [f"{several}; each has a file of its own", *notes])
 
 
-def _refuse(paths: Iterable[Path]) -> None:
+def refuse_files(paths: Iterable[Path]) -> None:
+    """Refuse to write over files.
+
+    Raises:
+        UserError: one of them is there.
+    """
     for path in paths:
         if path.exists():
             raise UserError(f"{path} exists: give another --to, or --overwrite")
@@ -141,7 +151,7 @@ def _write_raw(ordered: DataFrame, paths: Mapping[str, Path]) -> int:
     joined = 0
     columns = ("raw",) if len(paths) == 1 else ("format", "raw", "messages", "response")
     with ExitStack() as stack:
-        files = {shape: stack.enter_context(_replacing(path)) for shape, path in paths.items()}
+        files = {shape: stack.enter_context(replacing(path)) for shape, path in paths.items()}
         only = next(iter(files.values()))
         for row in ordered.select(*columns).toLocalIterator():
             file = only if len(files) == 1 else files[shape_of_row(row.asDict(recursive=True))]
@@ -151,7 +161,7 @@ def _write_raw(ordered: DataFrame, paths: Mapping[str, Path]) -> int:
 
 
 def _write_converted(ordered: DataFrame, path: Path, layout: str) -> None:
-    with _replacing(path) as file:
+    with replacing(path) as file:
         for row in ordered.select("example_id", "messages", "structure").toLocalIterator():
             file.write((_converted(row, layout) + "\n").encode())
 
@@ -166,7 +176,7 @@ def _converted(row: Row, layout: str) -> str:
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
+def replacing(path: Path) -> Iterator[IO[bytes]]:
     """A file that takes the place of `path` when it is complete, and never half of it."""
     part = path.with_name(path.name + ".part")
     try:

@@ -13,7 +13,9 @@ from instructmining.layouts.writing import LAYOUTS
 from instructmining.settings.sections import Export
 from instructmining.spark.paths import absolute
 
-Kind = Literal["lines", "parquet", "delta", "table"]
+Kind = Literal["lines", "parquet", "delta", "hub", "save_to_disk", "table"]
+_FORMS: tuple[Kind, ...] = ("parquet", "delta", "hub", "save_to_disk")  # that `--as` names too
+PREFERENCE = "preference"
 _ENDINGS: tuple[tuple[str, Kind], ...] = (
     (".jsonl", "lines"),
     (".ndjson", "lines"),
@@ -29,14 +31,17 @@ class Target:
     """Where an export goes.
 
     Attributes:
-        kind: one file of JSON lines, a folder of Parquet or Delta, or a table of the catalog.
+        kind: one file of JSON lines, a folder of Parquet or Delta, a data set of the hub or of
+            `save_to_disk` in a folder, or a table of the catalog.
         place: an absolute path or URI, or the table's name.
-        layout: `auto`, `original`, or a name of `exporting.LAYOUTS`; of JSON lines only.
+        layout: `auto`, `original`, `preference` or a name of `LAYOUTS`; of JSON lines only.
+        trainer: the training program that JSON lines are for; None: for none of them.
     """
 
     kind: Kind
     place: str
     layout: str
+    trainer: str | None = None
 
     @property
     def is_local(self) -> bool:
@@ -49,6 +54,8 @@ class Target:
         if not self.is_local:
             return None
         path = Path(self.place)
+        if self.kind == "hub":
+            return path / "README.md"
         return path.with_name(re.sub(r"(\.[a-z]+)(\.gz)?$", "", path.name) + ".md")
 
 
@@ -59,9 +66,11 @@ def target_of(export: Export) -> Target | None:
         UserError: the ending says no format, or the layout is of another one.
     """
     if export.to is None:
+        if export.trainer is not None:
+            raise UserError(f"--for {export.trainer} writes a file: name it with --to FILE.jsonl")
         return None
-    form = export.layout if export.layout in ("parquet", "delta") else None
-    known = ("auto", "original", *LAYOUTS, "parquet", "delta")
+    form = export.layout if export.layout in _FORMS else None
+    known = ("auto", "original", *LAYOUTS, PREFERENCE, *_FORMS)
     if export.layout not in known:
         raise UserError(f"--as {export.layout}: name one of {', '.join(known)}")
     if export.to.startswith("table:"):
@@ -74,18 +83,35 @@ def target_of(export: Export) -> Target | None:
                 f"--to {export.to}: end it in .jsonl, .jsonl.gz, .parquet or .delta, "
                 "or write table:NAME, or a folder with --as parquet"
             )
-        target = Target(kind, absolute(export.to), export.layout if kind == "lines" else "original")  # type: ignore[arg-type]
-    if target.kind != "lines" and export.layout in LAYOUTS:
+        layout = export.layout if kind == "lines" else "original"
+        target = Target(kind, absolute(export.to), layout, export.trainer)  # type: ignore[arg-type]
+    if target.kind != "lines" and export.layout in (*LAYOUTS, PREFERENCE):
         raise UserError(
             f"--as {export.layout} is of JSON lines, and --to {export.to} is none: a "
             "table has the columns prompt, response, messages, structure and raw"
         )
+    if export.trainer is not None:
+        _refuse_for_trainer(export, target)
+    if target.kind in ("hub", "save_to_disk") and not target.is_local:
+        raise UserError(f"--as {target.kind} writes to a local or mounted folder, not {export.to}")
     if target.kind == "lines" and not target.is_local:
         raise UserError(
             f"--to {export.to}: a single file is written to a local or mounted path; "
             "for this place end it in .parquet or .delta"
         )
     return target
+
+
+def _refuse_for_trainer(export: Export, target: Target) -> None:
+    """A training program has a layout of its own, in a file of JSON lines."""
+    if target.kind != "lines" or target.place.endswith(".gz"):
+        raise UserError(
+            f"--for {export.trainer} writes JSON lines: end --to {export.to} in .jsonl instead"
+        )
+    if export.layout != "auto":
+        raise UserError(
+            f"--for {export.trainer} has a layout of its own: leave out --as {export.layout}"
+        )
 
 
 def refuse_existing(spark: SparkSession, target: Target, overwrite: bool) -> None:

@@ -157,13 +157,22 @@ class Export(Section):
 
     to: str | None = setting(
         None,
-        "Where to write: FILE.jsonl, FILE.jsonl.gz, X.parquet, X.delta or table:NAME. "
+        "Where to write: FILE.jsonl, FILE.jsonl.gz, X.parquet, X.delta, table:NAME, or a folder. "
         "null: nowhere.",
     )
     layout: str = setting(
         "auto",
         "Layout of the records. `auto` writes them as they came, and as `messages` if they came in "
-        "several layouts; `original` as they came, one file per layout; any other layout converts.",
+        "several layouts; `original` as they came, one file per layout; any other layout converts. "
+        "`hub` and `save_to_disk` write a data set of Hugging Face's library into a folder; "
+        "`preference` writes pairs of a chosen and a rejected answer.",
+    )
+    trainer: Literal["trl", "axolotl", "llama-factory", "torchtune", "open-instruct"] | None = (
+        setting(
+            None,
+            "Write `to` as this training program reads it, and beside it the settings that name "
+            "the file. null: for none of them.",
+        )
     )
     overwrite: bool = setting(False, "Replace what the export would write over.")
 

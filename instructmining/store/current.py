@@ -33,6 +33,11 @@ def wanted_occurrences(occurrences: DataFrame) -> DataFrame:
     return occurrences.where(~_is_rejected())
 
 
+def rejected_occurrences(occurrences: DataFrame) -> DataFrame:
+    """The occurrences that are marked as rejected answers."""
+    return occurrences.where(_is_rejected())
+
+
 def rejected_examples(store: Store, pool: str) -> int:
     """Number of examples of the pool that occur as rejected answers only."""
     rows = store.read("occurrences").where(F.col("pool") == pool)

@@ -19,6 +19,7 @@ _FINETUNE = {**_BASE, **_DEVICE, "--dtype": "finetune.dtype"}
 
 # Command -> flags -> setting; a flag's second name is kept for those who know it.
 OPTIONS: dict[str, dict[str, str]] = {
+    "doctor": {**_STORE, "--models": "models"},
     "preview": {"--input": "input", **_READ, "--best-path": "read.best_path"},
     "score": {
         "--input": "input",
@@ -65,6 +66,7 @@ OPTIONS: dict[str, dict[str, str]] = {
         "--against --compare": "select.against",
         "--to": "export.to",
         "--as": "export.layout",
+        "--for": "export.trainer",
         "--overwrite": "export.overwrite",
     },
     "fit": {

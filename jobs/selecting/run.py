@@ -7,12 +7,14 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 
 from instructmining.errors import UserError
+from instructmining.hub.folders import front_matter, write_folder
 from instructmining.rules.registry import load_rule
 from instructmining.rules.rule import LinearRule, built_in_rules
 from instructmining.scoring.scores import Measured, scores_of
 from instructmining.selecting.card import Card
 from instructmining.selecting.export_files import Written, write
-from instructmining.selecting.export_target import Target, refuse_existing, target_of
+from instructmining.selecting.export_pairs import write_preferences
+from instructmining.selecting.export_target import PREFERENCE, Target, refuse_existing, target_of
 from instructmining.selecting.facts import Changes, Facts, changes, facts_of
 from instructmining.selecting.selection import candidates
 from instructmining.selecting.subset_table import Members, store_subsets
@@ -21,6 +23,7 @@ from instructmining.spark.session import with_session
 from instructmining.store.current import rejected_examples, stale_examples
 from instructmining.store.tables import Store
 from instructmining.tracking.mlflow_runs import Run, log_run
+from instructmining.trainers.writing import write_for
 from jobs.scoring.rule_choice import rule_for
 from jobs.selecting.diverse import choose_diverse
 from jobs.selecting.size_choice import with_size
@@ -92,7 +95,7 @@ def run(spark: SparkSession, settings: Settings) -> Selected:
         text = summary(store, card, target, written, new)
         record(tracked, card, recipe, source.rule)
         if target is not None and target.card is not None:
-            target.card.write_text(card.markdown(), encoding="utf-8")
+            target.card.write_text(front_matter(card, target) + card.markdown(), encoding="utf-8")
         print(text)
     return Selected(picked, facts, card.markdown(), text, new)
 
@@ -198,7 +201,14 @@ def export(
     """Write the examples, and say where and how."""
     texts = store.read("examples").drop("bucket", "run_id")
     sources = rows.select("example_id", "source")
-    return write(picked.join(sources, "example_id").join(texts, "example_id"), target, overwrite)
+    examples = picked.join(sources, "example_id").join(texts, "example_id")
+    if target.trainer is not None:
+        return write_for(examples, target, target.trainer, overwrite)
+    if target.kind in ("hub", "save_to_disk"):
+        return write_folder(examples, target, overwrite)
+    if target.layout == PREFERENCE:
+        return write_preferences(store, examples, target)
+    return write(examples, target, overwrite)
 
 
 def against(

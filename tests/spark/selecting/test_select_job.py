@@ -10,9 +10,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import datasets
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
@@ -467,3 +469,63 @@ def test_tools_reasoning_masks_and_pictures_come_back_in_every_layout_that_holds
     expected = sorted(map(json.dumps, records[:5]))
     assert sorted(json.dumps(json.loads(line)) for line in lines["auto"]) == expected
     assert sorted(json.dumps(json.loads(line)) for line in lines["messages"]) == expected
+
+
+def test_the_library_datasets_reads_what_is_written_for_it(
+    spark: SparkSession, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    select = {"top": 30}
+    written = {}
+    for form in ("hub", "save_to_disk"):
+        to = str(tmp_path / form)
+        chosen = run(spark, settings(folder, select=select, export={"to": to, "layout": form}))
+        written[form] = to
+    head = yaml.safe_load(Path(written["hub"], "README.md").read_text().split("---\n")[1])
+    assert head["size_categories"] == ["n<1K"]
+    assert head["instructmining"]["rule"] == "paper-v1 1"
+    assert sum(head["instructmining"]["sources"].values()) == 30
+    by_form = {
+        "hub": datasets.load_dataset(written["hub"], split="train"),
+        "save_to_disk": datasets.load_from_disk(written["save_to_disk"]),
+    }
+    ids = chosen.picked.orderBy("rank").toPandas().example_id.tolist()
+    for data in by_form.values():
+        assert data["example_id"] == ids
+        lines = [json.dumps({"messages": messages}) for messages in data["messages"]]
+        assert example_ids(lines) == ids
+    to = str(tmp_path / "best.jsonl")
+    export_ = {"to": to, "trainer": "llama-factory"}
+    page = run(spark, settings(folder, select=select, export=export_)).text
+    entry = json.loads((tmp_path / "dataset_info.json").read_text())["best"]
+    lines = (tmp_path / entry["file_name"]).read_text(encoding="utf-8").splitlines()
+    assert example_ids(lines) == ids
+    assert f"--dataset_dir {tmp_path} --dataset best" in page
+    Path(to).unlink()
+    Path(to).with_suffix(".md").unlink()
+    with pytest.raises(UserError, match=r"dataset_info\.json exists"):
+        run(spark, settings(folder, select=select, export=export_))
+
+
+def test_a_chosen_answer_comes_out_beside_the_rejected_one_of_its_record(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    records = [
+        {"prompt": "Grüße", "chosen": "日本", "rejected": "no"},
+        {"prompt": "q", "response": "a"},
+    ]
+    (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
+    score(spark, settings(tmp_path, input=(str(tmp_path / "pairs.jsonl"),), stages=("ingest",)))
+    store = Store.open(spark, str(tmp_path / "store"))
+    wanted = store.read("examples").where("response != 'no'").select("example_id").toPandas()
+    frame = pd.DataFrame({"example_id": wanted.example_id, "rank": [1, 2], "score": 0.5})
+    chosen = spark.createDataFrame(frame)
+    rows = chosen.select("example_id", F.lit("pairs.jsonl").alias("source"))
+    target = target_of(Export(to=str(tmp_path / "out.jsonl"), layout="preference"))
+    written = export(store, rows, chosen, target, overwrite=False)
+    assert json.loads(Path(target.place).read_text(encoding="utf-8")) == {
+        "prompt": [{"role": "user", "content": "Grüße"}],
+        "chosen": [{"role": "assistant", "content": "日本"}],
+        "rejected": [{"role": "assistant", "content": "no"}],
+    }
+    assert written.notes == ["1 examples are left out: no rejected answer stood beside them"]
