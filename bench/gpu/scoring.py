@@ -50,8 +50,10 @@ def scored(
         gate: share of the product of matrices that ours must reach.
     """
     save(model, reward, folder, device)
-    kind = ("gpt_neox_reward" if model.family == "neox" else "sequence_classifier", "reward")
-    kind, indicator = kind if reward else ("causal_lm", "nll")
+    kind, indicator = "causal_lm", "nll"
+    if reward:
+        kind = "gpt_neox_reward" if model.family == "neox" else "sequence_classifier"
+        indicator = "reward"
     spec = ModelSpec(
         kind=kind,
         source=str(folder),
@@ -115,10 +117,10 @@ class _Plain:
     def _padded(self, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         # Perplexity reads a start token first and the end of the turn last.
         mark = [] if self.reward else [int(bpe().eos_token_id)]
-        rows = [[*mark, *row, *mark] for row in rows]
-        width = max(map(len, rows))
-        ids = [row + [0] * (width - len(row)) for row in rows]
-        mask = [[1] * len(row) + [0] * (width - len(row)) for row in rows]
+        read = [[*mark, *row, *mark] for row in rows]
+        width = max(map(len, read))
+        ids = [row + [0] * (width - len(row)) for row in read]
+        mask = [[1] * len(row) + [0] * (width - len(row)) for row in read]
         return torch.tensor(ids, device=self.device), torch.tensor(mask, device=self.device)
 
 
