@@ -26,9 +26,9 @@ def example_id(messages: Iterable[Mapping[str, str]]) -> str:
     digest = hashlib.sha256()
     for message in messages:
         for text in (message["role"], message["content"]):
-            encoded = unicodedata.normalize("NFC", text).strip().encode("utf-8", "surrogatepass")
-            digest.update(len(encoded).to_bytes(8, "big"))
-            digest.update(encoded)
+            composed = text if text.isascii() else unicodedata.normalize("NFC", text)
+            encoded = composed.strip().encode("utf-8", "surrogatepass")
+            digest.update(len(encoded).to_bytes(8, "big") + encoded)
     return digest.hexdigest()[:32]
 
 

@@ -20,6 +20,7 @@ from instructmining.layouts.dialogues import (
 from instructmining.layouts.fields import PROMPTS, RESPONSES
 from instructmining.layouts.preferences import completions, mt_bench, preference
 from instructmining.layouts.records import (
+    NESTED,
     OBJECT,
     Messages,
     Part,
@@ -51,6 +52,7 @@ _TABLE = (
     "{}: this is a whole table in one object; write a row on each line instead (pandas: "
     "to_json(path, orient='records', lines=True); datasets: to_json(path))"
 )
+_VERDICTS = frozenset(VERDICTS)
 _UNPAIRED = {"prompt", "completion", "label"}
 Layout = Callable[[Record], list[Part] | None]
 
@@ -107,8 +109,10 @@ def standardize(
     fields = plain(record)
     if _is_tree_row(fields) and format_name in ("auto", "oasst"):
         raise Unusable(TREE_ROW, "a message of a tree, which a run joins with the others of it")
-    _refuse_table(fields)
-    full = _without_empty(fields)
+    nested = [value for value in fields.values() if isinstance(value, NESTED)]
+    if len(nested) > 1:
+        _refuse_table(fields)
+    full = fields if all(nested) else _without_empty(fields)
     found = _first_of(formats, full)
     if full is not fields and _is_missing(found):
         found = _first_of(formats, fields)
@@ -154,12 +158,10 @@ def _is_missing(found: object) -> bool:
 
 def _without_empty(fields: Record) -> Record:
     """The record without empty lists and objects, which would hide a full layout beside them."""
-    empty = {
-        name for name, value in fields.items() if isinstance(value, (list, dict)) and not value
-    }
+    empty = {name for name, value in fields.items() if isinstance(value, NESTED) and not value}
     if not {"chosen", "rejected"} <= empty:
         empty -= {"chosen", "rejected"}  # the other answer of the two is one of a pair
-    return {n: v for n, v in fields.items() if n not in empty} if empty else fields
+    return {n: v for n, v in fields.items() if n not in empty}
 
 
 def _refuse_table(fields: Record) -> None:
@@ -168,8 +170,6 @@ def _refuse_table(fields: Record) -> None:
     Raises:
         Unusable: it is one.
     """
-    if sum(isinstance(value, (list, dict)) for value in fields.values()) < 2:
-        return
     names, rows = fields.get("columns"), fields.get("data")
     if _are_texts(names) and isinstance(rows, list) and all(map(_are_cells(names), rows)):
         raise Unusable("wrong_type", _TABLE.format("'columns' names what is in 'data'"))
@@ -212,7 +212,8 @@ def _is_tree_row(fields: Record) -> bool:
 
 def _judged(fields: Record, name: str, parts: list[Part]) -> tuple[str, list[Part]]:
     """An answer that its record says is not wanted is labelled as a rejected one is."""
-    if len(parts) == 1 and parts[0].label is None and _unwanted(fields):
+    is_one = len(parts) == 1 and parts[0].label is None
+    if is_one and not _VERDICTS.isdisjoint(fields) and _unwanted(fields):
         return name, [Part("rejected", parts[0].found)]
     return name, parts
 

@@ -79,6 +79,7 @@ _OPENINGS = {
     for letters in (_LETTERS, "123456789")
     if prefix or letters == _LETTERS
 }
+_OF_OPTIONS = frozenset((*OPTIONS, *_OPENINGS))
 _LABELLED = re.compile(r"\s*\(?(?:[A-Za-z][).:]|[0-9][).:](?!\d))")
 _TEXTS = ("text", "value", "content", "option")
 _LABELS = ("label", "key", "id", "letter")
@@ -189,6 +190,8 @@ def options_of(record: Record, question: str, answer: Any) -> tuple[list[str], A
     answer that is a number then counts from 0, as in MMLU. A question that has all of the options
     in its text already gets none.
     """
+    if _OF_OPTIONS.isdisjoint(record):
+        return [], answer
     found = _options(record)
     name = first(record, OPTIONS)
     if name and isinstance(record[name], str):  # as MathQA has them

@@ -28,6 +28,7 @@ from instructmining.layouts.writing import record_of
 from instructmining.settings.sections import Read
 from instructmining.store.schemas import MESSAGES
 from instructmining.turns.structure import (
+    Structure,
     as_json,
     beside_turns,
     identifying,
@@ -121,7 +122,8 @@ def standard_rows(record: Mapping[str, Any], options: Mapping[str, Any]) -> list
     except Unusable as problem:
         return [row | _refused(raw, problem) | {"inside": _inside(parsed, options)}]
     kept = _kept(parsed if isinstance(parsed, dict) else {}, name, record["source"], options)
-    kept["unread"] = list(_unread(parsed, parts, kept, options).items())
+    around = beside_turns(parsed)
+    kept["unread"] = list(_unread(parsed, around, parts, kept, options).items())
     rows = []
     for label, found in parts:
         if label is not None:
@@ -131,7 +133,7 @@ def standard_rows(record: Mapping[str, Any], options: Mapping[str, Any]) -> list
             if isinstance(found, Unusable):
                 raise found
             own = text if label is None else None
-            rows.append(row | kept | _usable(name, found, parsed, own, label, kept["kept"]))
+            rows.append(row | kept | _usable(name, found, around, own, label, kept["kept"]))
         except Unusable as problem:
             rows.append(row | _refused(raw, problem))
         row = row | {"records": 0}
@@ -139,13 +141,17 @@ def standard_rows(record: Mapping[str, Any], options: Mapping[str, Any]) -> list
 
 
 def _unread(
-    record: Any, parts: list[Part], kept: Mapping[str, Any], options: Mapping[str, Any]
+    record: Any,
+    around: Structure,
+    parts: list[Part],
+    kept: Mapping[str, Any],
+    options: Mapping[str, Any],
 ) -> dict[str, str]:
     """The fields with text that no part of the record holds, with one instance each."""
     columns = options["columns"] or {}
     beside = [kept["source_key"], *(value for _, value in kept["kept"])]
     beside += [label for label, _ in parts]
-    beside += [text for _, _, text in texts(beside_turns(record))]
+    beside += [text for _, _, text in texts(around)]
     example = Example(
         [found for _, found in parts if not isinstance(found, Unusable)],
         [text for text in beside if text is not None],
@@ -169,7 +175,7 @@ def _inside(record: Any, options: Mapping[str, Any]) -> str | None:
 def _usable(
     name: str,
     found: Messages,
-    record: Any,
+    around: Structure,
     raw: str | None,
     label: str | None,
     kept: list[tuple[str, str | None]],
@@ -177,7 +183,7 @@ def _usable(
     """The columns of an example; without `raw` its record is written as `messages`."""
     prompt, response = prompt_and_response(found)
     try:
-        structure = structure_of(record, found)
+        structure = structure_of(around, found)
         identifier = example_id([*found, *identifying(structure)])
         stored = as_json(structure)
         own = raw or json.dumps(record_of(found, "messages", structure), ensure_ascii=False)
@@ -218,10 +224,13 @@ def _kept(
 
     A folder named `language=en` is a column too.
     """
-    folders = dict(part.split("=", 1) for part in source.split("/")[:-1] if "=" in part)
-    fields = {**folders, **record}
-    key = _cell(lookup(fields, options["id"])) if options["id"] else None
-    kept = kept_beside(record, layout) | {name: lookup(fields, name) for name in options["keep"]}
+    kept: dict[str, Any] = kept_beside(record, layout)
+    key = None
+    if options["id"] or options["keep"]:
+        folders = dict(part.split("=", 1) for part in source.split("/")[:-1] if "=" in part)
+        fields = {**folders, **record}
+        key = _cell(lookup(fields, options["id"])) if options["id"] else None
+        kept |= {name: lookup(fields, name) for name in options["keep"]}
     return {"source_key": key, "kept": [(name, _cell(value)) for name, value in kept.items()]}
 
 
@@ -252,13 +261,7 @@ def _parsed(text: str) -> Any:
         Unusable: it is not JSON, too deep, or a key is there twice with different values.
     """
     try:
-        return json.loads(
-            text,
-            strict=False,
-            object_pairs_hook=_object,
-            parse_int=_integer,
-            parse_constant=lambda _: None,  # NaN stands for a value that is not there
-        )
+        return _DECODER.decode(text)
     except RecursionError:
         raise Unusable("nested_too_deep", "the record's nesting is too deep to read") from None
     except ValueError as error:
@@ -276,6 +279,14 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _integer(digits: str) -> int | float:
     return int(digits) if len(digits) < _LONGEST_NUMBER else float(digits)
+
+
+_DECODER = json.JSONDecoder(
+    strict=False,
+    object_pairs_hook=_object,
+    parse_int=_integer,
+    parse_constant=lambda _: None,  # NaN stands for a value that is not there
+)
 
 
 def _cell(value: Any) -> str | None:

@@ -40,11 +40,10 @@ class Example:
         speakers: Iterable[str] = (),
         role_field: str = "role",
     ) -> None:
-        talks = [list(_said(messages)) for messages in conversations]
+        self._talks = [_said(messages) for messages in conversations]
         said = dict.fromkeys(beside, "kept")
-        for talk in talks:
-            said |= dict(talk)
-        self._talks = [[text.strip() for text, _ in talk] for talk in talks]
+        for talk in self._talks:
+            said.update(talk)
         self._texts = {text.strip(): role for text, role in said.items()}
         self.said = set(said)  # the texts as they stand, and what blank lines part
         for text in said:
@@ -94,11 +93,11 @@ class Example:
         bare = text.strip()
         return len(bare) >= _LONG and any(self._told(bare, talk) for talk in self._talks)
 
-    def _told(self, text: str, talk: list[str]) -> bool:
+    def _told(self, text: str, talk: list[tuple[str, str]]) -> bool:
         """Whether the turns stand in the text in order, and names and marks alone between them."""
         between = []
         at = missed = 0
-        for turn in talk:
+        for turn in (said.strip() for said, _ in talk):
             place = text.find(turn, at)
             if place >= 0:
                 between.append(text[at:place])
@@ -147,17 +146,17 @@ def _marks_of_parts(record: Any) -> dict[str, str]:
     They are lists for the tokens or characters of a turn, as axolotl's `train_detail`.
     """
     found: dict[str, str] = {}
-    lists = record.items() if isinstance(record, OBJECT) else [("", record)]
+    lists = record.items() if isinstance(record, dict) else [("", record)]
     for name, turns in lists:
         for turn in turns if isinstance(turns, list) else ():
-            for key, value in turn.items() if isinstance(turn, OBJECT) else ():
+            for key, value in turn.items() if isinstance(turn, dict) else ():
                 if isinstance(value, list) and key.lower() in _PART_MARKS and _differ(value):
                     found.setdefault(_printable(f"{name}[].{key}"), shown(json.dumps(value)))
     return found
 
 
 def _differ(marks: list[Any]) -> bool:
-    return any(isinstance(each, OBJECT) or each != marks[0] for each in marks)
+    return any(isinstance(each, dict) or each != marks[0] for each in marks)
 
 
 def texts(
@@ -196,15 +195,16 @@ def shown(text: str, characters: int = _SHOWN) -> str:
     return _printable(line if len(line) <= characters else line[: characters - 1] + "…")
 
 
-def _said(messages: Messages) -> Iterator[tuple[str, str]]:
+def _said(messages: Messages) -> list[tuple[str, str]]:
+    """Every text of the messages with the role that says it."""
+    said = []
     for message in messages:
         role = message["role"]
-        for key, value in message.items():
-            if isinstance(value, str):
-                if key != "role":
-                    yield value, role
-            elif value:
-                yield from ((text, role) for _, _, text in texts(value))
+        said.append((message["content"], role))
+        if len(message) > 2:  # it holds more than a role and a content
+            inner = {name: value for name, value in message.items() if name != "content"}
+            said += [(text, role) for name, _, text in texts(inner) if name != "role"]
+    return said
 
 
 def _lines(whole: str) -> Iterator[str]:

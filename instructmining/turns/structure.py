@@ -31,27 +31,34 @@ MEDIA = {f"{kind}{end}": kind for kind in _KINDS for end in _ENDINGS} | dict.fro
 _REFERENCES = ("bytes", "data", "url", "path", "uri", "fileuri", "file_id", "file_data")
 
 
-def structure_of(record: Any, messages: Messages) -> Structure | None:
+def structure_of(around: Structure, messages: Messages) -> Structure | None:
     """The structure of an example.
 
     Args:
-        record: the record that it was read from.
+        around: what is beside the turns of its record, see `beside_turns`.
         messages: of it, as `one_turn.messages_of` gives them.
     """
-    found: Structure = {
-        **beside_turns(record),
-        "turns": {str(i): m["chat"] for i, m in enumerate(messages) if "chat" in m},
-        "after": [_with_chat(each) for each in messages[-1].get("after", [])],
-    }
-    return {name: value for name, value in found.items() if value} or None
+    turns = {str(i): each["chat"] for i, each in enumerate(messages) if "chat" in each}
+    after = [_with_chat(each) for each in messages[-1].get("after", ())]
+    found = around
+    if turns:
+        found = {**found, "turns": turns}
+    if after:
+        found = {**found, "after": after}
+    return found or None
 
 
 def beside_turns(record: Any) -> Structure:
-    """`tools` and `media` of a record; null and empty where it has none."""
+    """`tools` and `media` of a record, where it has them."""
     fields = plain(record) if isinstance(record, OBJECT) else {}
-    named = [] if MEDIA.keys().isdisjoint(fields) else [name for name in MEDIA if name in fields]
-    media = {name: fields[name] for name in named if not is_blank(fields[name])}
-    return {"tools": _tools(fields), "media": media}
+    found: Structure = {}
+    tools = _tools(fields)
+    if tools is not None:
+        found["tools"] = tools
+    if not MEDIA.keys().isdisjoint(fields):
+        named = [name for name in MEDIA if name in fields and not is_blank(fields[name])]
+        found |= {"media": {name: fields[name] for name in named}} if named else {}
+    return found
 
 
 def as_json(structure: Structure | None) -> str | None:
@@ -98,11 +105,16 @@ def media_of(structure: Structure) -> dict[str, list[Any]]:
 
 def _tools(fields: Record) -> Any:
     """The definitions of a record, of its `input`, and of turns that carry their own."""
-    turns = [turn for value in fields.values() if isinstance(value, list) for turn in value]
+    places = [fields, fields.get("input")]
+    for value in fields.values():
+        if isinstance(value, list):
+            places += value
+    places = [each for each in places if isinstance(each, dict) and not _TOOLS.isdisjoint(each)]
+    if not places:
+        return None
     found = [
         value
-        for place in (fields, fields.get("input"), *turns)
-        if isinstance(place, OBJECT) and not _TOOLS.isdisjoint(place)
+        for place in places
         for name in TOOLS
         if name in place and not is_blank(value := decoded(place[name]))
     ]
