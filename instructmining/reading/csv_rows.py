@@ -18,6 +18,7 @@ Escape = Literal["auto", "doubled", "backslash"]
 
 _LONGEST_CELL = 1 << 24  # characters: a quote that is never closed swallows no more
 _LONGEST_MALFORMED = 1 << 20  # characters of a malformed row; the next rows are looked for after it
+_FAR = 1 << 12  # lines without a quote are rows, not the text of a cell
 _EVIDENCE = 1 << 18  # characters in which both ways of quoting are tried
 _RUN = 3  # sound rows in a row show that what follows a malformed one is rows again
 _ABOVE = 10  # lines in which the header is looked for
@@ -95,50 +96,62 @@ class CsvRows:
         return CsvRow(cells, "".join(self._consumed))
 
     def _malformed(self, problem: str) -> CsvRow:
-        """The malformed row that was begun, to where rows follow again.
-
-        Where a quote is open, what follows may be text of this row or the rows after it. It is
-        taken for rows if all of it, up to the next quote, reads as at least three whole rows.
-        """
-        lines = self._consumed
-        size = sum(map(len, lines))
-        is_open = sum(map(self._quotes, lines)) % 2 == 1
-        while is_open and size < _LONGEST_MALFORMED and (line := self._line()):
-            lines.append(line)
-            size += len(line)
-            is_open = self._quotes(line) % 2 == 0
-        if self._are_rows(lines[1:]):
-            self._put_back(lines[1:])
-            return CsvRow([], lines[0], problem)
-        while size < _LONGEST_MALFORMED and not self._rows_follow() and (line := self._line()):
-            lines.append(line)
-            size += len(line)
+        """The malformed row that was begun, to where rows follow again."""
+        line, *ahead = self._consumed
+        self._put_back(ahead)
+        lines = [line]
+        size = len(line)
+        is_open = self._quotes(line) % 2 == 1
+        while size < _LONGEST_MALFORMED and (count := self._belonging(is_open)):
+            for _ in range(count):
+                line = self._line()
+                lines.append(line)
+                size += len(line)
+                is_open ^= self._quotes(line) % 2 == 1
         return CsvRow([], "".join(lines), problem)
 
-    def _rows_follow(self) -> bool:
-        """Whether the next rows are whole and sound; they are still the next afterwards."""
+    def _belonging(self, is_open: bool) -> int:
+        """How many of the next lines belong to the malformed row before them; 0: a row begins.
+
+        A row begins where three whole rows follow. Where a quote is open, they may be text of the
+        row, which ends at the next quote: a row with quotes has to be whole too.
+        """
         lines: list[str] = []
         sound = 0
-        while sound < _RUN and (row := self._row()):
+        has_quotes = not is_open
+        while sound < _RUN or not has_quotes:
+            row = self._row()
+            if row is None:
+                self._put_back(lines)
+                return 0 if sound >= (1 if has_quotes else _RUN) else len(lines)
+            if not self._is_sound(row):
+                begins = not sound and self._begins(row, is_open)
+                self._put_back([*lines, *self._consumed])
+                return 0 if begins else len(lines) + 1
             lines += self._consumed
-            if row.problem or (any(row.cells) and not self._is_sound(row)):
-                sound = 0
-                break
             sound += any(row.cells)
+            has_quotes = has_quotes or '"' in row.text or len(lines) > _FAR
         self._put_back(lines)
-        return sound > 0
+        return 0
 
-    def _are_rows(self, lines: list[str]) -> bool:
-        text = "".join(lines)
-        try:
-            rows = list(self._reader(lines, self._backslash))
-        except csv.Error:
-            return False
-        rows = [cells for cells in rows if any(cells)]
-        return len(rows) >= _RUN and all(self._is_sound(CsvRow(cells, text)) for cells in rows)
+    def _begins(self, row: CsvRow, is_open: bool) -> bool:
+        """Whether a malformed row is one of its own, not the rest of the malformed row before it.
+
+        Its line has all its quotes, or the first of them opens a cell after another.
+        """
+        if not (row.problem or len(row.cells) > self._columns):
+            return False  # its cells could be read as an example
+        line = self._consumed[0]
+        before = line.partition('"')[0]
+        opens = before != line and before.strip(self._delimiter) and before[-1] == self._delimiter
+        return bool(opens) or (not is_open and self._quotes(line) % 2 == 0)
 
     def _is_sound(self, row: CsvRow) -> bool:
-        """Whether it has the cells of the header, and no quote in a cell that is not quoted."""
+        """Whether it is blank, or has the cells of the header and quotes around cells alone."""
+        if row.problem:
+            return False
+        if not any(row.cells):
+            return True
         if len(row.cells) != self._columns and self._columns:
             return False
         if '""' in row.text or (self._backslash and '\\"' in row.text):

@@ -167,6 +167,33 @@ def test_a_stray_quote_costs_its_line_where_whole_rows_follow() -> None:
         assert shown(text) == [*GOOD, MALFORMED, *rest]
 
 
+STRAY = {
+    "a quote that is never closed": 'f,"open\n',
+    "over several lines": 'f,"open\nand more\nand the rest\n',
+    "quotes inside quotes": 'f,"he said "go, now" then"\n',
+    "an inch": 'f,"a 5" pipe, long"\n',
+    "text after a cell": 'f,"x" y\n',
+    "three quotes": 'f,"""x\n',
+}
+AROUND = {
+    "no quotes": lambda i: [f"Frage {i}", f"答え {i}"],
+    "quotes in each row": lambda i: [f"Frage, {i}", f'Antwort "{i}",\nzweite Zeile'],
+    "quotes in some": lambda i: [f"Frage {i}", "Antwort" if i % 3 else f"Ja, {i}\nund nein"],
+}
+
+
+@pytest.mark.parametrize("bad", STRAY)
+@pytest.mark.parametrize("kind", AROUND)
+def test_in_the_middle_of_a_thousand_rows_malformed_ones_are_counted_and_cost_no_other(
+    kind, bad
+) -> None:
+    rows = [AROUND[kind](i) for i in range(1000)]
+    for times in (1, 2, 5):
+        text = by_the_standard([HEADER, *rows[:500]]) + times * STRAY[bad]
+        found = shown(text + by_the_standard(rows[500:]))
+        assert found == [*rows[:500], *[MALFORMED] * times, *rows[500:]]
+
+
 def test_a_row_with_too_many_cells_is_one_row_and_missing_cells_are_null() -> None:
     assert shown("prompt,response\na,b\ni,j,k\nl,m\no\n") == [
         ["a", "b"],
