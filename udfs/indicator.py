@@ -19,7 +19,7 @@ from pyspark.sql.pandas.functions import pandas_udf
 
 from instructmining.models.lists import ModelList, ResolvedModel
 from instructmining.settings.sections import Measure
-from udfs.indicators import resolve
+from udfs.indicators import kind_of, resolve
 from udfs.on_spark.arrow import vector_lists, windows
 from udfs.on_spark.audit import Stopwatch
 from udfs.on_spark.audit import window as audited
@@ -53,7 +53,7 @@ def with_measurements(
         profile: resource profile of the stage's tasks, or None.
         audit: an accumulator that hears of every window, see `udfs.on_spark.audit`.
     """
-    embeds = model.spec.kind == "sentence_encoder"
+    embeds = kind_of(model.spec).vectors
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         watch = Stopwatch()
@@ -130,7 +130,7 @@ def register(
     """
     names = []
     for spec in models.stages.values():
-        if spec.kind == "sentence_encoder":
+        if kind_of(spec).vectors:
             continue
         model = ship(spark, resolve(spec))
         for indicator in spec.indicators:

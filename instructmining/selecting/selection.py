@@ -49,6 +49,8 @@ STRATEGIES: dict[str, Strategy] = {
     # Li et al. (arXiv 2308.12032): a high ratio means the prompt helps little, so there is most to
     # learn; from 1 on the prompt does not help at all, which is taken as a sign of a bad pair.
     "ifd": Strategy("ifd", True, "highest IFD below 1 first"),
+    # Which of them are taken, in turn of the targets, is in `jobs.selecting.for_target`.
+    "target": Strategy("target_similarity", True, "most like a target first, in turn of targets"),
 }
 
 

@@ -79,8 +79,15 @@ class Fit(Section):
 class Select(Section):
     """Which examples are chosen; without a size, quotas alone decide."""
 
-    strategy: Literal["rule", "random", "longest", "highest_reward", "lowest_perplexity", "ifd"] = (
-        setting("rule", "What makes an example a good one.")
+    strategy: Literal[
+        "rule", "random", "longest", "highest_reward", "lowest_perplexity", "ifd", "target"
+    ] = setting("rule", "What makes an example a good one.")
+    target: str | None = setting(
+        None,
+        "Examples of what is wanted, 10 to 500, NAME=DATA or DATA; with the strategy `target`.",
+    )
+    whiten: bool = setting(
+        False, "Compare with targets after whitening the pool's vectors: equal variances."
     )
     top: int | None = setting(None, "Number of examples to choose.", ge=1)
     fraction: float | None = setting(None, "Share of the pool to choose.", gt=0, le=1)

@@ -47,6 +47,7 @@ OPTIONS: dict[str, dict[str, str]] = {
         "--models": "models",
         "--rule": "rule.source",
         "--strategy": "select.strategy",
+        "--target": "select.target",
         "--top": "select.top",
         "--fraction": "select.fraction",
         "--tokens": "select.tokens",

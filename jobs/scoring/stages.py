@@ -16,6 +16,7 @@ from jobs.scoring.knn_reference import measure_new, moved, reference_of, stored_
 from jobs.scoring.provenance import admit
 from jobs.stored.vectors import gathered, of_encoder, with_vectors
 from udfs.indicator import with_measurements
+from udfs.indicators import kind_of
 from udfs.neighbors.cells import neighbors_by_cells
 from udfs.neighbors.pool import neighbors_of_pool
 from udfs.on_spark.audit import Window, open_audit, words
@@ -60,7 +61,7 @@ class Pool:
 
 def table_of(model: ResolvedModel) -> str:
     """Where a model's measurements are stored."""
-    return "embeddings" if model.spec.kind == "sentence_encoder" else "stage_values"
+    return "embeddings" if kind_of(model.spec).vectors else "stage_values"
 
 
 def run_model_stage(

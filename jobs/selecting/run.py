@@ -26,6 +26,7 @@ from instructmining.tracking.mlflow_runs import Run, log_run
 from instructmining.trainers.writing import write_for
 from jobs.scoring.rule_choice import rule_for
 from jobs.selecting.diverse import choose_diverse
+from jobs.selecting.for_target import aimed, choose_for_target
 from jobs.selecting.size_choice import with_size
 from udfs.indicators import load_model_list, resolve
 
@@ -66,8 +67,15 @@ def run(spark: SparkSession, settings: Settings) -> Selected:
         store, settings.pool, source.rule, source.measured, select.current, select.rejected
     )
     left_out = [*without_stale(store, settings), *without_rejected(store, settings)]
-    with log_run(settings.tracking, f"select {settings.pool}") as tracked:
-        diverse = choose_diverse(store, rows, select, source.measured)
+    with (
+        log_run(settings.tracking, f"select {settings.pool}") as tracked,
+        aimed(store, rows, settings, tracked.id) as aim,
+    ):
+        rows = aim.rows
+        if select.target is not None:
+            diverse = choose_for_target(store, aim, select)
+        else:
+            diverse = choose_diverse(store, rows, select, source.measured)
         table = diverse.picked.orderBy("rank").toArrow()
         if not table.num_rows:
             raise UserError("; ".join([nothing(settings), *left_out]))

@@ -16,10 +16,12 @@ class Kind(NamedTuple):
             without a neural model need no torch.
         formula: version of the arithmetic. Raise it when the same weights give other numbers:
             stored values are then measured again instead of mixed with new ones.
+        vectors: whether it gives a vector of each example, not numbers.
     """
 
     scorer: str
     formula: int
+    vectors: bool = False
 
 
 KINDS = {
@@ -28,7 +30,8 @@ KINDS = {
     "mtld": Kind("mtld:MtldScorer", 1),
     "python": Kind("function:FunctionScorer", 1),
     "quality_heads": Kind("quality:QualityScorer", 1),
-    "sentence_encoder": Kind("embedding:EmbeddingScorer", 1),
+    "representation": Kind("representation:RepresentationScorer", 1, vectors=True),
+    "sentence_encoder": Kind("embedding:EmbeddingScorer", 1, vectors=True),
     "sequence_classifier": Kind("classifier:SequenceClassifierScorer", 2),
     "unieval": Kind("unieval:UniEvalScorer", 1),
 }
@@ -36,7 +39,8 @@ KINDS = {
 
 def load_model_list(name: str) -> ModelList:
     """Read a model list, as `instructmining.models.load_model_list`; refuse unknown kinds."""
-    return lists.load_model_list(name, KINDS)
+    # A list's perplexity model also gives representations; no entry is of that kind.
+    return lists.load_model_list(name, KINDS.keys() - {"representation"})
 
 
 def resolve(spec: ModelSpec, tracking: Tracking | None = None) -> ResolvedModel:

@@ -170,6 +170,7 @@ class TokenLogLoss:
             raise UserError(f"{type(model).__name__} is not a body with an output head on top")
         config = model.config.get_text_config()
         self.vocabulary = int(self.head.out_features)
+        self.width = int(self.head.in_features)
         self.scale = float(getattr(config, "logit_scale", None) or 1.0)  # Cohere
         self.scale /= float(getattr(config, "logits_scaling", None) or 1.0)  # Granite
         self.soft_cap = getattr(config, "final_logit_softcapping", None)  # Gemma
@@ -195,7 +196,7 @@ class TokenLogLoss:
         ids, _ = pad([text.ids for text in texts], 0)
         counted, _ = pad([text.counted for text in texts], 0)
         rows, columns = np.nonzero(counted)
-        states = self._states([text.ids[:-1] for text in texts])
+        states = self.states([text.ids[:-1] for text in texts])
         where = to_device(states.starts[rows] + columns - 1, self.device)
         targets = to_device(ids[rows, columns], self.device)
         return self._nll(states.hidden[where], targets), rows
@@ -205,7 +206,8 @@ class TokenLogLoss:
         self.size = size if packs(self.body, self.device) else None
         return self.size is not None
 
-    def _states(self, rows: Sequence[Sequence[int]]) -> States:
+    def states(self, rows: Sequence[Sequence[int]]) -> States:
+        """Last hidden states of rows of ids, padded or packed."""
         if self.size is None:
             return padded_states(self.body, rows, self.device)
         return packed_states(self.body, rows, self.device, self.size)

@@ -29,6 +29,7 @@ def pool() -> pd.DataFrame:
             "reward": random.normal(size=400).round(1),
             "perplexity": random.lognormal(3, 1, 400).round(0),
             "ifd": random.uniform(0.2, 1.4, 400).round(2),
+            "target_similarity": random.uniform(-1, 1, 400).round(2),
             "predicted_log_loss": random.normal(0, 0.3, 400).round(2),
         }
     )
