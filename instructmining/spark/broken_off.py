@@ -27,7 +27,11 @@ _CAUSES = 10  # of an error, at most
 
 
 def broken_off(
-    error: BaseException, settings: Settings, jvm_answers: bool, more_memory: str
+    error: BaseException,
+    settings: Settings,
+    jvm_answers: bool,
+    more_memory: str,
+    is_local: bool = False,
 ) -> BrokenOffError | None:
     """The sentence for an error that neither the settings nor the data are to blame for.
 
@@ -36,22 +40,24 @@ def broken_off(
         settings: name the places that it writes to.
         jvm_answers: whether the driver's JVM is there.
         more_memory: how a user gives that JVM more memory.
+        is_local: whether tasks run in that JVM too. Out of memory, it may still answer while it
+            ends Spark's application.
 
     Returns:
         None where the error is of another kind.
     """
-    sentence = _told(error, settings, jvm_answers, more_memory)
+    sentence = _told(error, settings, jvm_answers, more_memory, is_local)
     return BrokenOffError(f"{sentence}; {_REMEDY}") if sentence else None
 
 
 def _told(
-    error: BaseException, settings: Settings, jvm_answers: bool, more_memory: str
+    error: BaseException, settings: Settings, jvm_answers: bool, more_memory: str, is_local: bool
 ) -> str | None:
     causes = list(_causes(error))
     text = "\n".join(map(_words, causes))
     if any(getattr(one, "errno", None) in _FULL_CODES for one in causes) or _has(text, _FULL):
         return _full(settings)
-    if not jvm_answers:
+    if not jvm_answers or (is_local and _HEAP not in text and _has(text, _EXECUTORS)):
         return (
             "the JVM of Spark's driver ended during this run (killed, or out of memory: "
             f"{more_memory})"

@@ -69,7 +69,7 @@ def with_session(work: Callable[[SparkSession, Given], Result], settings: Given)
     except Exception as error:
         lost = isinstance(error, ConnectionError | Py4JNetworkError)  # while it was starting
         answers = _answers(spark) if spark is not None else not lost
-        sentence = broken_off(error, settings, answers, _more_memory(settings))
+        sentence = broken_off(error, settings, answers, _more_memory(settings), _is_local())
         if sentence is None:
             raise
         raise sentence from error
@@ -141,6 +141,12 @@ def _more_memory(settings: Settings) -> str:
     more = f"{2 * int(size[1])}{size[2]}" if size else "6g"
     now = f", now {heap}" if heap else ""
     return f"raise spark.driver.memory{now}: --set spark.driver.memory={more}"
+
+
+def _is_local() -> bool:
+    """Whether a session that is built here has its tasks in the driver's JVM."""
+    elsewhere = "DATABRICKS_RUNTIME_VERSION" in os.environ or _is_submitted()
+    return not elsewhere and _master().startswith("local")
 
 
 def _master() -> str:

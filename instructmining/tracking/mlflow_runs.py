@@ -194,8 +194,9 @@ def connection(settings: Tracking) -> Iterator["MlflowClient"]:
             "MLflow is not installed: pip install 'instructmining[tracking]', "
             "or do without by --set tracking.uri=none"
         ) from None
-    for chatty in ("alembic", "mlflow"):  # table migrations, "successfully registered …"
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.getLogger("mlflow").setLevel(logging.WARNING)  # "successfully registered …"
+    # It names each migration of tables; older MLflow sets its level anew, and leaves filters.
+    logging.getLogger("alembic.runtime.migration").addFilter(_is_warning)
     try:
         if (database := _sqlite_file(settings.uri)) is not None:
             database.parent.mkdir(parents=True, exist_ok=True)
@@ -208,6 +209,10 @@ def connection(settings: Tracking) -> Iterator["MlflowClient"]:
         raise UserError(
             without_credentials(message) + (f"; {remedy}" if code == "INTERNAL_ERROR" else "")
         ) from error
+
+
+def _is_warning(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.WARNING
 
 
 def without_credentials(text: str) -> str:

@@ -45,9 +45,6 @@ def process(arguments, folder: Path, **environment):
     )
 
 
-@pytest.mark.xfail(
-    reason="Spark may end the application first; the message then does not name the driver's memory"
-)
 def test_a_driver_has_the_memory_that_was_set_and_says_how_to_raise_it(tmp_path):
     run = process([sys.executable, "-c", OUT_OF_MEMORY], tmp_path, SPARK_MASTER="local[1]")
     out, errors = run.communicate(timeout=300)

@@ -73,6 +73,21 @@ def test_a_jvm_that_does_not_answer_is_the_cause_whatever_was_raised(settings):
     )
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Job 3 cancelled because SparkContext was shut down",
+        "Task 0 failed 1 times: ExecutorLostFailure (executor driver exited",
+    ],
+)
+def test_a_local_application_that_ends_had_too_little_memory_or_was_killed(text, settings):
+    """A local JVM out of memory ends the application first, and answers until it is gone."""
+    sentence = str(broken_off(RuntimeError(text), settings, True, MORE, is_local=True))
+    assert sentence.startswith(
+        f"the JVM of Spark's driver ended during this run (killed, or out of memory: {MORE});"
+    )
+
+
 LOST = "Job aborted due to stage failure: Task 0 in stage 1.0 failed 1 times, most recent failure: "
 
 
