@@ -195,8 +195,8 @@ def connection(settings: Tracking) -> Iterator["MlflowClient"]:
             "or do without by --set tracking.uri=none"
         ) from None
     logging.getLogger("mlflow").setLevel(logging.WARNING)  # "successfully registered …"
-    # It names each migration of tables; older MLflow sets its level anew, and leaves filters.
-    logging.getLogger("alembic.runtime.migration").addFilter(_is_warning)
+    disabled = logging.root.manager.disable
+    logging.disable(logging.INFO)  # migrations of tables, by loggers that set their own levels
     try:
         if (database := _sqlite_file(settings.uri)) is not None:
             database.parent.mkdir(parents=True, exist_ok=True)
@@ -209,10 +209,8 @@ def connection(settings: Tracking) -> Iterator["MlflowClient"]:
         raise UserError(
             without_credentials(message) + (f"; {remedy}" if code == "INTERNAL_ERROR" else "")
         ) from error
-
-
-def _is_warning(record: logging.LogRecord) -> bool:
-    return record.levelno >= logging.WARNING
+    finally:
+        logging.disable(disabled)
 
 
 def without_credentials(text: str) -> str:
