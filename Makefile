@@ -65,7 +65,7 @@ test-compat: setup ## the Spark tests on the oldest pair we support
 	PYTHONPATH=$(CURDIR) $(SPARK4_0)/bin/python -m pytest -q tests/spark
 
 test-lowest: setup ## the unit and reference tests on the lowest versions we admit (needs PyPI)
-	test -x $(LOWEST)/bin/python || $(BIN)/uv venv -q --python $(BIN)/python $(LOWEST)
+	test -x $(LOWEST)/bin/python || $(BIN)/uv venv -q --seed --python $(BIN)/python $(LOWEST)
 	$(BIN)/uv pip install -q --python $(LOWEST)/bin/python --resolution lowest-direct -c constraints-lowest.txt -e '.[local,models,tracking,fit,report,hub,dev]'
 	@# Other versions warn of other things; the suite on the tested versions looks at warnings.
 	$(LOWEST)/bin/python -m pytest -q -W ignore::DeprecationWarning -W ignore::FutureWarning tests/unit tests/reference

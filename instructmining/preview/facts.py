@@ -129,7 +129,7 @@ def preview(path: Path, kind: Kind, read: Read) -> Preview:
     try:
         with path.open("rb") as file:
             if kind.container == "parquet":
-                records = list(islice(_rows(file), SAMPLED))
+                records = list(islice(split(file, kind), SAMPLED))
                 found.rows = pq.read_metadata(path).num_rows
             else:
                 records = _first_and_count(file, kind, found)
@@ -237,13 +237,6 @@ def _first_and_count(file: BinaryIO, kind: Kind, found: Preview) -> list[RawReco
     cut = 2 if kind.compression else 1  # the record, and what says that the stream breaks off
     found.rows = round(max(count - cut, 1) * size / _COUNTED)
     return records if count > SAMPLED else records[: max(count - cut, 0)]
-
-
-def _rows(file: BinaryIO) -> Iterator[RawRecord]:
-    batches = pq.ParquetFile(file).iter_batches(SAMPLED)
-    for position, row in enumerate((row for batch in batches for row in batch.to_pylist()), 1):
-        text = json.dumps(row, ensure_ascii=False, default=str)
-        yield RawRecord(position, text.encode("utf-8", "surrogatepass"))
 
 
 def _matches(path: Path) -> list[Path]:

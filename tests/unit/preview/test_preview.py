@@ -104,6 +104,17 @@ def test_of_a_large_array_its_first_bytes_are_read_and_the_record_they_cut_is_le
     assert dict(found[0].refused) == {"unreadable_file": 1}
 
 
+def test_cells_of_parquet_are_read_as_score_reads_them(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    bytes_of_text = pa.array(["Warum 雨?".encode(), None], pa.binary())
+    times = pa.array([1, 2], pa.timestamp("ns"))
+    columns = {"instruction": bytes_of_text, "input": [float("nan")] * 2, "at": times}
+    pq.write_table(pa.table({**columns, "output": ["Wolken.", "x"]}), path)
+    lines = page(path)
+    assert "user      Warum 雨?\n" in lines
+    assert "quarantined 1 missing_field" in lines
+
+
 def test_messages_of_trees_are_joined(tmp_path: Path) -> None:
     rows = [
         {"message_id": "a", "parent_id": None, "role": "prompter", "text": "Warum 雨?"},
