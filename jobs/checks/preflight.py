@@ -26,7 +26,15 @@ from instructmining.spark.paths import absolute
 from instructmining.store.schemas import MESSAGES
 from instructmining.store.tables import Store
 from jobs.checks.fields import check_fields, first_records
-from jobs.checks.resources import Conf, check_gpus, check_memory, index_note, is_local, place_of
+from jobs.checks.resources import (
+    Conf,
+    check_gpus,
+    check_memory,
+    check_search,
+    index_note,
+    is_local,
+    place_of,
+)
 from jobs.scoring.stages import table_of
 from udfs.indicator import with_measurements
 from udfs.on_spark.placement import gpu_profile, model_slots, ship
@@ -79,6 +87,8 @@ def check_settings(
         notes += check_gpus(conf, settings.measure)
         place = place_of(conf, settings.measure, model_slots(spark, settings.measure))
         notes += check_memory(models, place, settings.measure.token_budget) if place else []
+    if "knn" in settings.stages:
+        check_search(conf, settings.knn, settings.measure)
     if "knn" in settings.stages and "embed" in resolved and not (settings.files or is_local(conf)):
         notes += index_note(sum(data.bytes for data in inputs), settings.knn, resolved["embed"])
     return notes

@@ -72,6 +72,16 @@ def check_gpus(conf: Conf, measure: Measure) -> list[str]:
     return [f"{shared} copies of each model share a GPU"] if shared > 1 else []
 
 
+def check_search(conf: Conf, knn: Knn, measure: Measure) -> None:
+    """Refuse a search of neighbours on GPUs where no task would get one.
+
+    Raises:
+        UserError: names the setting to change.
+    """
+    if knn.device == "cuda":
+        check_gpus(conf, measure.model_copy(update={"device": "cuda"}))
+
+
 @dataclass(frozen=True)
 class Place:
     """Where copies of one model are held at the same time.

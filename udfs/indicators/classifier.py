@@ -38,12 +38,13 @@ class SequenceClassifierScorer(TwoSteps):
         self.template = Template(spec.template, self.tokenizer)
         self.model = tuned(with_float32_head(self._load(spec, runtime)), runtime.device)
         self.max_length = min(spec.max_length, position_limit(self.model))
-        self.causal = is_causal(self.model)
+        # A model's own code may see both ways whatever its layers say.
+        self.causal = is_causal(self.model) and not spec.trust_remote_code
         self.device = runtime.device
         self.read = _reading(self.model, spec)
         self.pad_id, alone = _padding(self.model, self.tokenizer)
         self.token_budget = 1 if alone else runtime.token_budget
-        self.packed = runtime.packed and not alone and self._packs()
+        self.packed = runtime.packed and self.causal and not alone and self._packs()
         compile_in_place(self.model.base_model if self.packed else self.model, runtime, self.packed)
 
     def _load(self, spec: ModelSpec, runtime: Runtime) -> Any:

@@ -115,7 +115,8 @@ def _load_encoder(spec: ModelSpec, runtime: Runtime) -> Encoder:
     model = tuned(load_model(AutoModel, spec, runtime), runtime.device)
     compile_in_place(model, runtime)
     pool = _POOLINGS[pooling]
-    causal = is_causal(model)
+    # A model's own code may see both ways whatever its layers say.
+    causal = is_causal(model) and not spec.trust_remote_code
 
     def encode(ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         hidden = model(input_ids=ids, attention_mask=None if causal else mask).last_hidden_state

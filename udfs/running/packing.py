@@ -16,7 +16,7 @@ from torch import nn
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from udfs.running.batching import packed_tokens, pad
+from udfs.running.batching import device_is_lost, packed_tokens, pad
 from udfs.running.on_device import inference, is_causal
 from udfs.running.weights import to_device
 
@@ -112,7 +112,10 @@ def packs(body: Any, device: str) -> bool:
         body.set_attn_implementation(_NAME)
         try:
             found = packed_states(body, rows, device, 64).hidden[: len(expected)].float()
-        except (TypeError, ValueError):  # arguments that it does not take, attention we do not know
+        except (RuntimeError, TypeError, ValueError) as error:
+            # Arguments that the model does not take, attention or a precision without a kernel.
+            if device_is_lost(error):
+                raise
             found = torch.full_like(expected, torch.nan)
     off = float((found - expected).abs().max() / expected.std())
     if off < (1e-3 if expected.dtype == body.dtype else 0.2):

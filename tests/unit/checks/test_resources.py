@@ -10,7 +10,15 @@ import torch
 from instructmining.errors import UserError
 from instructmining.models.lists import ModelSpec, ResolvedModel
 from instructmining.settings.sections import Knn, Measure
-from jobs.checks.resources import Place, check_gpus, check_memory, index_note, is_local, place_of
+from jobs.checks.resources import (
+    Place,
+    check_gpus,
+    check_memory,
+    check_search,
+    index_note,
+    is_local,
+    place_of,
+)
 from udfs.indicators import resolve
 
 CLUSTER = {"spark.master": "spark://head:7077", "spark.executor.cores": "4"}
@@ -47,6 +55,19 @@ def test_gpu_settings_that_hang_fail_or_pile_up_copies_are_refused(conf, measure
 )
 def test_gpu_settings_that_work_pass_without_a_word(conf, measure):
     assert check_gpus(conf, Measure(**measure)) == []
+
+
+def test_a_search_on_gpus_needs_executors_that_own_one():
+    check_search(GPU, Knn(device="cuda"), Measure())
+    check_search(CLUSTER, Knn(), Measure())
+    with pytest.raises(UserError, match=r"set spark.executor.resource.gpu.amount=1"):
+        check_search(CLUSTER, Knn(device="cuda"), Measure())
+
+
+@no_cuda
+def test_a_search_on_a_gpu_that_this_machine_does_not_have_is_refused():
+    with pytest.raises(UserError, match="set device to auto"):
+        check_search({"spark.master": "local[2]"}, Knn(device="cuda"), Measure())
 
 
 def test_models_that_share_a_gpu_are_noted():
