@@ -9,7 +9,7 @@ from instructmining.layouts.records import Messages, Unusable
 
 # What a function returned is said by nobody else, whatever speakers the user names.
 RESULTS = ("FUNCTION RESPONSE", "FUNCTION RESULT", "TOOL RESPONSE", "TOOL RESULT")
-_ENDS = ("<|endoftext|>", "<|im_end|>", "<|eot_id|>", "</s>")
+_ENDS = ("<|endoftext|>", "<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end|>", "</s>")
 _SYSTEM = re.compile(r"\A\s*system:\s*", re.IGNORECASE)
 
 
@@ -43,6 +43,24 @@ _STYLES = (
         re.compile(r"<\|im_start\|>(system|user|assistant|tool)\b"),
         {name: name for name in ("system", "user", "assistant", "tool")},
     ),
+    _Style(  # Llama 3
+        "<|start_header_id|>assistant",
+        re.compile(
+            r"(?:<\|begin_of_text\|>)?\s*<\|start_header_id\|>(system|user|assistant|ipython)"
+            r"<\|end_header_id\|>"
+        ),
+        {"system": "system", "user": "user", "assistant": "assistant", "ipython": "tool"},
+    ),
+    _Style(  # Gemma
+        "<start_of_turn>model",
+        re.compile(r"(?:<bos>)?\s*<start_of_turn>(user|model)\b"),
+        {"user": "user", "model": "assistant"},
+    ),
+    _Style(  # Zephyr, TinyLlama, Phi-3
+        "<|assistant|>",
+        re.compile(r"<\|(system|user|assistant)\|>"),
+        {name: name for name in ("system", "user", "assistant")},
+    ),
 )
 
 
@@ -65,7 +83,8 @@ def transcript(spoken: str, markers: Mapping[str, str]) -> Messages | None:
 
 
 def spoken_turns(text: str) -> Messages | None:
-    """The turns of a text in a usual style: Anthropic's, Vicuna's and Glaive's, Guanaco's, ChatML.
+    """The turns of a text in a usual style: Anthropic's, Vicuna's and Glaive's, Guanaco's, or with
+    the marks of ChatML, Llama 3, Gemma or Zephyr.
 
     Returns:
         None unless the text begins with a speaker and both a user and an assistant speak, if only

@@ -20,7 +20,11 @@ _LONG = 20  # characters from which a text within another is not an accident
 _SOUGHT = 500  # texts of a record that are looked for within others; more are named unlooked
 _SCANNED = 10_000_000  # characters that are scanned in vain for turns that are not there
 # What is left of a transcript when its turns are taken away.
-_MARKS = {"s", "endoftext", "im_start", "im_end", "eot_id", "function", "response", "result"}
+_MARKS = {
+    *("s", "bos", "endoftext", "im_start", "im_end", "begin_of_text", "start_header_id"),
+    *("end_header_id", "eot_id", "start_of_turn", "end_of_turn", "end"),
+    *("function", "response", "result"),
+}
 
 
 class Example:

@@ -147,6 +147,34 @@ def test_a_turn_that_names_no_speaker_is_refused_with_its_fields() -> None:
     assert reason(record)[1] == "turn 1 of 'messages' names no speaker; it has 'who', 'said'"
 
 
+TEMPLATES = {
+    "Llama 3": (
+        "<|begin_of_text|><|start_header_id|>{}<|end_header_id|>\n\n{}<|eot_id|>",
+        "<|start_header_id|>{}<|end_header_id|>\n\n{}<|eot_id|>",
+        "assistant",
+    ),
+    "Gemma": (
+        "<bos><start_of_turn>{}\n{}<end_of_turn>\n",
+        "<start_of_turn>{}\n{}<end_of_turn>\n",
+        "model",
+    ),
+    "Zephyr": ("<|{}|>\n{}</s>\n", "<|{}|>\n{}</s>\n", "assistant"),
+    "Phi-3": ("<|{}|>\n{}<|end|>\n", "<|{}|>\n{}<|end|>\n", "assistant"),
+}
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_text_in_a_chat_template_is_a_conversation(name: str) -> None:
+    opening, other, model = TEMPLATES[name]
+    turns = [("user", "Hallo?"), (model, "Ja."), ("user", "Wie ist 桜?"), (model, ANSWER)]
+    written = [opening.format(*turns[0]), *(other.format(*turn) for turn in turns[1:])]
+    record = {"text": "".join(written)}
+    assert only(record) == [*EARLIER, ASKED, SAID]
+    assert unread(record) == {}
+    asked, _, _ = "".join(written).rpartition(ANSWER)
+    assert only({"prompt": asked, "response": ANSWER}) == [*EARLIER, ASKED, SAID]
+
+
 def unread(record) -> dict[str, str]:
     raw = {"raw": json.dumps(record).encode(), "reason": None, "detail": None}
     place = {"source": "a", "position": 1, "records": 1}
