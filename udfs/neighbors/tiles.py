@@ -53,6 +53,8 @@ class TileIndex(ExactIndex):
     def __init__(self, vectors: Vectors, device: str):
         super().__init__(vectors)
         self.device = device
+        if device.startswith("cuda"):  # sums of products stay in float32, as the proof takes them
+            torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
         whole = torch.from_numpy(np.array(self.vectors)).to(device)
         rough = whole.to(torch.bfloat16)
         off = max(
