@@ -86,8 +86,8 @@ class Card:
             if name == "current":
                 words.append("--all")
                 continue
-            if name == "rejected":
-                words.append("--rejected")
+            if name in ("rejected", "whiten"):
+                words.append(f"--{name}")
                 continue
             option = "--" + name.replace("_", "-")
             entries = value.items() if name == "quota" else [(None, value)]

@@ -48,6 +48,7 @@ OPTIONS: dict[str, dict[str, str]] = {
         "--rule": "rule.source",
         "--strategy": "select.strategy",
         "--target": "select.target",
+        "--whiten": "select.whiten",
         "--top": "select.top",
         "--fraction": "select.fraction",
         "--tokens": "select.tokens",

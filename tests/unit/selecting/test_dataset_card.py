@@ -4,6 +4,8 @@ import shlex
 
 from instructmining.selecting.card import Card
 from instructmining.settings.sections import Settings
+from jobs.commands.options import settings_of
+from jobs.commands.select import select
 
 
 def test_quotas_in_the_command_are_the_numbers_that_were_given():
@@ -20,3 +22,11 @@ def test_the_command_of_a_choice_from_everything_ever_scored_says_so():
         words = shlex.split(Card(settings, None, None, None, (), None, "r").command())
         assert (words[-1] == "--all") is expected
         assert [word for word in words if "current" in word] == []
+
+
+def test_the_command_of_a_choice_for_a_target_names_it_and_is_one_that_select_takes():
+    chosen = {"strategy": "target", "target": "wanted=a.jsonl", "whiten": True, "top": 9}
+    settings = Settings.model_validate({"store": "out", "select": chosen})
+    words = shlex.split(Card(settings, None, None, None, (), None, "r").command())
+    taken = settings_of("select", select.make_context("select", words[2:]).params).select
+    assert taken.model_dump(exclude_defaults=True) == chosen
