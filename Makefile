@@ -88,9 +88,9 @@ typecheck: setup ## types
 
 check: lint typecheck test ## everything a commit must pass
 
-bench: setup ## our kernels beside what is used today, and the gates
+bench: setup ## our kernels beside what is used today, and the gates; SUITES=overhead,resume for some
 	$(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[bench]'
-	$(BIN)/python -m bench.run $(ARGS)
+	$(BIN)/python -m bench.run $(if $(SUITES),--suites $(SUITES)) $(ARGS)
 
 bench-full: setup ## the same with the long suites: 50,000 rows end to end and as neighbours, 200,000 by cells
 	$(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[bench]'

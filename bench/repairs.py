@@ -22,8 +22,8 @@ from instructmining.errors import UserError
 from instructmining.reading.sniffing import Kind
 from instructmining.reading.splitting import split
 from instructmining.settings.loading import load_settings
+from instructmining.spark.local_settings import JAVA_OPTIONS
 from instructmining.spark.process_log import log_path
-from instructmining.spark.session import JAVA_OPTIONS
 from jobs.scoring.provenance import tolerance
 from udfs.indicators import load_model_list
 

@@ -36,6 +36,7 @@ SUITES: dict[str, tuple[str, dict[str, Any]]] = {
     "executors": ("executors", {}),
     "workers": ("workers", {}),
     "resume": ("resume", {}),
+    "overhead": ("overhead", {}),
 }
 LONG: dict[str, tuple[str, dict[str, Any]]] = {
     "knn-50k": ("knn", {"rows": 50_000}),

@@ -13,14 +13,15 @@ import operator
 from collections.abc import Mapping
 from functools import cached_property, reduce
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pyspark.sql import Column
-from pyspark.sql import functions as F
 
 from instructmining.errors import UserError
 from instructmining.packaged import conf_folder
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column  # imported where a column is made: `--help` needs no Spark
 
 Dialect = Literal["spark", "duckdb"]
 _QUOTES: dict[Dialect, str] = {"spark": "`", "duckdb": '"'}
@@ -68,22 +69,28 @@ class LinearRule(BaseModel):
             _check_covariance(self.covariance, size=1 + len(self.coefficients))
         return self
 
-    def predicted_log_loss(self) -> Column:
+    def predicted_log_loss(self) -> "Column":
         """The prediction; null where an indicator is null or NaN."""
+        from pyspark.sql import functions as F
+
         return F.expr(self.to_sql("spark"))
 
-    def contributions(self) -> dict[str, Column]:
+    def contributions(self) -> "dict[str, Column]":
         """`contribution_<indicator>` to coefficient × indicator; with the intercept they add up."""
+        from pyspark.sql import functions as F
+
         return {
             f"contribution_{name}": F.expr(f"{_number(factor)} * {_value_sql(name, 'spark')}")
             for name, factor in self.coefficients.items()
         }
 
-    def predicted_log_loss_se(self) -> Column | None:
+    def predicted_log_loss_se(self) -> "Column | None":
         """Standard error of the predicted mean, √(xᵀ C x); None without a covariance.
 
         It holds what the estimation leaves open, not the spread of single outcomes.
         """
+        from pyspark.sql import functions as F
+
         if self.covariance is None:
             return None
         values = [F.lit(1.0), *(F.expr(_value_sql(name, "spark")) for name in self.coefficients)]
@@ -96,8 +103,10 @@ class LinearRule(BaseModel):
         # Rounding can leave a variance of zero slightly below it; `greatest` would hide a null.
         return F.sqrt(F.when(variance < 0, 0.0).otherwise(variance))
 
-    def out_of_range(self) -> Column:
+    def out_of_range(self) -> "Column":
         """The indicators outside the range the rule was fitted on: `array<string>`, never null."""
+        from pyspark.sql import functions as F
+
         values = {name: F.expr(_value_sql(name, "spark")) for name in self.ranges}
         outside = [
             F.when((values[name] < low) | (values[name] > high), F.lit(name))

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from instructmining.progress import duration
@@ -123,12 +123,10 @@ class Summary:
         means = _means(self.scores, [f"contribution_{name}" for name in rule.coefficients])
         if not means:
             return ""
-        texts = self.store.read("examples").select("example_id", "prompt", "response")
+        found = _extremes(self.scores, self.store)
         lines = []
-        known = self.scores.where(F.col("predicted_log_loss").isNotNull())
-        for title, order in (("best", F.asc), ("worst", F.desc)):
-            keys = [order("predicted_log_loss"), F.asc("example_id")]
-            rows = known.orderBy(*keys).limit(_EXTREMES).join(texts, "example_id").collect()
+        for title in ("best", "worst"):
+            rows = [row for row in found if row.title == title]
             rows.sort(key=lambda row: row.predicted_log_loss, reverse=title == "worst")
             lines.append(f"{title} {len(rows)} by predicted log loss")
             for row in rows:
@@ -173,6 +171,19 @@ class Summary:
   ORDER BY s.predicted_log_loss LIMIT 20;
 
   SELECT reason, count(*) FROM {self.store.sql_name("quarantine")} GROUP BY reason;"""  # noqa: S608
+
+
+def _extremes(scores: DataFrame, store: Store) -> list[Row]:
+    """The best and the worst examples with their texts; `title` says which, in one query."""
+    known = scores.where(F.col("predicted_log_loss").isNotNull())
+    best, worst = (
+        known.orderBy(order("predicted_log_loss"), F.asc("example_id"))
+        .limit(_EXTREMES)
+        .withColumn("title", F.lit(title))
+        for title, order in (("best", F.asc), ("worst", F.desc))
+    )
+    texts = store.read("examples").select("example_id", "prompt", "response")
+    return best.unionByName(worst).join(texts, "example_id").collect()
 
 
 def _means(scores: DataFrame, columns: Sequence[str]) -> dict[str, float]:

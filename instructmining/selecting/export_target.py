@@ -114,14 +114,15 @@ def _refuse_for_trainer(export: Export, target: Target) -> None:
         )
 
 
-def refuse_existing(spark: SparkSession, target: Target, overwrite: bool) -> None:
-    """Never write over what is there, unless told to.
+def refuse_existing(spark: SparkSession | None, target: Target, overwrite: bool) -> None:
+    """Never write over what is there, unless told to; without a session no table is looked for.
 
     Raises:
         UserError: there is something, or the place cannot hold the file.
     """
     if target.kind == "table":
-        found = [target.place] if spark.catalog.tableExists(target.place) else []
+        is_there = spark is not None and spark.catalog.tableExists(target.place)
+        found = [target.place] if is_there else []
     else:
         local = [Path(target.place), target.card] if target.is_local else []
         found = [str(path) for path in local if path is not None and path.exists()]

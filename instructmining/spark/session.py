@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from py4j.protocol import Py4JNetworkError
+from pyspark import SparkConf
 from pyspark.sql import SparkSession
 from pyspark.sql.utils import is_remote
 
@@ -16,6 +17,7 @@ from instructmining.errors import FailedRowsError, UserError
 from instructmining.settings.sections import Settings
 from instructmining.spark.broken_off import broken_off
 from instructmining.spark.delta_jars import delta_jars
+from instructmining.spark.local_settings import FEW_TASKS, LOCAL, is_little, settings_for
 from instructmining.spark.process_log import log_path, open_log
 
 Given = TypeVar("Given", bound=Settings)
@@ -24,23 +26,6 @@ Result = TypeVar("Result")
 _DELTA = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-}
-# Without C2 the JVM reserves 48 MB for compiled code, which Spark and Delta fill in a long session:
-# then it compiles, throws away and compiles again. `python -m bench.speed.jvm` measures it.
-JAVA_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC"
-# Worth 2-4x on a laptop (small tables, two cores); never set where an operator sets the cluster.
-_LOCAL = {
-    "spark.databricks.delta.snapshotPartitions": "1",
-    "spark.driver.bindAddress": "127.0.0.1",
-    "spark.driver.extraJavaOptions": JAVA_OPTIONS,
-    "spark.driver.host": "127.0.0.1",
-    "spark.driver.memory": "3g",
-    "spark.log.level": "ERROR",
-    "spark.sql.catalogImplementation": "in-memory",
-    "spark.sql.shuffle.partitions": "4",
-    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "2",
-    "spark.ui.enabled": "false",
-    "spark.ui.showConsoleProgress": "false",
 }
 # What Spark says where no master of a cluster took the application.
 _STOPPED = ("stopped SparkContext", "SparkContext was shut down", "SparkContext is stopped")
@@ -60,7 +45,7 @@ def with_session(work: Callable[[SparkSession, Given], Result], settings: Given)
     """
     spark, ours = None, False
     try:
-        spark, ours = get_session(spark_conf(settings))
+        spark, ours = get_session(spark_conf(settings), is_little(settings))
         if ours:
             _hush(spark)
         return work(spark, settings)
@@ -78,7 +63,9 @@ def with_session(work: Callable[[SparkSession, Given], Result], settings: Given)
             spark.stop()
 
 
-def get_session(extra: Mapping[str, str] | None = None) -> tuple[SparkSession, bool]:
+def get_session(
+    extra: Mapping[str, str] | None = None, little_data: bool = False
+) -> tuple[SparkSession, bool]:
     """The active Spark session, or a new one.
 
     Under `spark-submit` or on Databricks the session (or its master) is given, and nothing of the
@@ -87,6 +74,7 @@ def get_session(extra: Mapping[str, str] | None = None) -> tuple[SparkSession, b
     Args:
         extra: Spark's settings for a session that is built here; of another they are named as
             not used.
+        little_data: whether a local session is for few rows: then it compiles no queries.
 
     Returns:
         The session, and whether this call created it (only then may the caller stop it).
@@ -104,10 +92,10 @@ def get_session(extra: Mapping[str, str] | None = None) -> tuple[SparkSession, b
         return SparkSession.builder.getOrCreate(), False
     if _is_submitted():
         _name_unused(extra)
-        return _started(_with(SparkSession.builder, _DELTA)), True
+        return _started(_with(SparkSession.builder, {**_DELTA, **_where_silent(FEW_TASKS)})), True
     # Spark's workers take `python3` from the PATH unless told: often not this environment.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    return _local_session(extra or {}), True
+    return _local_session(extra or {}, little_data), True
 
 
 def spark_conf(settings: Settings) -> dict[str, str]:
@@ -135,7 +123,7 @@ def _more_memory(settings: Settings) -> str:
         return "take a driver with more memory"
     if _is_submitted():
         return "raise spark.driver.memory: spark-submit --driver-memory 6g"
-    usual = _LOCAL["spark.driver.memory"] if _master().startswith("local") else ""
+    usual = LOCAL["spark.driver.memory"] if _master().startswith("local") else ""
     heap = settings.spark.get("driver.memory") or usual
     size = re.fullmatch(r"(\d+)([a-zA-Z]*)", heap)
     more = f"{2 * int(size[1])}{size[2]}" if size else "6g"
@@ -179,10 +167,10 @@ def _answers(spark: SparkSession) -> bool:
         return False
 
 
-def _local_session(extra: Mapping[str, str]) -> SparkSession:
+def _local_session(extra: Mapping[str, str], little_data: bool) -> SparkSession:
     master = _master()
-    local = _LOCAL if master.startswith("local") else {}
-    settings = {**_DELTA, **_RUNTIME, **local, **delta_jars(), **extra}
+    usual = settings_for(master, little_data)
+    settings = {**_DELTA, **_RUNTIME, **usual, **delta_jars(), **extra}
     builder = _with(SparkSession.builder.appName("instructmining").master(master), settings)
     with _jvm_output_to_log():
         return _started(builder)
@@ -192,6 +180,12 @@ def _with(builder: Any, settings: Mapping[str, str]) -> Any:
     for key, value in settings.items():
         builder = builder.config(key, value)
     return builder
+
+
+def _where_silent(settings: Mapping[str, str]) -> dict[str, str]:
+    """Those of the settings that the operator says nothing of."""
+    conf = SparkConf()
+    return {key: value for key, value in settings.items() if not conf.contains(key)}
 
 
 def _started(builder: Any) -> SparkSession:
@@ -212,8 +206,6 @@ def _started(builder: Any) -> SparkSession:
 
 def _unreached() -> str:
     """The sentence for a master that did not answer; Spark's own words are on the JVM's output."""
-    from pyspark import SparkConf
-
     if _is_submitted():
         master = SparkConf().get("spark.master")
         remedy = "--master of spark-submit; what Spark says of it is on this output"

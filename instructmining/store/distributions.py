@@ -98,14 +98,15 @@ def histograms(
         place = F.floor((quoted(name) - float(bins[0])) / step)
         inside = F.greatest(F.lit(0), F.least(F.lit(BINS - 1), place)).cast("int")
         columns.append(F.when(quoted(name).isNotNull(), inside).alias(name))
-    total = rows.count()
     counted = rows.select(*columns).unpivot([], [quoted(name) for name in edges], "name", "bin")
     counts_of = {name: np.zeros(BINS, dtype=np.int64) for name in edges}
-    for row in counted.where("bin IS NOT NULL").groupBy("name", "bin").count().collect():
-        counts_of[row.name][row.bin] = row["count"]
-    return {
-        name: (edges[name], counts_of[name], total - int(counts_of[name].sum())) for name in edges
-    }
+    missing = dict.fromkeys(edges, 0)
+    for row in counted.groupBy("name", "bin").count().collect():
+        if row.bin is None:
+            missing[row.name] = row["count"]
+        else:
+            counts_of[row.name][row.bin] = row["count"]
+    return {name: (edges[name], counts_of[name], missing[name]) for name in edges}
 
 
 def rank_correlations(

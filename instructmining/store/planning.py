@@ -1,6 +1,7 @@
 """What is still to measure: pool members without a value, cut into chunks by bucket."""
 
 from dataclasses import dataclass
+from functools import reduce
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -57,6 +58,30 @@ def pending(
     if retry:
         measured = measured.where(F.col("status") == "ok")
     return examples.join(measured.select("example_id"), "example_id", "left_anti")
+
+
+@dataclass(frozen=True)
+class MeasuredCount:
+    """Examples of a pool that the store has measurements of, for one fingerprint."""
+
+    rows: int
+    failed: int  # of these, examples of which every measurement failed
+
+
+def measured_counts(store: Store, pool_members: DataFrame) -> dict[str, MeasuredCount]:
+    """By fingerprint, whichever run measured it: one query over both tables of measurements."""
+    about = ("fingerprint", "example_id", "status")
+    tables = (store.read(table).select(*about) for table in ("stage_values", "embeddings"))
+    rows = reduce(DataFrame.unionByName, tables)
+    measured = (
+        rows.join(pool_members.select("example_id"), "example_id", "left_semi")
+        .groupBy("fingerprint", "example_id")
+        .agg(F.max((F.col("status") == "ok").cast("int")).alias("ok"))
+    )
+    counted = measured.groupBy("fingerprint").agg(
+        F.count("*").alias("rows"), F.count_if(F.col("ok") == 0).alias("failed")
+    )
+    return {row.fingerprint: MeasuredCount(row["rows"], row.failed) for row in counted.collect()}
 
 
 def plan(examples: DataFrame, todo: DataFrame, chunk_rows: int) -> list[Chunk]:

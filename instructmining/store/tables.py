@@ -8,20 +8,13 @@ from typing import Any
 from pyspark.errors import ParseException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.utils import is_remote
 
 from instructmining.errors import UserError
 from instructmining.spark.paths import absolute
 from instructmining.store.conflicts import ATTEMPTS, NoTableError, with_retries
 from instructmining.store.definition_sql import create_table_sql, sql_text
+from instructmining.store.delta_folders import can_load, is_delta, newest_version
 from instructmining.store.schemas import TABLES
-
-_ABSENT = (
-    "PATH_NOT_FOUND",
-    "DELTA_MISSING_DELTA_TABLE",
-    "DELTA_PATH_DOES_NOT_EXIST",
-    "DELTA_TABLE_NOT_FOUND",
-)
 
 
 @dataclass(frozen=True)
@@ -70,7 +63,7 @@ class Store:
     def exists(self, table: str) -> bool:
         """Whether the table has been created."""
         if self.is_folder:
-            return _is_delta(self.spark, self.location(table))
+            return is_delta(self.spark, self.location(table))
         return bool(self.spark.catalog.tableExists(f"{self.target}.{table}"))
 
     def read(self, table: str, version: int | None = None) -> DataFrame:
@@ -91,20 +84,22 @@ class Store:
         """Create the table with its comments, constraints and clustering, if it is not there."""
         if not self.exists(table):
             self._create(table)
-        elif table not in self._whole:  # a run that was killed may have left out the constraints
+        elif TABLES[table].constraints and table not in self._whole:
+            # A store of an older version, whose run was killed, may lack some.
             self._constrain(table, self._properties(table))
         self._whole.add(table)
 
     def _create(self, table: str) -> None:
-        create = create_table_sql(TABLES[table], self.sql_name(table))
+        create = create_table_sql(TABLES[table], self.sql_name(table), checked=self.is_folder)
         with_retries(lambda: self._made(table, create))
-        self._constrain(table, {})
+        if not self.is_folder:
+            self._constrain(table, {})
 
     def _made(self, table: str, create: str) -> None:
         """Create; a run that began at the same time may have made the folder, not yet the table."""
         try:
             self.spark.sql(create)
-            made = not self.is_folder or _can_load(self.spark, self.location(table))
+            made = not self.is_folder or can_load(self.spark, self.location(table))
         except Exception as error:
             if "DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION" not in str(error):
                 raise
@@ -253,6 +248,10 @@ class Store:
         """The latest version of the table, −1 where it does not exist."""
         if not self.exists(table):
             return -1
+        if self.is_folder:
+            known = newest_version(self.spark, self.location(table))
+            if known is not None:
+                return known
         history = self.spark.sql(f"DESCRIBE HISTORY {self.sql_name(table)} LIMIT 1")
         newest = history.select(F.max("version")).first()
         assert newest is not None  # noqa: S101 - an aggregate without grouping has one row
@@ -278,22 +277,3 @@ def _is_schema(spark: SparkSession, name: str) -> bool:
         return bool(spark.catalog.databaseExists(name))
     except ParseException:  # `my-out` is not a name in SQL, so that no schema is called so
         return False
-
-
-def _is_delta(spark: SparkSession, path: str) -> bool:
-    if is_remote():  # Delta's own question needs a server with its Connect plugin
-        return _can_load(spark, path)
-    from delta.tables import DeltaTable
-
-    return bool(DeltaTable.isDeltaTable(spark, path))
-
-
-def _can_load(spark: SparkSession, path: str) -> bool:
-    """Looks again, where Delta remembers what it last saw."""
-    try:
-        _ = spark.read.format("delta").load(path).schema
-    except Exception as error:
-        if any(name in str(error) for name in _ABSENT):
-            return False
-        raise
-    return True

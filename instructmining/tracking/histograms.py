@@ -2,15 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 if TYPE_CHECKING:
+    import numpy as np
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
 
 def histogram(
-    name: str, edges: NDArray[np.float64], counts: NDArray[np.int64], missing: int = 0
+    name: str, edges: "NDArray[np.float64]", counts: "NDArray[np.int64]", missing: int = 0
 ) -> "Figure":
     """One indicator's distribution over the examples.
 
@@ -28,5 +27,5 @@ def histogram(
     axes.stairs(counts, edges, fill=True)
     axes.set(xlabel=name, ylabel="examples", ylim=(0, None))
     absent = f", {missing:,} without a value" if missing else ""
-    axes.set_title(f"{name}: {int(np.sum(counts)):,} examples{absent}", fontsize="medium")
+    axes.set_title(f"{name}: {int(counts.sum()):,} examples{absent}", fontsize="medium")
     return figure

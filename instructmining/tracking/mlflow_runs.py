@@ -14,16 +14,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from instructmining.errors import UserError
 from instructmining.rules.rule import LinearRule
 from instructmining.settings.sections import Tracking
 from instructmining.tracking import histograms as plots
 
 if TYPE_CHECKING:
+    import numpy as np
     from mlflow import MlflowClient
+    from numpy.typing import NDArray
 
 _PARAMS_PER_BATCH = 100  # the store's own limit, as is the length of a value
 _PARAM_LENGTH = 6000
@@ -145,7 +144,7 @@ class Run:
                 self._client.log_figure(self.id, figure, f"plots/{name}.png")
 
     def log_histogram(
-        self, name: str, edges: NDArray[np.float64], counts: NDArray[np.int64], missing: int = 0
+        self, name: str, edges: "NDArray[np.float64]", counts: "NDArray[np.int64]", missing: int = 0
     ) -> None:
         """Draw one indicator's distribution from binned counts, as `plots/NAME.png`.
 

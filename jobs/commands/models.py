@@ -10,8 +10,6 @@ import click
 from instructmining.errors import UserError
 from jobs.commands.options import common, tracking_of
 from udfs.indicators import load_model_list, resolve
-from udfs.running.device import choose_device, resolve_dtype
-from udfs.running.scorers import load_scorer
 
 _PROBE = [
     {"role": "user", "content": "Name the capital of France."},
@@ -61,6 +59,9 @@ def fetch(name: str, to: str | None, **shared: Any) -> None:
 @common
 def check(name: str, device: str, dtype: str, **shared: Any) -> None:
     """Load each model of a list here and measure one example with it."""
+    from udfs.running.device import choose_device, resolve_dtype
+    from udfs.running.scorers import load_scorer
+
     tracking = tracking_of(shared)
     place = choose_device(device)
     for stage, spec in load_model_list(name).stages.items():

@@ -2,16 +2,14 @@
 
 from collections.abc import Mapping
 
-from pyspark.sql import functions as F
-
 from instructmining.errors import FailedRowsError
 from instructmining.models.lists import ResolvedModel
-from instructmining.store.tables import Store
-from jobs.scoring.stages import Pool, table_of
+from instructmining.store.planning import MeasuredCount
+from jobs.scoring.stages import table_of
 
 
 def refuse_failures(
-    store: Store, pool: Pool, models: Mapping[str, ResolvedModel], limit: float
+    counts: Mapping[str, MeasuredCount], models: Mapping[str, ResolvedModel], limit: float
 ) -> None:
     """Fail the run where too many rows of a stage failed.
 
@@ -19,33 +17,18 @@ def refuse_failures(
     ends with the same exit code, also where nothing is left to measure.
 
     Args:
-        store: where the measurements are.
-        pool: the scored pool.
+        counts: of the pool's measurements, by fingerprint.
         models: by stage.
         limit: share of the measured rows that may have failed.
 
     Raises:
         FailedRowsError: names the stage, the share and the remedy.
     """
-    for table in dict.fromkeys(map(table_of, models.values())):
-        counts = _counts(store, table, pool)
-        for stage, model in models.items():
-            failed, rows = counts.get(model.fingerprint, (0, 0))
-            if table_of(model) == table and failed > limit * rows:
-                raise FailedRowsError(
-                    f"stage {stage}: {failed:,} of {rows:,} rows of the pool failed, more than "
-                    f"--max-failed-fraction {limit:g}; see the reasons in {table}, correct "
-                    "the cause and run again with --retry-failed"
-                )
-
-
-def _counts(store: Store, table: str, pool: Pool) -> dict[str, tuple[int, int]]:
-    """By fingerprint: examples of the pool that only failed, and all that were measured."""
-    rows = store.read(table).join(pool.members.select("example_id"), "example_id", "left_semi")
-    measured = rows.groupBy("fingerprint", "example_id").agg(
-        F.max((F.col("status") == "ok").cast("int")).alias("ok")
-    )
-    found = measured.groupBy("fingerprint").agg(
-        F.count_if(F.col("ok") == 0).alias("failed"), F.count("*").alias("rows")
-    )
-    return {row.fingerprint: (row.failed, row["rows"]) for row in found.collect()}
+    for stage, model in models.items():
+        count = counts.get(model.fingerprint, MeasuredCount(0, 0))
+        if count.failed > limit * count.rows:
+            raise FailedRowsError(
+                f"stage {stage}: {count.failed:,} of {count.rows:,} rows of the pool failed, more "
+                f"than --max-failed-fraction {limit:g}; see the reasons in {table_of(model)}, "
+                "correct the cause and run again with --retry-failed"
+            )

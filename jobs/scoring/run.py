@@ -2,7 +2,7 @@
 
 import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, TypeVar
 
@@ -15,10 +15,16 @@ from instructmining.reading.inputs import find_inputs
 from instructmining.rules.rule import LinearRule
 from instructmining.scoring.scores import score_pool, scores_of
 from instructmining.scoring.summary import Summary
-from instructmining.settings.sections import STAGES, Settings
+from instructmining.settings.sections import STAGES, Measure, Settings
 from instructmining.spark.session import with_session
 from instructmining.store.current import stale_examples
-from instructmining.store.planning import members, pool_examples, pool_version
+from instructmining.store.planning import (
+    MeasuredCount,
+    measured_counts,
+    members,
+    pool_examples,
+    pool_version,
+)
 from instructmining.store.tables import Store
 from instructmining.tracking.mlflow_runs import Run, log_run, without_credentials
 from jobs.checks.preflight import preflight
@@ -64,13 +70,16 @@ def run(spark: SparkSession, settings: Settings) -> Summary:
             )
         summary.warnings += edited(store, settings.pool)
         pool = open_pool(store, settings.pool, stack)
-        results = measure(store, pool, resolved, chosen, settings, tracked, summary)
+        counts = measured_counts(store, pool.members)
+        results = measure(store, pool, resolved, chosen, counts, settings, tracked, summary)
         if choice is not None:
             apply_rule(store, pool, choice, tracked, summary)
         print(summary.text())
         record_run(tracked, summary, settings, resolved, results)
         models_used = {stage: resolved[stage] for stage in chosen}
-        refuse_failures(store, pool, models_used, settings.measure.max_failed_fraction)
+        if summary.measured_rows:
+            counts = measured_counts(store, pool.members)
+        refuse_failures(counts, models_used, settings.measure.max_failed_fraction)
     return summary
 
 
@@ -109,13 +118,13 @@ def open_pool(store: Store, name: str, stack: ExitStack) -> Pool:
     at = store.version("occurrences")
     rows = members(store, name, at).persist()
     stack.callback(rows.unpersist)
-    if rows.isEmpty():
+    size = rows.count()
+    if not size:
         raise UserError(
             f"pool {name!r} in {store.target} is empty: give --input, or another --pool"
         )
-    return Pool(
-        name, rows, pool_examples(store, rows), lambda: refuse_if_changed(store, name, rows, at)
-    )
+    examples = pool_examples(store, rows)
+    return Pool(name, rows, examples, lambda: refuse_if_changed(store, name, rows, at), size)
 
 
 def refuse_if_changed(store: Store, name: str, known: DataFrame, at: int) -> None:
@@ -144,6 +153,7 @@ def measure(
     pool: Pool,
     resolved: dict[str, ResolvedModel],
     chosen: list[str],
+    counts: Mapping[str, MeasuredCount],
     settings: Settings,
     tracked: Run,
     summary: Summary,
@@ -152,6 +162,10 @@ def measure(
     results = []
     for stage in chosen:
         model = resolved[stage]
+        if is_complete(counts.get(model.fingerprint), pool, settings.measure):
+            results.append(StageResult(stage, 0, 0, 0, 0.0))
+            summary.seconds[stage] = 0.0
+            continue
         result = timed(
             summary,
             stage,
@@ -171,6 +185,13 @@ def measure(
         )
     summary.stages |= {result.stage: result.words() for result in results}
     return results
+
+
+def is_complete(count: MeasuredCount | None, pool: Pool, measure: Measure) -> bool:
+    """Whether a model has measured the whole pool, so that its stage has nothing to look for."""
+    if count is None or count.rows != pool.size:
+        return False
+    return not (measure.retry_failed and count.failed)
 
 
 def apply_rule(

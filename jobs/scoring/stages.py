@@ -57,6 +57,7 @@ class Pool:
     members: DataFrame  # example_id, copies
     examples: DataFrame  # the rows of `examples` in it
     check: Callable[[], None] = lambda: None  # raises where its members have changed meanwhile
+    size: int = 0  # number of members
 
 
 def table_of(model: ResolvedModel) -> str:

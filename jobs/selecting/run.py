@@ -288,5 +288,12 @@ def record(tracked: Run, card: Card, recipe: dict[str, Any], rule: LinearRule | 
 
 
 def run_with_session(settings: Settings) -> Any:
-    """Run on the active session or a local one, which is stopped again."""
+    """Run on the active session or a local one, which is stopped again.
+
+    Raises:
+        UserError: a mistake in the settings or an existing export, before a session is started.
+    """
+    target = target_of(settings.export)
+    if target is not None:
+        refuse_existing(None, target, settings.export.overwrite)
     return with_session(run, settings)

@@ -1,6 +1,10 @@
-"""How many examples to choose, by finetunes on several sizes: `select --size auto`."""
+"""How many examples to choose, by finetunes on several sizes: `select --size auto`.
+
+What finetunes is imported where it does: `select` alone needs no torch.
+"""
 
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from pyspark.sql import SparkSession
 
@@ -9,17 +13,21 @@ from instructmining.evaluating.arms import sized
 from instructmining.selecting.selection import one_size
 from instructmining.settings.sections import Settings
 from instructmining.tracking.mlflow_runs import log_run
-from jobs.evaluating.arm_runs import Experiment
-from jobs.evaluating.setup import picker, prepare
-from jobs.evaluating.size_curve import SizeCurve, size_curve
+
+if TYPE_CHECKING:
+    from jobs.evaluating.size_curve import SizeCurve
 
 
-def measure_sizes(spark: SparkSession, settings: Settings) -> SizeCurve:
+def measure_sizes(spark: SparkSession, settings: Settings) -> "SizeCurve":
     """The curve of `evaluate.sizes` as an MLflow run of its own; prints its page.
 
     Raises:
         UserError: a mistake in the settings or the data, or sizes that the pool does not have.
     """
+    from jobs.evaluating.arm_runs import Experiment
+    from jobs.evaluating.setup import picker, prepare
+    from jobs.evaluating.size_curve import size_curve
+
     with ExitStack() as stack:
         setup = prepare(spark, settings, stack)
         tracked = stack.enter_context(log_run(settings.tracking, f"sizes of {settings.pool}"))

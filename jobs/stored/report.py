@@ -49,7 +49,12 @@ def run(spark: SparkSession, settings: Settings) -> Path:
 
 
 def run_with_session(settings: Settings) -> Path:
-    """Run on the active session or a local one, which is stopped again."""
+    """Run on the active session or a local one, which is stopped again.
+
+    Raises:
+        UserError: a mistake in `--to`, before a session is started.
+    """
+    _target(settings)
     return with_session(run, settings)
 
 

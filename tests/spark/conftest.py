@@ -15,7 +15,7 @@ def spark() -> Iterator[SparkSession]:
     os.environ.setdefault("SPARK_MASTER", "local[2]")
     from instructmining.spark.session import get_session
 
-    session, ours = get_session()
+    session, ours = get_session(little_data=True)
     yield session
     if ours:
         session.stop()

@@ -19,9 +19,10 @@ import sys
 from pyspark.sql import SparkSession
 from pyspark.sql.utils import is_remote
 from instructmining.spark.delta_jars import delta_jars
-from instructmining.spark.session import _DELTA, _LOCAL
+from instructmining.spark.local_settings import settings_for
+from instructmining.spark.session import _DELTA
 builder = SparkSession.builder.master("local[2]").config("spark.api.mode", "connect")
-for key, value in {**_DELTA, **_LOCAL, **delta_jars()}.items():
+for key, value in {**_DELTA, **settings_for("local[2]", True), **delta_jars()}.items():
     builder = builder.config(key, value)
 spark = builder.getOrCreate()
 assert is_remote() and not hasattr(spark, "_jvm")

@@ -2,7 +2,7 @@
 
 import io
 import math
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 
 import duckdb
 import numpy as np
@@ -139,6 +139,15 @@ def test_out_of_range_names_every_indicator_outside_and_counts_the_ends_as_insid
     assert no_ranges.collect() == [([],)]
 
 
+@contextmanager
+def compiled(spark):
+    """Queries as they run on much data: a session for few rows compiles none."""
+    before = spark.conf.get("spark.sql.codegen.wholeStage")
+    spark.conf.set("spark.sql.codegen.wholeStage", "true")
+    yield
+    spark.conf.set("spark.sql.codegen.wholeStage", before)
+
+
 def test_the_plan_holds_no_python_node_and_is_compiled(spark, indicators, fitted):
     def plan(frame):
         with redirect_stdout(io.StringIO()) as text:
@@ -157,7 +166,7 @@ def test_the_plan_holds_no_python_node_and_is_compiled(spark, indicators, fitted
     control = source.select(F.pandas_udf(lambda v: v * 2.0, "double")("knn_6"))
     assert "Python" in plan(control)
     assert "Python" not in plan(scored)
-    with redirect_stdout(io.StringIO()) as code:
+    with compiled(spark), redirect_stdout(io.StringIO()) as code:
         scored.select("p").explain("codegen")
     assert "Found 1 WholeStageCodegen subtrees" in code.getvalue()
 

@@ -130,3 +130,27 @@ def test_help_starts_neither_spark_nor_torch() -> None:
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "--dry-run" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "place", "message"),
+    [
+        (["select", "--top", "5"], "there.jsonl", "exists: give another --to, or --overwrite"),
+        (["select", "--top", "5"], "there.txt", "end it in .jsonl"),
+        (["report"], "absent/page.html", "there is no folder"),
+    ],
+)
+def test_a_mistake_in_where_to_write_starts_no_session(
+    command, place, message, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("instructmining.spark.session.get_session", lambda *_: 1 / 0)
+    (tmp_path / "there.jsonl").touch()
+    with pytest.raises(UserError, match=message):
+        main([*command, "--store", str(tmp_path / "store"), "--to", str(tmp_path / place)])
+
+
+def test_help_imports_neither_spark_nor_numpy_nor_mlflow():
+    program = "import sys, jobs.cli; jobs.cli.main(['--help']); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert "score" in done.stdout
+    assert not {"pyspark", "numpy", "mlflow", "pandas", "torch"} & set(done.stdout.split())

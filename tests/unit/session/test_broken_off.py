@@ -135,7 +135,7 @@ def test_the_way_to_more_memory_is_that_of_who_started_the_session(
     monkeypatch.delenv("SPARK_MASTER", raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("instructmining.spark.session.get_session", lambda _: (None, False))
+    monkeypatch.setattr("instructmining.spark.session.get_session", lambda *_: (None, False))
     with pytest.raises(BrokenOffError, match=f"was out of memory: .*{remedy};"):
         with_session(work, load_settings(sets=given))
 

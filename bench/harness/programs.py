@@ -1,0 +1,87 @@
+"""A program and all that it starts: seconds, CPU seconds, Python workers, imports."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import psutil
+
+_EVERY = 0.2  # seconds
+_LONG = 0.3  # seconds of import that are worth a name
+_IMPORT = re.compile(r"^import time:\s+(\d+) \|\s+\d+ \|\s+(\w+)", re.MULTILINE)
+_IMPORT_LINE = re.compile(r"^import time:.*\n", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Program:
+    """What a program took.
+
+    Attributes:
+        code: of its exit.
+        output: what it wrote.
+        wall: seconds by the clock.
+        cpu: CPU seconds of the program, its JVM and its Python workers, as last seen.
+        workers: Python workers of Spark that were started and lived for a moment.
+        imports: seconds of import by package, those of 0.3 s and more.
+    """
+
+    code: int
+    output: str
+    wall: float
+    cpu: float
+    workers: int
+    imports: dict[str, float]
+
+
+def run_program(arguments: Sequence[str], environment: Mapping[str, str]) -> Program:
+    """Run Python with these arguments and watch it until it ends."""
+    command = [sys.executable, "-X", "importtime", *arguments]
+    started = time.monotonic()
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, **environment},
+    )
+    seconds: dict[int, float] = {}
+    workers: set[int] = set()
+    output = ""
+    while process.poll() is None:
+        _look(process.pid, seconds, workers)
+        with suppress(subprocess.TimeoutExpired):
+            output, _ = process.communicate(timeout=_EVERY)
+    return Program(
+        code=process.returncode,
+        output=_IMPORT_LINE.sub("", output),
+        wall=time.monotonic() - started,
+        cpu=sum(seconds.values()),
+        workers=len(workers),
+        imports=_imports(output),
+    )
+
+
+def _look(program: int, seconds: dict[int, float], workers: set[int]) -> None:
+    """Note the CPU seconds of the program's family, and who of it is a worker of Spark."""
+    with suppress(psutil.Error):
+        family = [psutil.Process(program), *psutil.Process(program).children(recursive=True)]
+        for each in family:
+            with suppress(psutil.Error):
+                times = each.cpu_times()
+                seconds[each.pid] = times.user + times.system
+                parent = each.parent()
+                if parent is not None and "pyspark" in " ".join(parent.cmdline()[:4]):
+                    workers.add(each.pid)
+
+
+def _imports(output: str) -> dict[str, float]:
+    total: Counter[str] = Counter()
+    for microseconds, package in _IMPORT.findall(output):
+        total[package] += int(microseconds)
+    return {name: us / 1e6 for name, us in total.most_common() if us >= _LONG * 1e6}

@@ -1,0 +1,163 @@
+"""What a run costs beside its models: `python -m bench.speed.overhead [--master MASTER]`.
+
+The sample that ships is scored, scored again, selected from and reported on, each by the command
+line in a process of its own; then a user's mistake, and `--help`. Beside them a *bare program*
+with the same settings of Spark and the JVM: start a session, write 1,000 rows to Delta, read them,
+stop. Counts are those of Spark's event log. A machine at work stretches seconds, CPU seconds less:
+read them as multiples of the bare program.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.harness.arms import Suite, machine
+from bench.harness.event_log import SparkWork, event_log_settings, read_event_log
+from bench.harness.programs import Program, run_program
+from bench.harness.rows import SAMPLE
+from instructmining.settings.loading import load_settings
+from instructmining.spark.local_settings import is_little
+from instructmining.spark.session import get_session, spark_conf
+
+ROWS = 1_000
+CLUSTER = "local-cluster[2,1,1024]"
+# CPU seconds in multiples of the bare program's, and tasks on a small cluster.
+WANTED = {
+    "score, first": 3.0,
+    "score, nothing new": 1.3,
+    "select": 1.5,
+    "report": 1.5,
+    "a mistake": 0.3,
+}
+TASKS = 600
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One command."""
+
+    program: Program
+    work: SparkWork
+    commits: int  # of Delta
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--master", default="local[2]")
+    parser.add_argument("--only", help="the first so many commands", type=int)
+    parser.add_argument("--bare", help=argparse.SUPPRESS, nargs=argparse.REMAINDER)
+    chosen = parser.parse_args()
+    if chosen.bare:
+        bare_program(Path(chosen.bare[0]), chosen.bare[1:])
+        return
+    console = Console(width=150)
+    console.print("; ".join(f"{name} {value}" for name, value in machine().items()))
+    console.print(table(measure(chosen.master, chosen.only), chosen.master))
+
+
+def suite(repeats: int) -> Suite:
+    """Multiples of the bare program on one machine, and the tasks on a small cluster."""
+    local = measure("local[2]")
+    cluster = measure(CLUSTER, only=2)
+    console = Console(width=150)
+    console.print(table(local, "local[2]"), table(cluster, CLUSTER))
+    bare = local["bare program"].program.cpu
+    multiples = {f"{name}: CPU s / bare": local[name].program.cpu / bare for name in WANTED}
+    help_seconds = {"--help: CPU s": local["--help"].program.cpu}
+    tasks = {f"score, first: tasks, {CLUSTER}": float(cluster["score, first"].work.tasks)}
+    bounds = dict(zip(multiples, WANTED.values(), strict=True))
+    return Suite(
+        name="overhead",
+        about="the sample that ships, embedded models",
+        figures=multiples | help_seconds | tasks,
+        at_most=bounds | dict.fromkeys(help_seconds, 1.0) | dict.fromkeys(tasks, TASKS),
+        repeats=1,
+    )
+
+
+def measure(master: str, only: int | None = None) -> dict[str, Measured]:
+    """Every command, or the first `only`, one after another on a store of their own."""
+    with TemporaryDirectory() as folder:
+        commands = list(_commands(Path(folder)))[:only]
+        return {name: _measured(name, arguments, folder, master) for name, arguments in commands}
+
+
+def _commands(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Name and arguments of Python."""
+    shared = ["--store", str(folder / "store"), "--tracking-uri", f"sqlite:///{folder}/mlflow.db"]
+    cli = ["-m", "jobs.cli"]
+    score = [*cli, "score", "--input", str(SAMPLE), "--keep", "quality,topic,language", *shared]
+    select = [*cli, "select", "--top", "50", *shared]
+    there = folder / "there.jsonl"
+    there.touch()
+    yield "bare program", ["-m", "bench.speed.overhead", "--bare", str(folder / "bare")]
+    yield "score, first", score
+    yield "score, nothing new", score
+    yield "select", [*select, "--to", str(folder / "chosen.jsonl")]
+    yield "report", [*cli, "report", "--to", str(folder / "page.html"), *shared]
+    yield "a mistake", [*select, "--to", str(there)]
+    yield "--help", [*cli, "--help"]
+
+
+def _measured(name: str, arguments: Sequence[str], folder: str, master: str) -> Measured:
+    log = Path(folder) / "events" / name
+    log.mkdir(parents=True)
+    settings = [f"{key}={value}" for key, value in event_log_settings(log).items()]
+    options = [part for setting in settings for part in ("--set", setting)]
+    before = _commits(folder)
+    program = run_program(
+        arguments if name == "--help" else [*arguments, *options], {"SPARK_MASTER": master}
+    )
+    wanted = 2 if name == "a mistake" else 0
+    if program.code != wanted:
+        sys.exit(f"{name} ended with {program.code}:\n{program.output}")
+    return Measured(program, read_event_log(log), _commits(folder) - before)
+
+
+def _commits(folder: str) -> int:
+    return sum(1 for _ in Path(folder).glob("*/**/_delta_log/*.json"))
+
+
+def bare_program(folder: Path, options: Sequence[str]) -> None:
+    """What any program with Spark and Delta does at least."""
+    settings = load_settings(sets=[part for part in options if part != "--set"])
+    spark, _ = get_session(spark_conf(settings), is_little(settings))
+    spark.range(ROWS).write.format("delta").save(str(folder))
+    if spark.read.format("delta").load(str(folder)).count() != ROWS:
+        sys.exit("the bare program lost rows")
+    spark.stop()
+
+
+def table(measured: dict[str, Measured], master: str) -> Table:
+    """A row per command."""
+    shown = Table(title=f"the sample, {master}", title_justify="left")
+    names = ("seconds", "CPU s", "of bare", "jobs", "queries", "stages", "tasks", "commits")
+    for name in ("", *names, "shuffled kB", "to driver kB", "workers", "imports, s"):
+        shown.add_column(name, justify="left" if name in ("", "imports, s") else "right")
+    bare = measured["bare program"].program.cpu
+    for name, each in measured.items():
+        work = each.work
+        counts = (work.jobs, work.queries, work.stages, work.tasks, each.commits)
+        sizes = (work.shuffled / 1e3, work.to_driver / 1e3)
+        shown.add_row(
+            name,
+            f"{each.program.wall:.1f}",
+            f"{each.program.cpu:.1f}",
+            f"{each.program.cpu / bare:.2f}",
+            *(f"{count:,}" for count in counts),
+            *(f"{size:,.0f}" for size in sizes),
+            str(each.program.workers),
+            ", ".join(f"{name} {took:.1f}" for name, took in each.program.imports.items()),
+        )
+    return shown
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""Spark's settings for a session that we start; each is there by measurement.
+
+`docs/decisions/0036-the-local-jvm.md` and `0043-little-data-is-not-compiled-for.md` have the
+figures. What an operator sets is never overridden.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+
+from instructmining.settings.sections import Settings
+
+# Without C2 the JVM reserves 48 MB for compiled code, which Spark and Delta fill in a long session:
+# then it compiles, throws away and compiles again. `python -m bench.speed.jvm` measures it.
+JAVA_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC"
+# On any cluster: our tables have few files, so that 2 tasks read a log and not 50,
+# and a shuffle has as many tasks as its bytes fill, not one per slot.
+FEW_TASKS = {
+    "spark.databricks.delta.snapshotPartitions": "2",
+    "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
+}
+# Worth 2-4x on a laptop (small tables, two cores).
+LOCAL = {
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.extraJavaOptions": JAVA_OPTIONS,
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.memory": "3g",
+    "spark.log.level": "ERROR",
+    "spark.sql.catalogImplementation": "in-memory",
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "2",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+}
+# Where the tasks are threads of this JVM.
+ONE_JVM = {
+    "spark.databricks.delta.snapshotPartitions": "1",
+    "spark.sql.shuffle.partitions": "4",
+}
+# Queries over few rows cost more to compile than to interpret, and a table of a few files more to
+# look through its statistics than to read.
+LITTLE_DATA = {
+    "spark.databricks.delta.stats.skipping": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.codegen.wholeStage": "false",
+}
+LITTLE = 64 << 20  # bytes of input and store
+
+
+def settings_for(master: str, little_data: bool) -> dict[str, str]:
+    """All that a session of ours gets beside Delta; `local-cluster` stands in for a cluster."""
+    settings = dict(FEW_TASKS)
+    if master.startswith("local"):
+        settings |= LOCAL
+    if re.match(r"local(\[|$)", master):
+        settings |= ONE_JVM | (LITTLE_DATA if little_data else {})
+    return settings
+
+
+def is_little(settings: Settings) -> bool:
+    """Whether all that a run reads is small and on this machine; a glob or a table is not seen."""
+    inputs = [Path(place).expanduser() for place in settings.input]
+    if not all(map(Path.exists, inputs)):
+        return False
+    total = 0
+    for size in chain.from_iterable(map(_sizes, [*inputs, Path(settings.store).expanduser()])):
+        total += size
+        if total > LITTLE:
+            return False
+    return True
+
+
+def _sizes(place: Path) -> Iterator[int]:
+    """Bytes of the file, or of the files below the folder; none where there is nothing."""
+    if place.is_file():
+        yield place.stat().st_size
+    for folder, _, names in os.walk(place):
+        for path in (Path(folder, name) for name in names):
+            if path.exists():  # no link into nowhere, and not deleted meanwhile
+                yield path.stat().st_size

@@ -1,0 +1,44 @@
+"""What the overhead suite reads: Spark's event log, and a program that it starts."""
+
+import json
+
+from bench.harness.event_log import SparkWork, read_event_log
+from bench.harness.programs import run_program
+
+SQL = "org.apache.spark.sql.execution.ui.SparkListenerSQLExecutionStart"
+TASK = {
+    "Event": "SparkListenerTaskEnd",
+    "Task Metrics": {"Result Size": 1500, "Shuffle Write Metrics": {"Shuffle Bytes Written": 70}},
+}
+
+
+def test_jobs_queries_stages_and_tasks_are_counted_and_bytes_added(tmp_path):
+    events = [
+        {"Event": "SparkListenerApplicationStart"},
+        {"Event": SQL},
+        {"Event": SQL},
+        {"Event": "SparkListenerJobStart"},
+        {"Event": "SparkListenerStageSubmitted"},  # and never completed
+        {"Event": "SparkListenerStageCompleted"},
+        TASK,
+        TASK,
+        {"Event": "SparkListenerTaskEnd"},  # a failed one has no metrics
+    ]
+    (tmp_path / "local-1").write_text("\n".join(map(json.dumps, events)) + "\n")
+    assert read_event_log(tmp_path) == SparkWork(1, 2, 1, 3, 140, 3000)
+
+
+def test_no_session_did_no_work(tmp_path):
+    assert read_event_log(tmp_path) == SparkWork()
+
+
+def test_a_program_is_watched_with_its_children_and_slow_imports_are_named(tmp_path):
+    (tmp_path / "slow_package.py").write_text("import time\ntime.sleep(0.4)\n")
+    work = "sum(i * i for i in range(10**7))"
+    code = f"import slow_package, subprocess, sys; print('done', flush=True); \
+subprocess.run([sys.executable, '-c', {work!r}]); sys.exit(3)"
+    program = run_program(["-c", code], {"PYTHONPATH": str(tmp_path)})
+    assert (program.code, program.output) == (3, "done\n")
+    assert program.wall > program.cpu / 2 > 0.1  # of the child, which alone has worked
+    assert program.imports["slow_package"] >= 0.4
+    assert program.workers == 0
