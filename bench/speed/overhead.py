@@ -52,6 +52,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--master", default="local[2]")
     parser.add_argument("--only", help="the first so many commands", type=int)
+    parser.add_argument("--set", action="append", default=[], dest="sets", metavar="A.B=VALUE")
     parser.add_argument("--bare", help=argparse.SUPPRESS, nargs=argparse.REMAINDER)
     chosen = parser.parse_args()
     if chosen.bare:
@@ -59,7 +60,7 @@ def main() -> None:
         return
     console = Console(width=150)
     console.print("; ".join(f"{name} {value}" for name, value in machine().items()))
-    console.print(table(measure(chosen.master, chosen.only), chosen.master))
+    console.print(table(measure(chosen.master, chosen.only, chosen.sets), chosen.master))
 
 
 def suite(repeats: int) -> Suite:
@@ -82,11 +83,17 @@ def suite(repeats: int) -> Suite:
     )
 
 
-def measure(master: str, only: int | None = None) -> dict[str, Measured]:
-    """Every command, or the first `only`, one after another on a store of their own."""
+def measure(master: str, only: int | None = None, sets: Sequence[str] = ()) -> dict[str, Measured]:
+    """Every command, or the first `only`, one after another on a store of their own.
+
+    Args:
+        master: Spark's.
+        only: how many; all, where None.
+        sets: settings such as `spark.sql.codegen.wholeStage=true`, to compare with ours.
+    """
     with TemporaryDirectory() as folder:
         commands = list(_commands(Path(folder)))[:only]
-        return {name: _measured(name, arguments, folder, master) for name, arguments in commands}
+        return {name: _measured(name, each, folder, master, sets) for name, each in commands}
 
 
 def _commands(folder: Path) -> Iterator[tuple[str, list[str]]]:
@@ -106,10 +113,12 @@ def _commands(folder: Path) -> Iterator[tuple[str, list[str]]]:
     yield "--help", [*cli, "--help"]
 
 
-def _measured(name: str, arguments: Sequence[str], folder: str, master: str) -> Measured:
+def _measured(
+    name: str, arguments: Sequence[str], folder: str, master: str, sets: Sequence[str]
+) -> Measured:
     log = Path(folder) / "events" / name
     log.mkdir(parents=True)
-    settings = [f"{key}={value}" for key, value in event_log_settings(log).items()]
+    settings = [*sets, *(f"{key}={value}" for key, value in event_log_settings(log).items())]
     options = [part for setting in settings for part in ("--set", setting)]
     before = _commits(folder)
     program = run_program(

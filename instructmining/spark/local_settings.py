@@ -1,6 +1,6 @@
 """Spark's settings for a session that we start; each is there by measurement.
 
-`docs/decisions/0036-the-local-jvm.md` and `0043-little-data-is-not-compiled-for.md` have the
+`docs/decisions/0036-the-local-jvm.md` and `0044-little-data-is-not-compiled-for.md` have the
 figures. What an operator sets is never overridden.
 """
 

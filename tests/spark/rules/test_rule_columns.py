@@ -142,10 +142,16 @@ def test_out_of_range_names_every_indicator_outside_and_counts_the_ends_as_insid
 @contextmanager
 def compiled(spark):
     """Queries as they run on much data: a session for few rows compiles none."""
-    before = spark.conf.get("spark.sql.codegen.wholeStage")
-    spark.conf.set("spark.sql.codegen.wholeStage", "true")
+    settings = {
+        "spark.sql.codegen.wholeStage": "true",
+        "spark.sql.codegen.factoryMode": "FALLBACK",
+    }
+    before = {key: spark.conf.get(key) for key in settings}
+    for key, value in settings.items():
+        spark.conf.set(key, value)
     yield
-    spark.conf.set("spark.sql.codegen.wholeStage", before)
+    for key, value in before.items():
+        spark.conf.set(key, value)
 
 
 def test_the_plan_holds_no_python_node_and_is_compiled(spark, indicators, fitted):
