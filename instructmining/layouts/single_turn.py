@@ -39,6 +39,7 @@ _RESPONSES_OF = {
     "dolly": ("response", *RESPONSES),
     "pairs": RESPONSES,
 }
+_WORKED = frozenset(WORKED)
 _NOTHING = ("null", "none", "nan", "")  # what tables of text hold for no list
 HISTORIES = ("history", "chat_history", "conversation_history")
 _BEFORE = frozenset((*SYSTEMS, *HISTORIES))
@@ -63,8 +64,10 @@ def dolly(record: Record) -> list[Part] | None:
 def self_instruct(record: Record) -> list[Part] | None:
     """`instruction` (or `definition`) and `instances`: one part for each `input` and `output`."""
     instances = record.get("instances")
+    if not isinstance(instances, list):
+        return None
     name = first(record, ("instruction", "definition"))
-    if not isinstance(instances, list) or name is None:
+    if name is None:
         return None
     if not instances:
         raise Unusable("no_response", "the list of instances is empty")
@@ -84,7 +87,7 @@ def pairs(record: Record) -> list[Part] | None:
 
 def short_answers(record: Record, layout: str) -> dict[str, str]:
     """The shorter answers beside a worked one, by the names of their fields."""
-    if layout not in _RESPONSES_OF or not any(name in record for name in WORKED):
+    if layout not in _RESPONSES_OF or _WORKED.isdisjoint(record):
         return {}
     chosen = choose(record, _RESPONSES_OF[layout])
     return {name: as_text(record[name]) for name in chosen.short} if chosen else {}

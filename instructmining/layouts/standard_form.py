@@ -23,7 +23,7 @@ from instructmining.layouts.detection import (
 )
 from instructmining.layouts.field_names import path_to_records, steps
 from instructmining.layouts.records import lookup
-from instructmining.layouts.unread import Example, texts, unread
+from instructmining.layouts.unread import Example, holds_all, texts, unread
 from instructmining.layouts.writing import record_of
 from instructmining.settings.sections import Read
 from instructmining.store.schemas import MESSAGES
@@ -148,12 +148,15 @@ def _unread(
     options: Mapping[str, Any],
 ) -> dict[str, str]:
     """The fields with text that no part of the record holds, with one instance each."""
+    conversations = [found for _, found in parts if not isinstance(found, Unusable)]
+    if not around and holds_all(record, conversations):
+        return {}
     columns = options["columns"] or {}
     beside = [kept["source_key"], *(value for _, value in kept["kept"])]
     beside += [label for label, _ in parts]
-    beside += [text for _, _, text in texts(around)]
+    beside += [text for _, _, text in texts(around)] if around else []
     example = Example(
-        [found for _, found in parts if not isinstance(found, Unusable)],
+        conversations,
         [text for text in beside if text is not None],
         speakers(columns),
         steps(columns["role"])[-1] if "role" in columns else "role",
@@ -194,7 +197,7 @@ def _usable(
         "format": name,
         "messages": found,
         "structure": stored,
-        "media": sum(map(len, media_of(structure or {}).values())),
+        "media": sum(map(len, media_of(structure).values())) if structure else 0,
         "tools": "tools" in (structure or {}),
         "prompt": prompt,
         "response": response,

@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
-from instructmining.layouts.records import OBJECT, Messages
+from instructmining.layouts.records import NESTED, OBJECT, Messages
 from instructmining.layouts.turn_lists import ROLES, SPEAKERS, parsed
 from instructmining.turns.one_turn import MARKS, is_block_type
 
@@ -114,6 +114,24 @@ class Example:
         rest = set(re.findall(r"\w+", " ".join(between).lower()))
         names = {word for name in self._speakers for word in re.findall(r"\w+", name)}
         return at > 0 and rest <= ROLES.keys() | _MARKS | names
+
+
+def holds_all(record: Any, conversations: Iterable[Messages]) -> bool:
+    """Whether the record is flat and each of its texts is a text of the conversations, or in one.
+
+    Most records are so, and nothing else has to be compared.
+    """
+    if not isinstance(record, dict):
+        return False
+    contents = [message["content"] for messages in conversations for message in messages]
+    for value in record.values():
+        if isinstance(value, str):
+            is_long = len(value) >= _LONG and len(value.strip()) >= _LONG
+            if value not in contents and not (is_long and any(value in one for one in contents)):
+                return False
+        elif isinstance(value, NESTED):
+            return False
+    return True
 
 
 def unread(record: Any, example: Example, read: Collection[str] = ()) -> dict[str, str]:
