@@ -27,3 +27,12 @@ def conf_folder() -> Path:
     with zipfile.ZipFile(conf.__loader__.archive) as archive:
         archive.extractall(unpacked, [n for n in archive.namelist() if n.startswith("conf/")])
     return unpacked / "conf"
+
+
+def data_named(name: str) -> str:
+    """What a name of the input means: `sample` the sample that ships, unless there is such a file.
+
+    Everything else means itself.
+    """
+    is_sample = name == "sample" and not Path(name).exists()
+    return str(conf_folder() / "sample") if is_sample else name

@@ -18,7 +18,7 @@ from jobs.commands.models import models
 from jobs.commands.preview import preview
 from jobs.commands.report import report
 from jobs.commands.rules import rules
-from jobs.commands.score import score
+from jobs.commands.score import import_scores, score
 from jobs.commands.select import select
 from jobs.commands.starting import completion, doctor, init
 
@@ -30,7 +30,7 @@ def commands() -> None:
 
 
 _WORK = (preview, score, select, fit, evaluate, report, rules, models, maintain, erase)
-for command in (doctor, init, *_WORK, completion):
+for command in (doctor, init, *_WORK, import_scores, completion):
     commands.add_command(command)
 
 

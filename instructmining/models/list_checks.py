@@ -29,7 +29,14 @@ _COLUMNS = {column for table in _TABLES for column in TABLES[table].names} | {
 }
 RESERVED = (_COLUMNS | set(STAGES)) - set(INDICATORS)
 _PREFIXES = ("knn_", "contribution_", "reason_")
-_ONE_NUMBER = {"gpt_neox_reward", "mtld", "python", "sequence_classifier"}  # kinds that give one
+_ONE_NUMBER = {
+    "gpt_neox_reward",
+    "imported",
+    "mtld",
+    "python",
+    "sequence_classifier",
+    "yes_no",
+}  # kinds that give one
 
 
 class Entry(Protocol):

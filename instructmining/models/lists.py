@@ -17,6 +17,8 @@ from instructmining.packaged import conf_folder
 from instructmining.settings.sections import Tracking
 from instructmining.settings.yaml_files import explained, read_yaml
 
+IMPORTED = "imported"  # the kind of numbers that others computed; see `models.imported`
+COLUMN = "column:"
 # Keys of a config.json that say how a file was written, not what the model computes.
 _PROVENANCE_KEYS = {"_name_or_path", "dtype", "torch_dtype", "transformers_version"}
 _DEFINING_FILES = (
@@ -32,6 +34,7 @@ _DEFINING_FILES = (
     "modules.json",
     "sentence_bert_config.json",
 )
+_NOT_DEFINING = {"source", "base", "revision", "trust_remote_code", "about"}
 # The few keys of a tokenizer_config.json that change what is read.
 _TOKENIZER_KEYS = {
     "add_bos_token",
@@ -52,7 +55,8 @@ class ModelSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: str  # how it is measured; which kinds there are, `udfs.indicators` knows
-    source: str = ""  # embedded:NAME, package:NAME, a folder, a hub id, or an MLflow URI
+    # embedded:NAME, package:NAME, a folder, a hub id, an MLflow URI; of `imported` column:NAME
+    source: str = ""
     base: str | None = None  # quality_heads: the encoder whose lower part it shares
     revision: str | None = None
     template: str = "plain"  # how messages become one text; `chat`: the tokenizer's own way
@@ -60,8 +64,9 @@ class ModelSpec(BaseModel):
     pooling: Literal["cls", "last", "mean"] = "mean"
     indicators: tuple[str, ...] = Field(min_length=1)
     label: str | None = None  # sequence_classifier: probability of this label; None: the raw logit
+    question: str | None = None  # yes_no: what is asked about the last reply, after it
     function: str | None = None  # python: "module:function", conversations -> list of numbers
-    version: str = "1"  # python: raise it when the function changes
+    version: str = "1"  # python, imported: raise it when the numbers are computed differently
     trust_remote_code: bool = False
     about: str = ""
 
@@ -149,7 +154,8 @@ def find_model(spec: ModelSpec, formula: int, tracking: Tracking | None = None) 
     Raises:
         UserError: there is no such model, or a file of it is damaged.
     """
-    folder = locate(spec.source, spec.revision, tracking) if spec.source else None
+    has_files = spec.source and spec.kind != IMPORTED
+    folder = locate(spec.source, spec.revision, tracking) if has_files else None
     base = locate(spec.base, tracking=tracking) if spec.base else None
     for path in filter(None, (folder, base)):
         check_weights(path)
@@ -223,7 +229,9 @@ def _existing(path: Path, source: str) -> Path:
 
 
 def _definition(spec: ModelSpec, folder: Path | None, base: Path | None) -> dict[str, Any]:
-    about = spec.model_dump(exclude={"source", "base", "revision", "trust_remote_code", "about"})
+    about = spec.model_dump(exclude=_NOT_DEFINING)
+    if spec.question is None:  # of kinds that are older than this field: as it was
+        del about["question"]
     files = {
         f"{role}/{name}": digest
         for role, path in (("model", folder), ("base", base))

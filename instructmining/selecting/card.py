@@ -90,7 +90,8 @@ class Card:
                 words.append(f"--{name}")
                 continue
             option = "--" + name.replace("_", "-")
-            entries = value.items() if name == "quota" else [(None, value)]
+            single = value if isinstance(value, tuple) else (value,)
+            entries = value.items() if name == "quota" else [(None, each) for each in single]
             for pattern, entry in entries:
                 words += [
                     option,

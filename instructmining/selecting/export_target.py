@@ -84,7 +84,7 @@ def target_of(export: Export) -> Target | None:
                 "or write table:NAME, or a folder with --as parquet"
             )
         layout = export.layout if kind == "lines" else "original"
-        target = Target(kind, absolute(export.to), layout, export.trainer)  # type: ignore[arg-type]
+        target = Target(kind, absolute(export.to), layout, export.trainer)
     if target.kind != "lines" and export.layout in (*LAYOUTS, PREFERENCE):
         raise UserError(
             f"--as {export.layout} is of JSON lines, and --to {export.to} is none: a "

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from instructmining.errors import UserError
 from instructmining.layouts.detection import FORMATS
 from instructmining.layouts.field_names import steps
-from instructmining.packaged import conf_folder
+from instructmining.packaged import conf_folder, data_named
 from instructmining.settings.sections import STAGES, Settings
 from instructmining.settings.spark_keys import with_spark_keys
 from instructmining.settings.yaml_files import explained, parse_yaml, read_yaml
@@ -54,7 +54,7 @@ def load_settings(
         raise UserError(explained(error, Settings, "setting")) from None
     _check_known("stage", (s for s in settings.stages if not s.startswith("classifier:")), STAGES)
     _check_known("format", [settings.read.format], ("auto", *FORMATS))
-    return settings
+    return settings.model_copy(update={"input": tuple(map(data_named, settings.input))})
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

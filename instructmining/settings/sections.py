@@ -9,6 +9,7 @@ from pydantic import model_validator
 
 from instructmining.settings.learning import Evaluate, Finetune, Fit, Judge, Select
 from instructmining.settings.section import Section, setting
+from instructmining.settings.stored import Erase, Import, Maintain
 
 STAGES = ("ingest", "reward", "perplexity", "embed", "mtld", "unieval", "knn", "rule")
 
@@ -191,37 +192,6 @@ class Report(Section):
     )
 
 
-class Maintain(Section):
-    """How long older versions of the tables stay."""
-
-    # Delta refuses less, because running jobs and readers would lose files.
-    retention_hours: int = setting(
-        168, "Hours of table history that stay readable; at least 168.", ge=168
-    )
-    retire: bool = setting(
-        False, "List the records that their sources do not hold any more, and drop them from pools."
-    )
-    pool: str | None = setting(None, "The pool of `retire`. null: all pools.")
-
-
-class Erase(Section):
-    """Which examples are erased."""
-
-    ids: tuple[str, ...] = setting((), "The `example_id` of an example to erase.")
-    ids_file: str | None = setting(None, "A file with one `example_id` per line.")
-    exports: tuple[str, ...] = setting(
-        (), "An exported file or folder to search, beside those that are known."
-    )
-    delete_elsewhere: bool = setting(
-        False,
-        "Also delete what holds an example outside the store: lines of exports, HTML pages, MLflow "
-        "artifacts. Without it they are listed, each with the command that deletes it.",
-    )
-    vacuum_now: bool = setting(
-        False, "Give up all older versions of the tables at once; for a store in a folder."
-    )
-
-
 class Tracking(Section):
     """Where runs and rules are recorded."""
 
@@ -246,7 +216,9 @@ class Settings(Section):
     """Everything that a command can be given."""
 
     input: tuple[str, ...] = setting(
-        (), "Data to read: files, folders, globs or tables. `table:` or `path:` forces the kind."
+        (),
+        "Data to read: files, folders, globs, tables, data sets of the hub (hf:owner/name), or "
+        "`sample`, which ships. `table:` or `path:` forces the kind.",
     )
     store: str = setting("out", "The store: a folder, or catalog.schema.")
     files: str | None = setting(
@@ -257,6 +229,16 @@ class Settings(Section):
     )
     replace_pool: bool = setting(False, "Empty the pool before the data are added.")
     models: str = setting("embedded", "Model list: a name in conf/models, or a YAML file.")
+    indicators: dict[str, str] = setting(
+        {},
+        "Numbers that the data hold already, as indicators: NAME=COLUMN, the column named as in "
+        "`read.columns`. Give them to every command that is to know them.",
+    )
+    indicator_version: str = setting(
+        "1",
+        "Version of `indicators`, part of their fingerprint. Change it when they are computed "
+        "differently: numbers of two versions are never mixed.",
+    )
     stages: tuple[str, ...] = setting(
         STAGES,
         "Stages to run. A classifier of the model list is classifier:NAME; by default all of "
@@ -280,6 +262,7 @@ class Settings(Section):
     report: Report = Report()
     maintain: Maintain = Maintain()
     erase: Erase = Erase()
+    imports: Import = Import()
     tracking: Tracking = Tracking()
     # Not recorded: Spark's settings of a file system may hold its keys.
     spark: dict[str, str | None] = setting(

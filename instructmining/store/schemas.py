@@ -1,6 +1,6 @@
 """The data contract: every table, column, comment and constraint in one place."""
 
-from dataclasses import dataclass
+from instructmining.store.table import Column, Table
 
 MESSAGES = "ARRAY<STRUCT<role: STRING, content: STRING>>"
 INDICATORS = {
@@ -15,36 +15,6 @@ INDICATORS = {
     "coherence": "probability that the response continues the dialogue, 0 to 1",
     "understandability": "probability that the response is understandable, 0 to 1",
 }
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column: name, Spark SQL type, comment; `required` refuses null."""
-
-    name: str
-    type: str
-    comment: str
-    required: bool = False
-
-
-@dataclass(frozen=True)
-class Table:
-    """One table of the store."""
-
-    comment: str
-    columns: tuple[Column, ...]
-    cluster_by: tuple[str, ...] = ()
-    constraints: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def names(self) -> list[str]:
-        """Column names in order."""
-        return [column.name for column in self.columns]
-
-    @property
-    def ddl(self) -> str:
-        """The columns as Spark reads a schema."""
-        return ", ".join(f"`{column.name}` {column.type}" for column in self.columns)
 
 
 _ID = Column("example_id", "STRING", "first 128 bits of SHA-256 of the conversation, hex", True)

@@ -18,7 +18,7 @@ from pyspark.sql.utils import is_remote
 
 from instructmining.errors import UserError, cause
 from instructmining.layouts.standard_form import standard_rows
-from instructmining.models.lists import ResolvedModel
+from instructmining.models.lists import IMPORTED, ResolvedModel
 from instructmining.reading.folders import Input
 from instructmining.reading.table_rows import SPARK_ERRORS
 from instructmining.settings.sections import Settings
@@ -200,7 +200,8 @@ def try_models(
     known = sum(data.bytes for data in inputs)
     if inputs and known <= TRIAL_FROM and all(data.container != "delta" for data in inputs):
         return []
-    untried = [stage for stage in chosen if not _has_worked(store, resolved[stage])]
+    loaded = [stage for stage in chosen if resolved[stage].spec.kind != IMPORTED]
+    untried = [stage for stage in loaded if not _has_worked(store, resolved[stage])]
     rows = _usable(store, settings, inputs) if untried else []
     if not rows:
         return []  # reading says why no record can be used

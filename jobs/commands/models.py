@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from instructmining.errors import UserError
+from instructmining.models.lists import IMPORTED
 from jobs.commands.options import common, tracking_of
 from udfs.indicators import load_model_list, resolve
 
@@ -65,6 +66,9 @@ def check(name: str, device: str, dtype: str, **shared: Any) -> None:
     tracking = tracking_of(shared)
     place = choose_device(device)
     for stage, spec in load_model_list(name).stages.items():
+        if spec.kind == IMPORTED:
+            click.echo(f"{stage:<12} imported, nothing to load")
+            continue
         scorer = load_scorer(resolve(spec, tracking), place, dtype)
         measured = scorer.measure([_PROBE])
         if measured.reasons[0] is not None:

@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 from instructmining.settings.loading import load_settings
 from instructmining.settings.sections import Settings, Tracking
 from jobs.commands.table import OPTIONS, REPEATED
-from jobs.commands.values import columns_of, listed, name_of, names_of, quotas
+from jobs.commands.values import columns_of, indicators_of, listed, name_of, names_of, quotas
 
 _UNSET = (None, (), "", False)
 # Settings whose options have a form of their own.
@@ -19,6 +19,7 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "read.id": name_of,
     "read.keep": names_of,
     "select.quota": quotas,
+    "indicators": indicators_of,
 }
 
 

@@ -1,4 +1,4 @@
-"""`instructmining score`."""
+"""`instructmining score` and `import`: what puts indicators into a store."""
 
 from typing import Any
 
@@ -18,3 +18,12 @@ def score(more_input: tuple[str, ...], **values: Any) -> None:
     else:
         from jobs.scoring.run import run_with_session
     run_with_session(settings)
+
+
+@click.command("import")
+@options_of("import")
+def import_scores(**values: Any) -> None:
+    """Join scores in other files to the examples of a store, as indicators."""
+    from jobs.importing.run import run_with_session
+
+    run_with_session(settings_of("import", values))

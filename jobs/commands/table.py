@@ -17,6 +17,8 @@ _BASE = {"--base": "fit.base", "--epochs": "finetune.epochs"}
 _DEVICE = {"--device": "measure.device"}
 _FINETUNE = {**_BASE, **_DEVICE, "--dtype": "finetune.dtype"}
 
+_INDICATORS = {"--indicator": "indicators", "--indicator-version": "indicator_version"}
+
 # Command -> flags -> setting; a flag's second name is kept for those who know it.
 OPTIONS: dict[str, dict[str, str]] = {
     "doctor": {**_STORE, "--models": "models"},
@@ -27,6 +29,7 @@ OPTIONS: dict[str, dict[str, str]] = {
         "--pool": "pool",
         "--replace-pool": "replace_pool",
         "--models": "models",
+        **_INDICATORS,
         "--rule": "rule.source",
         "--strict-rule": "rule.strict",
         "--stages": "stages",
@@ -45,6 +48,7 @@ OPTIONS: dict[str, dict[str, str]] = {
         **_STORE,
         "--pool": "pool",
         "--models": "models",
+        **_INDICATORS,
         "--rule": "rule.source",
         "--strategy": "select.strategy",
         "--target": "select.target",
@@ -76,6 +80,7 @@ OPTIONS: dict[str, dict[str, str]] = {
         "--pool --pools": "fit.pools",
         "--eval": "fit.evaluation",
         "--models": "models",
+        **_INDICATORS,
         "--subsets": "fit.subsets",
         "--size": "fit.size",
         "--design": "fit.design",
@@ -99,6 +104,7 @@ OPTIONS: dict[str, dict[str, str]] = {
         "--seed": "evaluate.seed",
         "--diversity": "evaluate.diversity",
         "--models": "models",
+        **_INDICATORS,
         "--judge": "judge.kind",
         "--judged-prompts": "judge.prompts",
         "--endpoint": "judge.url",
@@ -113,6 +119,12 @@ OPTIONS: dict[str, dict[str, str]] = {
         "--models": "models",
         "--to": "report.to",
         "--examples": "report.examples",
+    },
+    "import": {
+        **_STORE,
+        "--scores": "imports.scores",
+        "--key": "imports.key",
+        **_INDICATORS,
     },
     "maintain": {
         **_STORE,
@@ -136,6 +148,8 @@ REPEATED = {
     "fit.evaluation": "NAME=DATA",
     "evaluate.evaluation": "NAME=DATA",
     "select.quota": "SOURCE=N",
+    "indicators": "NAME=COLUMN",
+    "imports.scores": "DATA",
     "erase.ids": "EXAMPLE_ID",
     "erase.exports": "FILE",
 }

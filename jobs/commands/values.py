@@ -74,3 +74,19 @@ def quotas(texts: Iterable[str]) -> dict[str, float]:
         if not pattern:
             raise UserError(f"--quota {text}: write it as PATTERN=NUMBER, such as 'alpaca*=500'")
     return limits
+
+
+def indicators_of(texts: Iterable[str]) -> dict[str, str]:
+    """`NAME=COLUMN` as a mapping; NAME alone is a column of the same name.
+
+    Raises:
+        UserError: one has no name, or a name stands twice.
+    """
+    columns: dict[str, str] = {}
+    for text in texts:
+        name, equals, column = text.partition("=")
+        column = unquoted(column.strip()) if equals else name.strip()
+        if not name.strip() or not column or name.strip() in columns:
+            raise UserError(f"--indicator {text}: write it as NAME=COLUMN, each NAME once")
+        columns[name.strip()] = column
+    return columns

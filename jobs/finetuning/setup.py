@@ -15,7 +15,7 @@ from instructmining.store.tables import Store
 from jobs.checks.base_model import base_model, refuse_what_cannot_fit, training_dtype
 from jobs.checks.resources import check_gpus
 from jobs.finetuning.sharded import refuse_what_cannot_be_spread
-from udfs.indicators import load_model_list, resolve
+from udfs.indicators import models_of, resolve
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def prepare_finetunes(
     refuse_speculation(spark)
     check_gpus(dict(spark.conf.getAll), settings.measure)
     refuse_what_cannot_be_spread(spark, finetune, settings.measure)
-    models = load_model_list(settings.models)
+    models = models_of(settings)
     resolved = {s: resolve(spec, settings.tracking) for s, spec in models.stages.items()}
     base = base_model(settings.fit.base, models, resolved, settings.tracking)
     dtype = training_dtype(spark, finetune, settings.measure)

@@ -7,7 +7,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from instructmining.errors import UserError
-from instructmining.models.lists import ResolvedModel
+from instructmining.models.lists import IMPORTED, ResolvedModel
 from instructmining.progress import duration
 from instructmining.reading.ingest import persisted
 from instructmining.reading.inputs import find_inputs
@@ -19,7 +19,7 @@ from jobs.checks.preflight import check_settings
 from jobs.scoring.run import chosen_stages
 from jobs.scoring.stages import table_of
 from udfs.indicator import with_measurements
-from udfs.indicators import load_model_list, resolve
+from udfs.indicators import models_of, resolve
 from udfs.on_spark.placement import gpu_profile, model_slots, ship
 
 _SAMPLE_PER_SLOT = 64
@@ -57,7 +57,7 @@ class StageCost:
 def run(spark: SparkSession, settings: Settings) -> list[StageCost]:
     """Read the input, measure a stratified sample of it, print the estimate. Writes nothing."""
     store = Store.open(spark, settings.store)
-    models = load_model_list(settings.models)
+    models = models_of(settings)
     chosen = chosen_stages(settings.stages, models)
     resolved = {stage: resolve(models.stages[stage], settings.tracking) for stage in chosen}
     inputs, _ = find_inputs(spark, settings.input)
@@ -76,6 +76,8 @@ def run(spark: SparkSession, settings: Settings) -> list[StageCost]:
     sample = stratified(examples, total, _SAMPLE_PER_SLOT * slots)
     costs = []
     for stage, model in resolved.items():
+        if model.spec.kind == IMPORTED:
+            continue  # nothing is measured
         todo = pending(store, examples, table_of(model), model.fingerprint, False)
         costs.append(stage_cost(spark, stage, model, todo.count(), sample, settings, slots))
     rows.unpersist()

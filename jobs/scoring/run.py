@@ -4,12 +4,13 @@ import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, TypeVar
 
 from pyspark.sql import DataFrame, SparkSession
 
 from instructmining.errors import UserError
-from instructmining.models.lists import ModelList, ResolvedModel
+from instructmining.models.lists import COLUMN, IMPORTED, ModelList, ResolvedModel
 from instructmining.reading.ingest import ingest
 from instructmining.reading.inputs import find_inputs
 from instructmining.rules.rule import LinearRule
@@ -29,11 +30,12 @@ from instructmining.store.tables import Store
 from instructmining.tracking.mlflow_runs import Run, log_run, without_credentials
 from jobs.checks.preflight import preflight
 from jobs.checks.resources import check_gpus
+from jobs.importing.numbers import import_kept
 from jobs.scoring.failures import refuse_failures
 from jobs.scoring.record import record_run
 from jobs.scoring.rule_choice import RuleChoice, rule_for
 from jobs.scoring.stages import Pool, StageResult, run_knn, run_model_stage
-from udfs.indicators import load_model_list, resolve
+from udfs.indicators import models_of, resolve
 
 T = TypeVar("T")
 _SOURCES_NAMED = 3
@@ -48,7 +50,8 @@ def run(spark: SparkSession, settings: Settings) -> Summary:
             measured is stored and the summary is printed first.
     """
     store = Store.open(spark, settings.store)
-    models = load_model_list(settings.models)
+    models = models_of(settings)
+    settings = with_columns(settings, models)
     chosen = chosen_stages(settings.stages, models)
     needed = needed_models(settings.stages, models, chosen)
     resolved = {s: resolve(models.stages[s], settings.tracking) for s in needed}
@@ -167,11 +170,7 @@ def measure(
             summary.seconds[stage] = 0.0
             continue
         result = timed(
-            summary,
-            stage,
-            lambda stage=stage, model=model: run_model_stage(  # type: ignore[misc]
-                store, stage, model, pool, settings, tracked.id
-            ),
+            summary, stage, partial(one_stage, store, stage, model, pool, settings, tracked)
         )
         results.append(result)
         summary.measured_rows += result.rows
@@ -192,6 +191,25 @@ def is_complete(count: MeasuredCount | None, pool: Pool, measure: Measure) -> bo
     if count is None or count.rows != pool.size:
         return False
     return not (measure.retry_failed and count.failed)
+
+
+def one_stage(
+    store: Store, stage: str, model: ResolvedModel, pool: Pool, settings: Settings, tracked: Run
+) -> StageResult:
+    """Measure, or take the numbers that the data hold already."""
+    if model.spec.kind == IMPORTED:
+        return import_kept(store, stage, model, pool, tracked.id)
+    return run_model_stage(store, stage, model, pool, settings, tracked.id)
+
+
+def with_columns(settings: Settings, models: ModelList) -> Settings:
+    """The settings with the columns of imported indicators among those that are kept."""
+    specs = (spec for spec in models.stages.values() if spec.kind == IMPORTED)
+    columns = [spec.source.removeprefix(COLUMN) for spec in specs]
+    keep = dict.fromkeys([*settings.read.keep, *columns])
+    return settings.model_copy(
+        update={"read": settings.read.model_copy(update={"keep": tuple(keep)})}
+    )
 
 
 def apply_rule(

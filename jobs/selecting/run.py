@@ -1,6 +1,7 @@
 """Select a subset: scored pool → strategy, quotas, diversity → store, export, dataset card."""
 
 import json
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +29,7 @@ from jobs.scoring.rule_choice import rule_for
 from jobs.selecting.diverse import choose_diverse
 from jobs.selecting.for_target import aimed, choose_for_target
 from jobs.selecting.size_choice import with_size
-from udfs.indicators import load_model_list, resolve
+from udfs.indicators import models_of, resolve
 
 
 @dataclass(frozen=True)
@@ -67,10 +68,8 @@ def run(spark: SparkSession, settings: Settings) -> Selected:
         store, settings.pool, source.rule, source.measured, select.current, select.rejected
     )
     left_out = [*without_stale(store, settings), *without_rejected(store, settings)]
-    with (
-        log_run(settings.tracking, f"select {settings.pool}") as tracked,
-        aimed(store, rows, settings, tracked.id) as aim,
-    ):
+    with log_run(settings.tracking, f"select {settings.pool}") as tracked, ExitStack() as stack:
+        aim = stack.enter_context(aimed(store, rows, settings, tracked.id))
         rows = aim.rows
         if select.target is not None:
             diverse = choose_for_target(store, aim, select)
@@ -132,7 +131,7 @@ def source_of(store: Store, settings: Settings) -> Source:
     if source != "auto" and select.diversity == "none":
         rule = load_rule(source, settings.tracking)
         return Source(rule, rule_name(rule, source), None, [])
-    models = load_model_list(settings.models)
+    models = models_of(settings)
     resolved = {stage: resolve(spec, settings.tracking) for stage, spec in models.stages.items()}
     choice = rule_for(models, resolved, settings.rule, settings.knn, settings.tracking)
     rule = choice.rule

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from instructmining.errors import UserError
-from instructmining.models.lists import ModelSpec, locate
+from instructmining.models.lists import IMPORTED, ModelSpec, locate
 from instructmining.models.weight_files import check_weights
 from instructmining.settings.sections import Settings
 from instructmining.spark.delta_jars import delta_jars
@@ -170,7 +170,8 @@ def _unreached(host: str, port: int) -> str | None:
 def _models(settings: Settings) -> Iterator[Check]:
     """The weights of the model list; none is downloaded."""
     for stage, spec in load_model_list(settings.models).stages.items():
-        for source in filter(None, (spec.source, spec.base)):
+        sources = () if spec.kind == IMPORTED else (spec.source, spec.base)
+        for source in filter(None, sources):
             yield _weights(f"{stage} model", source, spec)
 
 

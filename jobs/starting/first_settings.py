@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 
 from instructmining.errors import UserError
+from instructmining.packaged import data_named
 from instructmining.preview.facts import Preview, is_local, previews
 from instructmining.settings.sections import Read, Settings
 
@@ -30,10 +31,10 @@ def write_settings(data: Sequence[str], to: Path, overwrite: bool) -> str:
         raise UserError(f"{to} exists: name another file with --to, or --overwrite")
     if not data:
         raise UserError("name your data: instructmining init FILE…")
-    unseen = [name for name in data if not is_local(name)]
+    unseen = [name for name in data if not is_local(data_named(name))]
     if unseen:
         raise UserError(f"{unseen[0]} is read by Spark only: write the settings by hand")
-    found, _ = previews(data, Read())
+    found, _ = previews([*map(data_named, data)], Read())
     to.write_text("\n".join(_lines(data, found)) + "\n", encoding="utf-8")
     return (
         f"{to} is written; read it, then\n"

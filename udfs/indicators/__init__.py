@@ -4,8 +4,14 @@ from typing import NamedTuple
 
 from instructmining.errors import UserError
 from instructmining.models import lists
-from instructmining.models.lists import ModelList, ModelSpec, ResolvedModel
-from instructmining.settings.sections import Tracking
+from instructmining.models.imported import with_imported
+from instructmining.models.lists import (
+    IMPORTED,
+    ModelList,
+    ModelSpec,
+    ResolvedModel,
+)
+from instructmining.settings.sections import Settings, Tracking
 
 
 class Kind(NamedTuple):
@@ -27,6 +33,7 @@ class Kind(NamedTuple):
 KINDS = {
     "causal_lm": Kind("perplexity:PerplexityScorer", 1),
     "gpt_neox_reward": Kind("reward:GPTNeoXRewardScorer", 2),
+    IMPORTED: Kind("", 1),  # nothing is loaded: the numbers are in the store, see jobs/importing
     "mtld": Kind("mtld:MtldScorer", 1),
     "python": Kind("function:FunctionScorer", 1),
     "quality_heads": Kind("quality:QualityScorer", 1),
@@ -34,6 +41,7 @@ KINDS = {
     "sentence_encoder": Kind("embedding:EmbeddingScorer", 1, vectors=True),
     "sequence_classifier": Kind("classifier:SequenceClassifierScorer", 2),
     "unieval": Kind("unieval:UniEvalScorer", 1),
+    "yes_no": Kind("yes_no:YesNoScorer", 1),
 }
 
 
@@ -41,6 +49,12 @@ def load_model_list(name: str) -> ModelList:
     """Read a model list, as `instructmining.models.load_model_list`; refuse unknown kinds."""
     # A list's perplexity model also gives representations; no entry is of that kind.
     return lists.load_model_list(name, KINDS.keys() - {"representation"})
+
+
+def models_of(settings: Settings) -> ModelList:
+    """The model list of a command, with the indicators that the data hold already."""
+    models = load_model_list(settings.models)
+    return with_imported(models, settings.indicators, settings.indicator_version)
 
 
 def resolve(spec: ModelSpec, tracking: Tracking | None = None) -> ResolvedModel:

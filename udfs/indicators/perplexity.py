@@ -201,6 +201,12 @@ class TokenLogLoss:
         targets = to_device(ids[rows, columns], self.device)
         return self._nll(states.hidden[where], targets), rows
 
+    def after(self, texts: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Logits float32[n, vocabulary] of the token after each text."""
+        states = padded_states(self.body, texts, self.device)
+        ends = np.array([len(text) for text in texts]) - 1
+        return self._logits(states.hidden[to_device(states.starts + ends, self.device)])
+
     def pack(self, size: int) -> bool:
         """Read texts one after another in packs of `size` tokens, if the model can; whether so."""
         self.size = size if packs(self.body, self.device) else None

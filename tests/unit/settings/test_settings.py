@@ -115,3 +115,11 @@ def test_an_empty_settings_file_changes_nothing(tmp_path: Path) -> None:
 def test_settings_cannot_be_changed_in_place() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load_settings().pool = "other"  # type: ignore[misc]
+
+
+def test_the_sample_that_ships_has_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    [folder] = load_settings(options={"input": ("sample",)}).input
+    assert Path(folder, "alpaca.json").is_file()
+    Path("sample").touch()  # a file of one's own comes first
+    assert load_settings(options={"input": ("sample",)}).input == ("sample",)

@@ -1,0 +1,45 @@
+"""The sections of the commands that work on what is stored already."""
+
+from instructmining.settings.section import Section, setting
+
+
+class Maintain(Section):
+    """How long older versions of the tables stay."""
+
+    # Delta refuses less, because running jobs and readers would lose files.
+    retention_hours: int = setting(
+        168, "Hours of table history that stay readable; at least 168.", ge=168
+    )
+    retire: bool = setting(
+        False, "List the records that their sources do not hold any more, and drop them from pools."
+    )
+    pool: str | None = setting(None, "The pool of `retire`. null: all pools.")
+
+
+class Erase(Section):
+    """Which examples are erased."""
+
+    ids: tuple[str, ...] = setting((), "The `example_id` of an example to erase.")
+    ids_file: str | None = setting(None, "A file with one `example_id` per line.")
+    exports: tuple[str, ...] = setting(
+        (), "An exported file or folder to search, beside those that are known."
+    )
+    delete_elsewhere: bool = setting(
+        False,
+        "Also delete what holds an example outside the store: lines of exports, HTML pages, MLflow "
+        "artifacts. Without it they are listed, each with the command that deletes it.",
+    )
+    vacuum_now: bool = setting(
+        False, "Give up all older versions of the tables at once; for a store in a folder."
+    )
+
+
+class Import(Section):
+    """Scores in other files, joined to the examples of the store."""
+
+    scores: tuple[str, ...] = setting((), "Files or tables with scores, as for `input`.")
+    key: str = setting(
+        "example_id",
+        "Column of `scores` that names the example: its `example_id`, or the key that `score --id` "
+        "stored.",
+    )
