@@ -133,7 +133,8 @@ def standard_rows(record: Mapping[str, Any], options: Mapping[str, Any]) -> list
             if isinstance(found, Unusable):
                 raise found
             own = text if label is None else None
-            rows.append(row | kept | _usable(name, found, around, own, label, kept["kept"]))
+            usable = _usable(name, found, around, own, label, kept["kept"])
+            rows.append({**row, **kept, **usable})
         except Unusable as problem:
             rows.append(row | _refused(raw, problem))
         row = row | {"records": 0}

@@ -126,8 +126,10 @@ def holds_all(record: Any, conversations: Iterable[Messages]) -> bool:
     contents = [message["content"] for messages in conversations for message in messages]
     for value in record.values():
         if isinstance(value, str):
-            is_long = len(value) >= _LONG and len(value.strip()) >= _LONG
-            if value not in contents and not (is_long and any(value in one for one in contents)):
+            if not value or value in contents:
+                continue
+            is_long = len(value.strip()) >= _LONG
+            if not (is_long and any(value in content for content in contents)):
                 return False
         elif isinstance(value, NESTED):
             return False
