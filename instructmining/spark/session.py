@@ -60,7 +60,7 @@ def with_session(work: Callable[[SparkSession, Given], Result], settings: Given)
         raise sentence from error
     finally:
         if spark is not None and ours and _answers(spark):
-            spark.stop()
+            _stop(spark)
 
 
 def get_session(
@@ -165,6 +165,15 @@ def _answers(spark: SparkSession) -> bool:
         return bool(spark.sparkContext._jvm.java.lang.System.nanoTime())  # type: ignore[union-attr]
     except Exception:
         return False
+
+
+def _stop(spark: SparkSession) -> None:
+    """Stop the session, if it is still there: a JVM out of memory may end meanwhile."""
+    try:
+        spark.stop()
+    except Exception:
+        if _answers(spark):
+            raise
 
 
 def _local_session(extra: Mapping[str, str], little_data: bool) -> SparkSession:

@@ -140,5 +140,32 @@ def test_the_way_to_more_memory_is_that_of_who_started_the_session(
         with_session(work, load_settings(sets=given))
 
 
+class Ending:
+    """A session whose JVM answers for the last time before it is to be stopped."""
+
+    def __init__(self) -> None:
+        self.sparkContext = self._jvm = self.java = self.lang = self.System = self
+        self.answers = 2
+
+    def nanoTime(self) -> int:
+        self.answers -= 1
+        if self.answers < 0:
+            raise ConnectionRefusedError
+        return 1
+
+    def stop(self) -> None:
+        raise ConnectionRefusedError
+
+
+def test_a_jvm_that_ends_while_it_is_stopped_hides_no_message(monkeypatch):
+    def work(*_):
+        raise RuntimeError("SparkContext was shut down")
+
+    monkeypatch.delenv("SPARK_MASTER", raising=False)
+    monkeypatch.setattr("instructmining.spark.session.get_session", lambda *_: (Ending(), True))
+    with pytest.raises(BrokenOffError, match=r"ended during this run .*spark\.driver\.memory"):
+        with_session(work, load_settings())
+
+
 def test_other_errors_are_left_alone(settings):
     assert broken_off(ValueError("a bug"), settings, True, MORE) is None
