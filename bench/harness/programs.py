@@ -76,7 +76,7 @@ def _look(program: int, seconds: dict[int, float], workers: set[int]) -> None:
                 times = each.cpu_times()
                 seconds[each.pid] = times.user + times.system
                 parent = each.parent()
-                if parent is not None and "pyspark" in " ".join(parent.cmdline()[:4]):
+                if parent is not None and "pyspark.daemon" in parent.cmdline():
                     workers.add(each.pid)
 
 

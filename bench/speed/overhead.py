@@ -21,11 +21,7 @@ from bench.harness.arms import Suite, machine
 from bench.harness.event_log import SparkWork, event_log_settings, read_event_log
 from bench.harness.programs import Program, run_program
 from bench.harness.rows import SAMPLE
-from instructmining.settings.loading import load_settings
-from instructmining.spark.local_settings import is_little
-from instructmining.spark.session import get_session, spark_conf
 
-ROWS = 1_000
 CLUSTER = "local-cluster[2,1,1024]"
 # CPU seconds in multiples of the bare program's, and tasks on a small cluster.
 WANTED = {
@@ -53,11 +49,7 @@ def main() -> None:
     parser.add_argument("--master", default="local[2]")
     parser.add_argument("--only", help="the first so many commands", type=int)
     parser.add_argument("--set", action="append", default=[], dest="sets", metavar="A.B=VALUE")
-    parser.add_argument("--bare", help=argparse.SUPPRESS, nargs=argparse.REMAINDER)
     chosen = parser.parse_args()
-    if chosen.bare:
-        bare_program(Path(chosen.bare[0]), chosen.bare[1:])
-        return
     console = Console(width=150)
     console.print("; ".join(f"{name} {value}" for name, value in machine().items()))
     console.print(table(measure(chosen.master, chosen.only, chosen.sets), chosen.master))
@@ -104,7 +96,7 @@ def _commands(folder: Path) -> Iterator[tuple[str, list[str]]]:
     select = [*cli, "select", "--top", "50", *shared]
     there = folder / "there.jsonl"
     there.touch()
-    yield "bare program", ["-m", "bench.speed.overhead", "--bare", str(folder / "bare")]
+    yield "bare program", ["-m", "bench.harness.bare_program", str(folder / "bare")]
     yield "score, first", score
     yield "score, nothing new", score
     yield "select", [*select, "--to", str(folder / "chosen.jsonl")]
@@ -132,16 +124,6 @@ def _measured(
 
 def _commits(folder: str) -> int:
     return sum(1 for _ in Path(folder).glob("*/**/_delta_log/*.json"))
-
-
-def bare_program(folder: Path, options: Sequence[str]) -> None:
-    """What any program with Spark and Delta does at least."""
-    settings = load_settings(sets=[part for part in options if part != "--set"])
-    spark, _ = get_session(spark_conf(settings), is_little(settings))
-    spark.range(ROWS).write.format("delta").save(str(folder))
-    if spark.read.format("delta").load(str(folder)).count() != ROWS:
-        sys.exit("the bare program lost rows")
-    spark.stop()
 
 
 def table(measured: dict[str, Measured], master: str) -> Table:
