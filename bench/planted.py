@@ -17,6 +17,7 @@ from scipy.stats import bootstrap, mannwhitneyu
 
 from bench.harness.rows import SAMPLE
 from bench.harness.stored import markdown, prediction, table
+from instructmining.packaged import conf_folder
 from instructmining.rules.rule import read_rule
 from instructmining.scoring.scores import indicator_names
 from instructmining.settings.loading import load_settings
@@ -24,6 +25,7 @@ from jobs.scoring.run import run_with_session
 
 GOOD = ("excellent", "good")
 LOWER_IS_BETTER = {"output_length", "perplexity", "perplexity_alone", "ifd"}
+WITHDRAWN = conf_folder() / "rules" / "withdrawn" / "embedded.json"
 RULES = ("paper-v1", "paper-v2", "embedded")
 SEED, RESAMPLES = 0, 2000
 
@@ -44,7 +46,7 @@ def labelled_scores(store: Path, pool: str = "default") -> tuple[pd.DataFrame, l
     names = [name for name in indicator_names(scores.columns) if scores[name].notna().any()]
     names = [name for name in names if not name.startswith("nll")]  # ranks as perplexity does
     for name in RULES:
-        rule = read_rule(name)
+        rule = read_rule(str(WITHDRAWN) if name == "embedded" else name)
         if set(rule.coefficients) <= set(names):
             scores[name] = prediction(rule, scores)
     return scores.join(labels, how="inner"), names + [name for name in RULES if name in scores]

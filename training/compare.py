@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from instructmining.spoiling.corruptions import CORRUPTIONS
 from training.allocator import keep_freed_memory
-from training.corruptions import CORRUPTIONS
 from training.data import data_folder
 from training.lm import EMBEDDED
 from training.preferences import SETS

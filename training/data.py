@@ -73,6 +73,11 @@ class Example:
     messages: Messages
 
     @property
+    def prompt(self) -> str:
+        """Every turn before the last."""
+        return "\n\n".join(message["content"] for message in self.messages[:-1])
+
+    @property
     def response(self) -> str:
         """The last assistant turn."""
         return self.messages[-1]["content"]

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from instructmining.models.lists import ModelSpec
-from training.corruptions import CORRUPTIONS, Material
+from instructmining.spoiling.corruptions import CORRUPTIONS
+from instructmining.spoiling.material import Material
 from training.data import Example, half_examples
 from training.statistics import ratio, separation
 from udfs.indicators.perplexity import PerplexityScorer

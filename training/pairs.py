@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from training.corruptions import ANSWERS, CORRUPTIONS, Material
+from instructmining.spoiling.corruptions import ANSWERS, CORRUPTIONS
+from instructmining.spoiling.material import Material
 from training.data import Example, half_examples
 from training.preferences import preferences, subsample
 from udfs.indicators.quality_model import HEADS, pair

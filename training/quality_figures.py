@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from instructmining.models.lists import locate
-from training.corruptions import ANSWERS, CORRUPTIONS, Material
+from instructmining.spoiling.corruptions import ANSWERS, CORRUPTIONS
+from instructmining.spoiling.material import Material
 from training.data import Example, half_examples
 from training.pairs import at_random_turn
 from training.preferences import SETS, Preference, preferences, subsample

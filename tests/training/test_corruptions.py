@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from training.corruptions import ANSWERS, CORRUPTIONS, Material
+from instructmining.spoiling.corruptions import ANSWERS, CORRUPTIONS
+from instructmining.spoiling.material import Material
 from training.data import Example, single_turn
 from training.pairs import CORRUPTION_SHARES, POOL_SHARES
 

@@ -25,7 +25,7 @@ def a_rule(**changes):
 
 def test_the_published_rules_have_the_papers_numbers():
     rules = built_in_rules()
-    assert set(rules) == {"paper-v1", "paper-v2", "embedded"}
+    assert set(rules) == {"paper-v1", "paper-v2"}
     assert rules["paper-v1"].intercept == 1.0694
     assert rules["paper-v1"].coefficients == {
         "reward": -0.1498,

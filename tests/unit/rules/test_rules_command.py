@@ -6,6 +6,7 @@ import pytest
 from mlflow import MlflowClient
 
 from instructmining.errors import UserError
+from instructmining.packaged import conf_folder
 from instructmining.rules.rule import LinearRule, read_rule
 from jobs.cli import main
 
@@ -31,21 +32,20 @@ def rules(mlflow_store, capsys):
 
 def test_publish_list_promote_show_tell_one_story(rules):
     assert rules("publish") == [
-        "embedded: models:/command/1 registered",
-        "paper-v1: models:/command/2 registered",
-        "paper-v2: models:/command/3 registered",
+        "paper-v1: models:/command/1 registered",
+        "paper-v2: models:/command/2 registered",
     ]
-    assert rules("publish", "paper-v2") == ["paper-v2: models:/command/3 was registered before"]
-    assert rules("promote", "2", "--force") == ["command@champion is version 2"]
-    assert rules("promote", "models:/command/3", "--alias=champion", "--force") == [
-        "command@champion is version 3, before it was version 2"
+    assert rules("publish", "paper-v2") == ["paper-v2: models:/command/2 was registered before"]
+    assert rules("promote", "1", "--force") == ["command@champion is version 1"]
+    assert rules("promote", "models:/command/2", "--alias=champion", "--force") == [
+        "command@champion is version 2, before it was version 1"
     ]
     listed = rules("list")
-    assert listed[1:3] == ["paper-v1  built in", "paper-v2  built in"]
-    assert listed[3].startswith("models:/command/3  paper-v2, registered ")
-    assert listed[3].endswith("UTC  @champion  @paper-v2")
+    assert listed[:2] == ["paper-v1  built in", "paper-v2  built in"]
+    assert listed[2].startswith("models:/command/2  paper-v2, registered ")
+    assert listed[2].endswith("UTC  @champion  @paper-v2")
     shown = [line.split() for line in rules("show", "models:/command@champion")]
-    assert shown[0][:3] == ["command,", "version", "3:"]
+    assert shown[0][:3] == ["command,", "version", "2:"]
     assert ["understandability", "+0.4421", "with", "MingZhong/unieval-dialog"] in shown
 
 
@@ -60,7 +60,7 @@ def test_a_registry_that_refuses_to_search_for_what_it_has_not_takes_the_first_r
 
     monkeypatch.setattr(MlflowClient, "search_model_versions", refusing)
     assert rules("publish", "paper-v2", model="first") == ["paper-v2: models:/first/1 registered"]
-    assert len(rules("list", model="none_yet")) == 3  # those built in
+    assert len(rules("list", model="none_yet")) == 2  # those built in
 
 
 def test_the_champion_is_compared_first_and_an_alias_is_for_a_named_rule(rules):
@@ -74,7 +74,7 @@ def test_the_champion_is_compared_first_and_an_alias_is_for_a_named_rule(rules):
 
 def test_list_without_tracking_shows_the_built_in_rules(capsys):
     main(["rules", "list", "--tracking-uri=none"])
-    names = [f"{name}  built in" for name in ("embedded", "paper-v1", "paper-v2")]
+    names = [f"{name}  built in" for name in ("paper-v1", "paper-v2")]
     assert capsys.readouterr().out.splitlines() == names
 
 
@@ -147,10 +147,11 @@ def test_a_champion_must_not_be_a_find_of_chance_and_force_promotes_it_neverthel
     assert rules("promote", untested, "--force", model="chance")
 
 
-def test_the_embedded_rule_passes_the_gate_and_no_store_promotes_it_by_itself(rules):
-    version = rules("publish", model="shipped")[0].partition(" registered")[0].split("/")[-1]
-    assert not any("@champion" in line for line in rules("list", model="shipped"))
-    assert rules("promote", version, model="shipped") == [f"shipped@champion is version {version}"]
+def test_the_withdrawn_rule_is_not_offered_by_name_and_is_read_from_its_file(rules):
+    with pytest.raises(UserError, match="name one of paper-v1, paper-v2"):
+        rules("show", "embedded")
+    shown = rules("show", str(conf_folder() / "rules" / "withdrawn" / "embedded.json"))
+    assert shown[0].startswith("embedded, version 1")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Ways to spoil a good response, and what each says about it.
+"""Ways to spoil a good response that the embedded quality model is trained on.
 
 Every corruption keeps the length of the true response where its nature allows: a model that only
 counts words learns nothing from it. `dropped_words` and `truncated` are shorter by nature.
@@ -6,69 +6,39 @@ counts words learns nothing from it. `dropped_words` and `truncated` are shorter
 
 import random
 import string
-from collections.abc import Callable, Sequence
-from importlib.resources import files
 
-import yaml
+from instructmining.spoiling.material import Corruption, Material, Spoilable
 
-from training.data import Example
-
-Corruption = Callable[[Example, "Material", random.Random], str | None]
 MINIMUM_WORDS = 6
 
 
-class Material:
-    """What corruptions draw from: other responses by length, and texts in other languages."""
-
-    def __init__(self, examples: Sequence[Example], languages: str):
-        self.examples = sorted(examples, key=lambda e: len(e.response.split()))
-        self.position = {id(e): i for i, e in enumerate(self.examples)}
-        self.foreign = [tuple(pair) for pairs in _languages()[languages].values() for pair in pairs]
-
-    def of_like_length(
-        self, example: Example, generator: random.Random, same_pool: bool
-    ) -> Example | None:
-        """Another example whose response has within 10 % (or 2 words) as many words."""
-        words = len(example.response.split())
-        here = self.position[id(example)]
-        for _ in range(200):
-            other = self.examples[
-                max(0, min(len(self.examples) - 1, here + generator.randint(-400, 400)))
-            ]
-            near = abs(len(other.response.split()) - words) <= max(2, words // 10)
-            fits = (other.pool == example.pool) == same_pool
-            if near and fits and other.response.strip() != example.response.strip():
-                return other
-        return None
-
-
-def swapped(example: Example, material: Material, generator: random.Random) -> str | None:
+def swapped(example: Spoilable, material: Material, generator: random.Random) -> str | None:
     """The answer to another prompt of the same pool."""
     other = material.of_like_length(example, generator, same_pool=True)
     return other.response if other else None
 
 
-def off_topic(example: Example, material: Material, generator: random.Random) -> str | None:
+def off_topic(example: Spoilable, material: Material, generator: random.Random) -> str | None:
     """The answer to a prompt of another pool: another subject and another kind of task."""
     other = material.of_like_length(example, generator, same_pool=False)
     return other.response if other else None
 
 
-def shuffled(example: Example, material: Material, generator: random.Random) -> str | None:
+def shuffled(example: Spoilable, material: Material, generator: random.Random) -> str | None:
     """The same words in random order."""
     words = example.response.split()
     generator.shuffle(words)
     return _if_long(example, " ".join(words))
 
 
-def dropped_words(example: Example, material: Material, generator: random.Random) -> str | None:
+def dropped_words(example: Spoilable, material: Material, generator: random.Random) -> str | None:
     """A quarter to a half of the words left out."""
     words = example.response.split()
     share = generator.uniform(0.25, 0.5)
     return _if_long(example, " ".join(w for w in words if generator.random() > share))
 
 
-def repeated(example: Example, material: Material, generator: random.Random) -> str | None:
+def repeated(example: Spoilable, material: Material, generator: random.Random) -> str | None:
     """A run from the response said again and again, up to the length of the response."""
     words = example.response.split()
     run = generator.randint(2, max(2, len(words) // 3))
@@ -78,7 +48,7 @@ def repeated(example: Example, material: Material, generator: random.Random) -> 
     return _if_long(example, " ".join(filled[: len(words)]))
 
 
-def truncated(example: Example, material: Material, generator: random.Random) -> str | None:
+def truncated(example: Spoilable, material: Material, generator: random.Random) -> str | None:
     """Broken off in the middle of a sentence, with 20 to 80 % of the words left."""
     words = example.response.split()
     kept = words[: max(2, int(len(words) * generator.uniform(0.2, 0.8)))]
@@ -86,7 +56,7 @@ def truncated(example: Example, material: Material, generator: random.Random) ->
     return _if_long(example, text) if len(words) >= MINIMUM_WORDS + 2 else None
 
 
-def wrong_language(example: Example, material: Material, generator: random.Random) -> str | None:
+def wrong_language(example: Spoilable, material: Material, generator: random.Random) -> str | None:
     """Fluent sentences of another language, about as long."""
     wanted = max(4, len(example.response))
     words = ""
@@ -95,7 +65,7 @@ def wrong_language(example: Example, material: Material, generator: random.Rando
     return words[: max(wanted, 12)].strip()
 
 
-def gibberish(example: Example, material: Material, generator: random.Random) -> str | None:
+def gibberish(example: Spoilable, material: Material, generator: random.Random) -> str | None:
     """Every word replaced by random letters or by its own letters in another order."""
     return _if_long(
         example, " ".join(_garbled(word, generator) for word in example.response.split())
@@ -127,7 +97,7 @@ ANSWERS: dict[str, dict[str, float]] = {
 }
 
 
-def _if_long(example: Example, text: str) -> str | None:
+def _if_long(example: Spoilable, text: str) -> str | None:
     long = len(example.response.split()) >= MINIMUM_WORDS
     return text if long and text.strip() and text != example.response.strip() else None
 
@@ -136,9 +106,3 @@ def _garbled(word: str, generator: random.Random) -> str:
     if generator.random() < 0.5:
         return "".join(generator.sample(word, len(word)))
     return "".join(generator.choice(string.ascii_lowercase) for _ in word)
-
-
-def _languages() -> dict[str, dict[str, list[list[str]]]]:
-    text = files("training").joinpath("languages.yml").read_text(encoding="utf-8")
-    loaded: dict[str, dict[str, list[list[str]]]] = yaml.safe_load(text)
-    return loaded
