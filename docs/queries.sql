@@ -15,6 +15,11 @@ CREATE OR REPLACE TEMPORARY VIEW stage_values AS SELECT * FROM delta.`${store}/s
 CREATE OR REPLACE TEMPORARY VIEW pool_knn AS SELECT * FROM delta.`${store}/pool_knn`;
 CREATE OR REPLACE TEMPORARY VIEW fingerprints AS SELECT * FROM delta.`${store}/fingerprints`;
 
+-- name: current_occurrences
+-- What sources that were read again hold today; the table of stale records is there from the first edit on.
+CREATE OR REPLACE TEMPORARY VIEW occurrences AS SELECT * FROM delta.`${store}/occurrences`
+LEFT ANTI JOIN delta.`${store}/stale_occurrences` USING (pool, source, position, example_id);
+
 -- name: evaluation_tables
 -- Those of `select`, `fit` and `evaluate`; a view fails where its table is not there yet.
 CREATE OR REPLACE TEMPORARY VIEW finetuning_runs AS SELECT * FROM delta.`${store}/finetuning_runs`;

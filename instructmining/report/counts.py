@@ -6,6 +6,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from instructmining.report.scored import Scored
+from instructmining.store.current import current_occurrences
 from instructmining.store.tables import Store
 
 _REASONS = 8
@@ -123,6 +124,6 @@ def _missing(rows: DataFrame) -> tuple[tuple[str, int], ...]:
 
 
 def _most_copied(store: Store, pool: str, most: int) -> tuple[tuple[str, int], ...]:
-    records = store.read("occurrences").where(F.col("pool") == pool).groupBy("example_id").count()
+    records = current_occurrences(store, pool).groupBy("example_id").count()
     repeated = records.where("count > 1").orderBy(F.desc("count"), "example_id").limit(most)
     return tuple((row.example_id, row["count"]) for row in repeated.collect())

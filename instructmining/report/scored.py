@@ -13,6 +13,7 @@ from instructmining.rules.registry import load_rule
 from instructmining.rules.rule import LinearRule, built_in_rules
 from instructmining.scoring.scores import indicator_names
 from instructmining.settings.sections import Tracking
+from instructmining.store.current import current_occurrences
 from instructmining.store.tables import Store
 
 SHOWN_SOURCES = 12  # the largest; the others are drawn together
@@ -153,7 +154,7 @@ def _record_of(key: tuple[str, str], tracking: Tracking) -> tuple[LinearRule | N
 
 
 def _records(store: Store, pool: str) -> tuple[tuple[str, int], ...]:
-    counts = store.read("occurrences").where(F.col("pool") == pool).groupBy("source").count()
+    counts = current_occurrences(store, pool).groupBy("source").count()
     ordered = counts.orderBy(F.desc("count"), "source").collect()
     return tuple((row.source, row["count"]) for row in ordered)
 

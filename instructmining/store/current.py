@@ -20,9 +20,11 @@ _TABLE = "stale_occurrences"
 REJECTED = "rejected"  # the label of an answer that the data say is not wanted
 
 
-def current_occurrences(store: Store, pool: str) -> DataFrame:
-    """The occurrences of a pool that stand in their sources today."""
-    rows = store.read("occurrences").where(F.col("pool") == pool)
+def current_occurrences(store: Store, pool: str | None) -> DataFrame:
+    """The occurrences of a pool, or of all, that stand in their sources today."""
+    rows = store.read("occurrences")
+    if pool is not None:
+        rows = rows.where(F.col("pool") == pool)
     if not store.exists(_TABLE):  # nothing was ever edited, or the store is of before
         return rows
     return rows.join(_stale(store, pool), KEY, "left_anti")

@@ -32,6 +32,10 @@ _SCORED = """
 SELECT s.*, e.prompt, e.response, e.format
 FROM {scores} s JOIN {examples} e USING (example_id)"""
 
+# Once a source was edited: the occurrences that stand in their sources today.
+_CURRENT = """(SELECT * FROM {occurrences}
+  LEFT ANTI JOIN {stale} USING (pool, source, position, example_id))"""
+
 # By name: the tables it reads, and the query with their names to be filled in.
 VIEWS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "scored_examples": (("scores", "examples"), _SCORED),
@@ -41,8 +45,14 @@ VIEWS: Mapping[str, tuple[tuple[str, ...], str]] = {
 
 
 def create_views(store: Store) -> None:
-    """Make, or renew, the views whose tables are there; nothing happens in a folder."""
+    """Make, or renew, the views whose tables are there; nothing happens in a folder.
+
+    They show what the sources hold today.
+    """
     for name, (tables, query) in VIEWS.items():
         if not store.is_folder and all(store.exists(table) for table in tables):
             names = {table: store.sql_name(table) for table in tables}
+            if "occurrences" in names and store.exists("stale_occurrences"):
+                stale = store.sql_name("stale_occurrences")
+                names["occurrences"] = _CURRENT.format(stale=stale, **names)
             store.create_view(name, query.format(**names))

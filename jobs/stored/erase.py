@@ -18,6 +18,7 @@ from instructmining.erasing.traces import Trace
 from instructmining.errors import UserError
 from instructmining.settings.sections import Settings
 from instructmining.spark.session import with_session
+from instructmining.store.current import current_occurrences
 from instructmining.store.definition_sql import sql_text
 from instructmining.store.schemas import TABLES
 from instructmining.store.tables import Store
@@ -108,7 +109,8 @@ def _shared(erased: DataFrame, others: DataFrame) -> set[str]:
 
 
 def _sources(store: Store, ids: Sequence[str]) -> list[str]:
-    rows = store.read("occurrences").where(F.col("example_id").isin(list(ids)))
+    """Where the examples stand in the user's data today."""
+    rows = current_occurrences(store, None).where(F.col("example_id").isin(list(ids)))
     positions = rows.select("source", "position").distinct().orderBy("source", "position").collect()
     return [f"{row.source} record {row.position}" for row in positions]
 
