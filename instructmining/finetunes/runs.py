@@ -11,6 +11,7 @@ import pandas as pd
 from pyspark.sql import functions as F
 
 from instructmining.errors import FailedRowsError
+from instructmining.fitting.shared_examples import with_shares
 from instructmining.settings.learning import Finetune
 from instructmining.store.tables import Store
 
@@ -88,14 +89,14 @@ def regression_frame(runs: pd.DataFrame, indicators: Sequence[str], target: str)
 
     Returns:
         `run_key, subset, seed, mix` (the source with the largest share), the indicators,
-        `log_loss`, and `log_loss_<name>` for every evaluation set.
+        `log_loss`, `log_loss_<name>` for every evaluation set, and `share_<source>`.
     """
     trained = runs[runs["subset"] != "base"].reset_index(drop=True)
     names = list(indicators)
     measured = pd.DataFrame([dict(means) for means in trained["indicators"]], columns=names)
     losses = pd.DataFrame([dict(losses) for losses in trained["losses"]]).map(np.log)
     losses = losses.reindex(columns=[target, *losses.columns.drop(target, errors="ignore")])
-    return pd.concat(
+    frame = pd.concat(
         [
             trained[["run_key", "subset", "seed"]],
             pd.Series([_largest(mix) for mix in trained["mix"]], name="mix"),
@@ -105,6 +106,7 @@ def regression_frame(runs: pd.DataFrame, indicators: Sequence[str], target: str)
         ],
         axis=1,
     )
+    return with_shares(frame, trained["mix"].tolist())
 
 
 def on_other_bases(store: Store, task: Task, target: str) -> dict[str, pd.DataFrame]:

@@ -4,55 +4,112 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from instructmining.fitting.cross_validation import CrossValidation
 from instructmining.fitting.rule_fit import Learned
 from instructmining.fitting.subset_design import Design, condition_number
-from instructmining.fitting.terms import CrossValidation
+from instructmining.rules.gate import contradictions
 
 
-def fit_page(learned: Learned, design: Design, spread: pd.DataFrame, target: str) -> str:
-    """The whole page."""
-    return "\n".join(_lines(learned, design, spread, target)) + "\n"
+def fit_page(
+    learned: Learned, design: Design, spread: pd.DataFrame, target: str, stable: pd.DataFrame
+) -> str:
+    """The whole page.
+
+    Args:
+        learned: the fit.
+        design: its subsets.
+        spread: of `subset_design.describe`.
+        target: name of the evaluation set.
+        stable: of `out_of_sample.stability`.
+    """
+    return "\n".join(_lines(learned, design, spread, target, stable)) + "\n"
 
 
 def reading(learned: Learned, target: str) -> list[str]:
     """The result in sentences, a null result as one."""
-    validated = learned.cross_validated
-    mean = learned.mean_only
-    said = [learned.selection.sentence]
-    if learned.fit.terms:
-        said.append(
-            f"On {target}, out of fold: R² {validated.r_squared:.2f}, rank correlation "
-            f"{validated.rank_correlation:.2f}, error {validated.rmse:.5f} against "
-            f"{mean.rmse:.5f} of the mean alone (n = {learned.fit.n} runs). The "
-            "terms were chosen on all of these runs, which the figures out of fold do not count: "
-            "on other runs expect less."
+    return [
+        learned.selection.sentence,
+        *_headline(learned),
+        *_out_of_fold(learned, target),
+        *_by_source(learned),
+        *_signs(learned),
+        *_rivals(learned),
+        *_noise(learned),
+        *_elsewhere(learned, target),
+    ]
+
+
+def _headline(learned: Learned) -> Iterator[str]:
+    """What holds on examples and runs that the fit had not seen."""
+    if (random := learned.ranked) is not None:
+        yield (
+            f"Predicted and measured loss of {random.n} random subsets, which no fit has used: "
+            f"rank correlation (LDS) {random.correlation:.2f} "
+            f"[{random.low:.2f}, {random.high:.2f}]."
         )
-        table = learned.fit.table
-        holds_zero = (table["low"] <= 0) & (table["high"] >= 0)
-        unsure = [term for term in learned.fit.terms if holds_zero[term]]
-        if unsure:
-            said.append(
-                f"Whose interval holds zero, so that it may be nothing: {', '.join(unsure)}."
-            )
+    if (halves := learned.crossed) is not None:
+        first, second = (", ".join(terms) or "no term" for terms in halves.terms)
+        yield (
+            "Searched and fitted on one half of the candidates, tested on the other: R² "
+            f"{halves.r_squared:.2f}, rank correlation {halves.rank_correlation:.2f}; beside the "
+            f"shares of the sources {100 * halves.beside_sources:.0f} % of the squared error goes "
+            f"(the halves find {first}; {second})."
+        )
+
+
+def _out_of_fold(learned: Learned, target: str) -> Iterator[str]:
+    if not learned.fit.terms:
+        return
+    validated = learned.cross_validated
+    yield (
+        f"On {target}, out of fold: R² {learned.nested:.2f} with the terms searched anew in every "
+        f"fold, {validated.r_squared:.2f} with those chosen on all runs; error "
+        f"{validated.rmse:.5f} against {learned.mean_only.rmse:.5f} of the mean alone "
+        f"(n = {learned.fit.n} runs, which share examples: see the halves)."
+    )
+    table = learned.fit.table
+    holds_zero = (table["low"] <= 0) & (table["high"] >= 0)
+    if unsure := [term for term in learned.fit.terms if holds_zero[term]]:
+        yield f"Whose interval holds zero, so that it may be nothing: {', '.join(unsure)}."
+
+
+def _by_source(learned: Learned) -> Iterator[str]:
+    if learned.sources is not None:
+        beside = (
+            f", with the terms beside them R² {learned.beside_sources.r_squared:.2f}"
+            if learned.beside_sources
+            else ""
+        )
+        yield f"The shares of the sources alone reach R² {learned.sources.r_squared:.2f}{beside}."
+    if learned.dominated is not None:
+        yield (
+            "Predicting the runs that one source dominates from those that others do: R² "
+            f"{learned.dominated.r_squared:.2f}, rank correlation "
+            f"{learned.dominated.rank_correlation:.2f}; these others hold some of that source too."
+        )
+
+
+def _signs(learned: Learned) -> Iterator[str]:
+    for against in contradictions(learned.fit.coefficients):
+        yield f"In these runs {against}: `rules promote` asks for --force."
+
+
+def _rivals(learned: Learned) -> Iterator[str]:
     for name, other in learned.others.items():
-        better = "better" if validated.rmse < other.rmse else "not better"
-        said.append(
+        better = "better" if learned.cross_validated.rmse < other.rmse else "not better"
+        yield (
             f"The terms of {name}, refitted on these runs: R² {other.r_squared:.2f}; "
             f"the new rule is {better}."
         )
-    if learned.left_out is not None:
-        said.append(
-            f"Predicting runs of a source that the fit never saw: R² "
-            f"{learned.left_out.r_squared:.2f}, rank correlation "
-            f"{learned.left_out.rank_correlation:.2f}."
-        )
+
+
+def _noise(learned: Learned) -> Iterator[str]:
     if learned.noise is not None:
         share = (learned.noise / learned.runs["log_loss"].std()) ** 2
-        said.append(
+        yield (
             f"Seeds alone move log loss by {learned.noise:.5f} (standard deviation), "
             f"{100 * share:.1f} % of the variance between runs."
         )
-    return [*said, *_elsewhere(learned, target)]
 
 
 def _elsewhere(learned: Learned, target: str) -> Iterator[str]:
@@ -88,7 +145,9 @@ def markdown(frame: pd.DataFrame, first: str) -> Iterator[str]:
         yield f"| {name} | " + " | ".join(cells) + " |"
 
 
-def _lines(learned: Learned, design: Design, spread: pd.DataFrame, target: str) -> Iterator[str]:
+def _lines(
+    learned: Learned, design: Design, spread: pd.DataFrame, target: str, stable: pd.DataFrame
+) -> Iterator[str]:
     yield f"# Fit on {target}\n"
     yield from (f"- {sentence}" for sentence in reading(learned, target))
     yield "\n## Coefficients\n\nLog loss per unit; a negative one means that more is better."
@@ -104,6 +163,11 @@ def _lines(learned: Learned, design: Design, spread: pd.DataFrame, target: str) 
     yield from markdown(learned.diversity, "measure")
     yield "\n## How the terms were chosen\n"
     yield from markdown(learned.selection.path.set_index("step"), "step")
+    yield (
+        "\n## Would the same terms be chosen again?\n\nHow often each indicator becomes a term "
+        "with other seeds of folds and draws, and on 80 % of the runs.\n"
+    )
+    yield from markdown(stable, "indicator")
     yield "\n## Out of sample\n"
     yield from markdown(_validations(learned), "terms of")
     yield (
@@ -116,8 +180,12 @@ def _lines(learned: Learned, design: Design, spread: pd.DataFrame, target: str) 
 
 def _validations(learned: Learned) -> pd.DataFrame:
     rows = {"this rule": learned.cross_validated, "mean only": learned.mean_only, **learned.others}
-    if learned.left_out is not None:
-        rows["this rule, source left out"] = learned.left_out
+    if learned.sources is not None:
+        rows["shares of the sources"] = learned.sources
+    if learned.beside_sources is not None:
+        rows["this rule beside them"] = learned.beside_sources
+    if learned.dominated is not None:
+        rows["this rule, runs of one source by others"] = learned.dominated
     rows |= {f"this rule, on {name}": validated for name, validated in learned.elsewhere.items()}
     return pd.DataFrame({name: _record(validated) for name, validated in rows.items()}).T
 

@@ -1,26 +1,33 @@
 """From finetuning runs to a rule, and to what can honestly be said about it."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from instructmining.errors import UserError
-from instructmining.fitting.regression import OlsFit, ols, univariate
-from instructmining.fitting.subset_diversity import tried
-from instructmining.fitting.terms import (
+from instructmining.fitting.cross_validation import (
+    Array,
     CrossValidation,
-    Selection,
     cross_validate,
     leave_one_group_out,
-    noise_floor,
-    select_terms,
 )
+from instructmining.fitting.out_of_sample import (
+    Crossed,
+    Ranked,
+    crossed,
+    nested_r_squared,
+    ranked,
+)
+from instructmining.fitting.regression import OlsFit, ols, univariate
+from instructmining.fitting.shared_examples import overlap_of, source_terms
+from instructmining.fitting.subset_diversity import tried
+from instructmining.fitting.terms import Selection, noise_floor, select_terms
 from instructmining.rules.rule import FittedModel, LinearRule
 from instructmining.settings.learning import Fit
 
-_FEWEST = 12  # runs below which a fit says nothing
+FEWEST = 12  # runs below which a fit says nothing
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,15 @@ class Learned:
         cross_validated: of the terms, out of fold; chosen on all runs, so that it flatters them.
         mean_only: of no terms at all, on the same folds.
         others: by name, of the terms of other rules, refitted on the same folds.
-        left_out: out of each source in turn, where there are several.
+        nested: R² out of fold with the terms searched anew in every fold.
+        crossed: of one half of the candidates by the other; None where they were not halved.
+        sources: of the shares of the sources alone; None where there is one source.
+        beside_sources: of the terms beside these shares.
+        dominated: of the runs that one source dominates by the others, in turn; None with one
+            source, or where the others do not carry the terms.
+        ranked: predicted and measured loss of random subsets; None where there are too few.
+        beside: share columns that the search held fixed.
+        overlap: share of examples that each two runs have in common; None where unknown.
         noise: standard deviation of log loss between seeds of one subset, if any was repeated.
         elsewhere: by evaluation set, the same terms refitted on its log loss.
         other_bases: by base model, its log loss on the same subsets and ours beside it.
@@ -49,7 +64,14 @@ class Learned:
     cross_validated: CrossValidation
     mean_only: CrossValidation
     others: Mapping[str, CrossValidation]
-    left_out: CrossValidation | None
+    nested: float
+    crossed: Crossed | None
+    sources: CrossValidation | None
+    beside_sources: CrossValidation | None
+    dominated: CrossValidation | None
+    ranked: Ranked | None
+    beside: tuple[str, ...]
+    overlap: Array | None
     noise: float | None
     elsewhere: Mapping[str, CrossValidation]
     other_bases: Mapping[str, pd.DataFrame]
@@ -63,40 +85,34 @@ def learn(
     target: str,
     others: Mapping[str, Sequence[str]],
     bases: Mapping[str, pd.DataFrame],
+    subsets: Mapping[str, Sequence[str]] | None = None,
 ) -> Learned:
     """Choose terms, fit them, and measure the fit out of sample.
 
     Args:
-        runs: of `regression_frame`.
+        runs: of `regression_frame`; where known with the columns `share_SOURCE`, `half` (of the
+            candidates, 0 or 1) and `tested`, true for random subsets that are only predicted.
         indicators: that may become terms.
         fit: criterion and seed.
         target: name of the evaluation set whose log loss is fitted.
         others: by name, terms of rules to be refitted beside it; those with a term that was not
             measured are left out.
         bases: by another base model, `subset` and `log_loss` of its runs.
+        subsets: example ids by hash of the subset; what runs share is not counted without them.
 
     Raises:
         UserError: too few runs.
     """
     noise = noise_floor(runs)
-    runs = one_per_subset(runs)
-    if len(runs) < _FEWEST:
-        raise UserError(
-            f"{len(runs)} finetuned subsets are too few to fit a rule: {_FEWEST} at "
-            "least, some hundred for intervals that mean something; raise --subsets "
-            "or the budget and run again, finished runs are kept"
-        )
+    runs, tested = fitted_and_tested(one_per_subset(runs))
+    refuse_too_few(runs)
     varied = [name for name in indicators if runs[name].std() > 0]
-    selection = select_terms(runs, varied, criterion=fit.criterion, seed=fit.seed)
+    beside = source_terms(runs, fit.seed)
+    overlap = overlap_of([subsets[name] for name in runs["subset"]]) if subsets else None
+    selection = select_terms(runs, varied, fit.criterion, fit.seed, beside, overlap)
     terms = selection.terms
     known = {name: tuple(t) for name, t in others.items() if t and set(t) <= set(varied)}
-    elsewhere = {}
     several = runs["mix"].nunique() > 1
-    for column in runs.columns:
-        name = column.removeprefix("log_loss_")
-        if name not in (column, target):
-            moved = runs.assign(log_loss=runs[column])
-            elsewhere[name] = cross_validate(moved, terms, seed=fit.seed)
     return Learned(
         runs=runs,
         singles=univariate(runs, varied),
@@ -105,9 +121,16 @@ def learn(
         cross_validated=cross_validate(runs, terms, seed=fit.seed),
         mean_only=cross_validate(runs, (), seed=fit.seed),
         others={name: cross_validate(runs, t, seed=fit.seed) for name, t in known.items()},
-        left_out=leave_one_group_out(runs, terms, "mix") if several and terms else None,
+        nested=nested_r_squared(runs, varied, fit.seed),
+        crossed=crossed(runs, varied, beside, fit.seed),
+        sources=cross_validate(runs, beside, fit.seed) if beside else None,
+        beside_sources=_beside(runs, beside, terms, fit.seed),
+        dominated=leave_one_group_out(runs, terms, "mix") if several and terms else None,
+        ranked=ranked(runs, tested, terms),
+        beside=tuple(beside),
+        overlap=overlap,
         noise=noise,
-        elsewhere=elsewhere,
+        elsewhere=_elsewhere(runs, terms, target, fit.seed),
         other_bases={
             name: runs[["subset", "log_loss"]].merge(
                 runs_of_base, on="subset", suffixes=("", "_there")
@@ -118,26 +141,50 @@ def learn(
     )
 
 
-def widest_interval(runs: pd.DataFrame, indicators: Sequence[str], fit: Fit) -> float:
-    """Half-width of the widest 95 % interval of a term, its coefficient standardised.
+def fitted_and_tested(runs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The runs that the rule is fitted on, and the random subsets that it is only tested on."""
+    if "tested" not in runs:
+        return runs, runs.head(0)
+    only_tested = runs["tested"].to_numpy(bool)
+    parts = (runs[~only_tested], runs[only_tested])
+    return parts[0].reset_index(drop=True), parts[1].reset_index(drop=True)
 
-    Args:
-        runs: of `regression_frame`.
-        indicators: that may become terms.
-        fit: criterion and seed.
 
-    Returns:
-        Infinite as long as there are fewer than three subsets per indicator, or no term.
+def refuse_too_few(runs: pd.DataFrame) -> None:
+    """Refuse to fit on less than says anything.
+
+    Raises:
+        UserError: fewer than twelve subsets.
     """
-    runs = one_per_subset(runs)
-    if len(runs) < max(_FEWEST, 3 * len(indicators)):
-        return math.inf
-    terms = select_terms(runs, indicators, criterion=fit.criterion, seed=fit.seed).terms
-    if not terms:
-        return math.inf
-    table = ols(runs, terms, seed=fit.seed).table.loc[list(terms)]
-    scale = runs[list(terms)].std() / runs["log_loss"].std()
-    return float(((table["high"] - table["low"]) / 2 * scale).max())
+    if len(runs) < FEWEST:
+        raise UserError(
+            f"{len(runs)} finetuned subsets are too few to fit a rule: {FEWEST} at "
+            "least, some hundred for intervals that mean something; raise --subsets "
+            "or the budget and run again, finished runs are kept"
+        )
+
+
+def _beside(
+    runs: pd.DataFrame, sources: Sequence[str], terms: Sequence[str], seed: int
+) -> CrossValidation | None:
+    if not sources or not terms:
+        return None
+    try:
+        return cross_validate(runs, [*sources, *terms], seed)
+    except np.linalg.LinAlgError:  # shares and terms say the same of these runs
+        return None
+
+
+def _elsewhere(
+    runs: pd.DataFrame, terms: Sequence[str], target: str, seed: int
+) -> dict[str, CrossValidation]:
+    """The same terms on the log loss of the other evaluation sets."""
+    names = [column.removeprefix("log_loss_") for column in runs if column.startswith("log_loss_")]
+    return {
+        name: cross_validate(runs.assign(log_loss=runs[f"log_loss_{name}"]), terms, seed)
+        for name in names
+        if name != target
+    }
 
 
 def one_per_subset(runs: pd.DataFrame) -> pd.DataFrame:
@@ -164,6 +211,7 @@ def rule_of(
         "rmse_others": {name: validated.rmse for name, validated in learned.others.items()},
         "r_squared": learned.cross_validated.r_squared,
         "rank_correlation": learned.cross_validated.rank_correlation,
+        **unseen_figures(learned),
     }
     return LinearRule(
         name=name,
@@ -180,3 +228,18 @@ def rule_of(
             "permutation_p": learned.selection.p_value,
         },
     )
+
+
+def unseen_figures(learned: Learned) -> dict[str, float]:
+    """What could be measured on examples that the fit had not seen."""
+    figures = {"nested_r_squared": learned.nested}
+    if (halves := learned.crossed) is not None:
+        figures["crossed_r_squared"] = halves.r_squared
+        figures["crossed_beside_sources"] = halves.beside_sources
+    if (random := learned.ranked) is not None:
+        figures["lds"], figures["lds_low"], figures["lds_high"] = (
+            random.correlation,
+            random.low,
+            random.high,
+        )
+    return figures

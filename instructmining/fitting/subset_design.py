@@ -5,8 +5,12 @@ candidates allow. `spread`: every proposal tilts the pool by a direction in the 
 scores (rank → normal quantile, so that no outlier steers it) and by a random mixture of sources;
 of eight proposals per subset those are kept that lie farthest from the ones kept before. `random`:
 mixtures of sources alone, as the paper combined its data sets.
+
+Where there are enough candidates, each subset comes from one of two halves of them, so that a fit
+on the subsets of one half meets no example of it in those of the other.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,6 +24,7 @@ from instructmining.errors import UserError
 Rows = NDArray[np.int64]
 _PROPOSALS = 8  # per subset
 _STRONGEST = 2.0  # tilt: weight e^2 for one standard deviation along the direction
+_SUBSETS_PER_HALF = 2  # a half must hold this many times a subset, or the candidates stay whole
 
 
 @dataclass(frozen=True)
@@ -30,11 +35,14 @@ class Design:
         subsets: row numbers of the candidates, one array per subset, no row twice in one.
         means: mean indicators of each subset, in the candidates' units.
         mix: share of each source in each subset.
+        halves: int[subsets], 0 or 1: the half of the candidates it comes from; None where they
+            were too few to be halved.
     """
 
     subsets: tuple[Rows, ...]
     means: pd.DataFrame
     mix: pd.DataFrame
+    halves: Rows | None = None
 
 
 def draw_subsets(
@@ -65,17 +73,52 @@ def draw_subsets(
         )
     generator = np.random.default_rng(seed)
     scores = _normal_scores(candidates[indicators].to_numpy(float))
-    codes, names = pd.factorize(candidates["source"], sort=True)
+    codes, _ = pd.factorize(candidates["source"], sort=True)
     wanted = count if design == "random" else _PROPOSALS * count
     tilts = _tilts(len(indicators), wanted, seed) * (design == "spread")
-    proposals = [_draw(scores @ tilt, codes, size, generator) for tilt in tilts]
+    parts = _halves(len(candidates), size, generator)
+    places = np.arange(wanted) % len(parts)
+    proposals = [
+        _draw(scores @ tilt, codes, size, parts[place], generator)
+        for tilt, place in zip(tilts, places, strict=True)
+    ]
     if design == "spread":
         centers = np.array([scores[rows].mean(axis=0) for rows in proposals])
-        proposals = [proposals[i] for i in _far_apart(centers, count)]
+        chosen = _alternately(
+            [
+                own[_far_apart(centers[own], -(-count // len(parts)))]
+                for own in (np.flatnonzero(places == part) for part in range(len(parts)))
+            ]
+        )[:count]
+        proposals, places = [proposals[i] for i in chosen], places[chosen]
+    return design_of(candidates, indicators, proposals, places if len(parts) > 1 else None)
+
+
+def design_of(
+    candidates: pd.DataFrame,
+    indicators: list[str],
+    subsets: Sequence[Rows],
+    halves: Rows | None = None,
+) -> Design:
+    """The design that these subsets make: their mean indicators and their sources.
+
+    Args:
+        candidates: as for `draw_subsets`.
+        indicators: whose means are taken.
+        subsets: row numbers of the candidates.
+        halves: int[subsets], or None.
+    """
+    codes, names = pd.factorize(candidates["source"], sort=True)
     values = candidates[indicators].to_numpy(float)
-    means = pd.DataFrame([values[rows].mean(axis=0) for rows in proposals], columns=indicators)
-    shares = [np.bincount(codes[rows], minlength=len(names)) / size for rows in proposals]
-    return Design(tuple(proposals), means, pd.DataFrame(shares, columns=list(names)))
+    means = pd.DataFrame([values[rows].mean(axis=0) for rows in subsets], columns=indicators)
+    shares = [np.bincount(codes[rows], minlength=len(names)) / len(rows) for rows in subsets]
+    return Design(tuple(subsets), means, pd.DataFrame(shares, columns=list(names)), halves)
+
+
+def draw_at_random(count: int, size: int, subsets: int, seed: int) -> list[Rows]:
+    """Uniform subsets of `count` candidates, on which a rule is tested and never fitted."""
+    generator = np.random.default_rng([seed, count])
+    return [np.sort(generator.choice(count, size, replace=False)) for _ in range(subsets)]
 
 
 def describe(design: Design, candidates: pd.DataFrame) -> pd.DataFrame:
@@ -125,18 +168,35 @@ def _tilts(dimensions: int, count: int, seed: int) -> NDArray[np.float64]:
     return np.asarray(directions * (_STRONGEST * inside[:, :1]))
 
 
+def _halves(count: int, size: int, generator: np.random.Generator) -> list[NDArray[np.bool_]]:
+    """Masks of the two halves of the candidates, or one of all of them."""
+    if count < 2 * _SUBSETS_PER_HALF * size:
+        return [np.ones(count, bool)]
+    first = generator.permutation(count) < count // 2
+    return [first, ~first]
+
+
+def _alternately(lists: Sequence[Rows]) -> Rows:
+    """The first of every list, then the second, and so on; the lists are of one length."""
+    return np.column_stack(lists).ravel()
+
+
 def _draw(
-    tilt: NDArray[np.float64], codes: Rows, size: int, generator: np.random.Generator
+    tilt: NDArray[np.float64],
+    codes: Rows,
+    size: int,
+    part: NDArray[np.bool_],
+    generator: np.random.Generator,
 ) -> Rows:
     """Weighted draw without replacement: the largest of log weight + Gumbel noise."""
     counts = np.bincount(codes)
     shares = generator.dirichlet(np.ones(len(counts)))
     weights = tilt + np.log(np.maximum(shares, 1e-12) / counts)[codes]
-    keys = weights + generator.gumbel(size=len(codes))
+    keys = np.where(part, weights + generator.gumbel(size=len(codes)), -np.inf)
     return np.sort(np.argpartition(-keys, size)[:size]).astype(np.int64)
 
 
-def _far_apart(points: NDArray[np.float64], count: int) -> list[int]:
+def _far_apart(points: NDArray[np.float64], count: int) -> Rows:
     """Greedily the point farthest from all chosen ones, from the most central one on."""
     first = int(np.argmin(((points - points.mean(axis=0)) ** 2).sum(axis=1)))
     chosen = [first]
@@ -144,4 +204,4 @@ def _far_apart(points: NDArray[np.float64], count: int) -> list[int]:
     while len(chosen) < count:
         chosen.append(int(np.argmax(distance)))
         distance = np.minimum(distance, ((points - points[chosen[-1]]) ** 2).sum(axis=1))
-    return chosen
+    return np.array(chosen)

@@ -14,8 +14,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial.distance import pdist
 
+from instructmining.fitting.cross_validation import cross_validate
 from instructmining.fitting.regression import univariate
-from instructmining.fitting.terms import cross_validate
 
 MEASURES = ("mean_distance", "vendi")
 

@@ -109,7 +109,7 @@ def unproven(version: str, settings: Tracking) -> str | None:
     with connection(settings) as client:
         incumbent = _aliases(client, name).get(CHAMPION)
     champion = None if incumbent in (None, number) else f"models:/{name}/{incumbent}"
-    return objection(uri, rule.provenance, champion)
+    return objection(uri, rule.provenance, champion, rule.coefficients)
 
 
 def refuse_unproven(version: str, settings: Tracking) -> None:

@@ -40,8 +40,15 @@ class Fit(Section):
     base: str | None = setting(
         None, "Model to finetune. null: the perplexity model of the model list."
     )
-    subsets: int = setting(129, "Number of subsets; the paper had 129.", ge=1)
+    subsets: int = setting(45, "Largest number of subsets; the paper had 129.", ge=1)
     size: int = setting(300, "Examples of each subset.", ge=1)
+    random_subsets: int = setting(
+        15, "Random subsets on which the rule is tested and never fitted.", ge=0
+    )
+    drawn: str | None = setting(
+        None,
+        "subsets.csv of an earlier fit: its subsets are finetuned instead of new ones. null: draw.",
+    )
     design: Literal["spread", "random"] = setting(
         "spread", "How subsets are drawn: spread over the indicators, or at random."
     )
@@ -66,12 +73,19 @@ class Fit(Section):
         "stop early.",
         gt=0,
     )
+    stop_gain: float | None = setting(
+        0.02,
+        "From 30 subsets on, stop when the remaining ones are expected to add less than this to R² "
+        "on other runs. null: never stop early.",
+        gt=0,
+    )
     max_failed_fraction: float = setting(
         0.1, "Fail the run if more than this share of the finetunes failed.", ge=0, le=1
     )
     name: str | None = setting(None, "Name of the rule. null: `fitted-POOL`.")
     to: str | None = setting(
-        None, "Folder for rule.json, fit.md and fit_table.csv. null: only MLflow has them."
+        None,
+        "Folder for rule.json, fit.md, fit_table.csv, subsets.csv. null: only MLflow has them.",
     )
     register_rule: bool = setting(True, "Register the rule in MLflow as a candidate.")
 

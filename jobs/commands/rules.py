@@ -110,8 +110,9 @@ def promote_command(version: str, alias: str, force: bool, **shared: Any) -> Non
     """Point an alias at a version: a number, or models:/NAME/NUMBER.
 
     The champion moves only to a rule whose cross-validated error is below that of the mean alone
-    and that of the champion's terms, refitted on the same runs, and whose terms passed the
-    permutation test (p < 0.05).
+    and that of the champion's terms, refitted on the same runs; whose terms lower the error on
+    candidates that their fit had not seen, and passed the permutation test (p < 0.05); and of
+    which no sign contradicts what its indicator means.
     """
     tracking = tracking_of(shared)
     if alias == CHAMPION and not force:

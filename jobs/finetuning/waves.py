@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from instructmining.progress import StageProgress, duration
 from jobs.checks.resources import tasks_at_once
 from jobs.finetuning.setup import FinetuneSetup
 from jobs.finetuning.sharded import Given, runs_at_once, sharded_rows
+from jobs.finetuning.time_left import CALIBRATION, TimeLeft
 from udfs.finetuning.task import SCHEMA, as_arrow, finetuned
 from udfs.on_spark.placement import gpu_profile, in_model_workers, model_slots, ship
 from udfs.running.measurement import Conversation
@@ -34,7 +35,8 @@ class Spent:
         seconds: wall-clock.
         estimated: what the calibration said the runs after it would take, and what they took.
         left: runs not begun for want of budget.
-        saved: runs not begun since the intervals were narrow enough.
+        saved: runs not begun since more would not help.
+        why_saved: the reason, in words.
     """
 
     runs: int
@@ -44,6 +46,7 @@ class Spent:
     estimated: tuple[float, float] | None
     left: int
     saved: int = 0
+    why_saved: str = ""
 
     def words(self) -> Iterator[str]:
         """What was done and what it took, in lines."""
@@ -53,7 +56,7 @@ class Spent:
             f"{duration(self.seconds)}"
         )
         if self.saved:
-            yield f"{self.saved} finetunes saved: the intervals are as narrow as fit.stop_at asks"
+            yield f"{self.saved} finetunes saved: {self.why_saved}"
         if self.estimated:
             thought, took = self.estimated
             yield (
@@ -68,8 +71,9 @@ def run_finetunes(
     texts: Mapping[str, Conversation],
     run_id: str,
     purpose: str,
-    enough: Callable[[], bool] = lambda: False,
+    enough: Callable[[], str | None] = lambda: None,
     budget: float | None = None,
+    in_any_case: Collection[str] = (),
 ) -> Spent:
     """Finetune what the table `finetuning_runs` does not have yet.
 
@@ -79,8 +83,9 @@ def run_finetunes(
         texts: conversations by example id.
         run_id: marks the rows.
         purpose: `fit` or `evaluate`.
-        enough: asked before every wave once the pace is known; true saves the remaining runs.
+        enough: asked before every wave once the pace is known; a reason saves the remaining runs.
         budget: minutes after which no wave may end. None: all runs are wanted.
+        in_any_case: keys of runs that are not saved.
     """
     store = setup.store
     started = time.monotonic()
@@ -88,9 +93,10 @@ def run_finetunes(
     todo = [run for run in plan if run.key not in done]
     waves = _Waves(setup, texts, run_id, purpose)
     failed: dict[str, str] = {}
-    estimate = None
+    clock = TimeLeft()
     left = 0
     saved = 0
+    why = None
     with StageProgress("finetune", len(todo), "runs") as progress:
         for attempt in range(1, _ATTEMPTS + 1):
             waiting = list(todo)
@@ -100,27 +106,25 @@ def run_finetunes(
                 if waves.too_late(wave, time.monotonic() - started, budget):
                     left = len(waiting)
                     break
-                if waves.calibrated and enough():
-                    saved = len(waiting)
-                    break
+                if why is None and waves.calibrated and (why := enough()):
+                    wanted = [run for run in waiting if run.key in in_any_case]
+                    saved, waiting = len(waiting) - len(wanted), wanted
+                    continue
                 broken = waves.run(wave)
                 failed |= broken
                 waiting = waiting[len(wave) :]
                 # A run that failed is tried again, so that it counts only when it is over.
                 again = len(broken) if attempt < _ATTEMPTS else 0
                 progress.advance(len(wave) - again)
-                if estimate is None and waves.calibrated and waiting:
-                    estimate = waves.estimate(waiting)
-                    cost = duration(estimate) + waves.gpu_hours(waiting)
-                    print(f"finetune: {len(waiting)} more runs, about {cost}", flush=True)
-                    begun = time.monotonic()
+                if waves.counted >= CALIBRATION and waiting:
+                    clock.look(len(waiting), waves.estimate(waiting), waves.gpu_hours(waiting))
             todo = [run for run in todo if run.key in failed]
-            if left or saved:
+            if left:
                 break
     seconds = time.monotonic() - started
-    compared = (estimate, time.monotonic() - begun) if estimate and not left + saved else None
     finished_now = len(plan) - len(done) - len(failed) - left - saved
-    return Spent(finished_now, len(done), failed, seconds, compared, left, saved)
+    compared = None if left + saved else clock.compared()
+    return Spent(finished_now, len(done), failed, seconds, compared, left, saved, why or "")
 
 
 class _Waves:
@@ -152,20 +156,26 @@ class _Waves:
             _characters(c) for evaluation in setup.sets for c in evaluation.conversations
         )
         self.waves = 0
-        # Of the last wave, in slot-seconds: per unit of work, and per run.
-        self.pace = 0.0
-        self.per_run = 0.0
+        # Of all waves that count: slot-seconds, units of work, runs.
+        self.paid = 0.0
+        self.work = 0
+        self.counted = 0
 
     @property
     def calibrated(self) -> bool:
         """Whether the pace is known: a short first wave, which loads the model, does not count."""
-        return self.pace > 0
+        return self.counted > 0
+
+    @property
+    def pace(self) -> float:
+        """Slot-seconds per unit of work; 0 as long as it is not known."""
+        return self.paid / self.work if self.work else 0.0
 
     def width(self) -> int:
         """Runs of the next wave: as many as at a time, several times that where they are short."""
         if not self.calibrated:
             return self.slots
-        return self.slots * max(1, int(_WAVE_SECONDS / self.per_run))
+        return self.slots * max(1, int(_WAVE_SECONDS * self.counted / self.paid))
 
     def estimate(self, runs: Sequence[PlannedRun]) -> float:
         """Wall-clock seconds of runs that are spread over the slots."""
@@ -200,9 +210,9 @@ class _Waves:
     def _learn(self, wave: Sequence[PlannedRun], seconds: float) -> None:
         self.waves += 1
         if self.waves > 1 or seconds > _WAVE_SECONDS:
-            paid = seconds * min(self.slots, len(wave))
-            self.pace = paid / sum(self._work(run) for run in wave)
-            self.per_run = paid / len(wave)
+            self.paid += seconds * min(self.slots, len(wave))
+            self.work += sum(self._work(run) for run in wave)
+            self.counted += len(wave)
 
     def _work(self, run: PlannedRun) -> int:
         """Characters read: a step back costs about two more readings."""

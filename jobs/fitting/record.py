@@ -7,9 +7,10 @@ from typing import Any
 import pandas as pd
 
 from instructmining.errors import UserError
+from instructmining.fitting.drawn_subsets import members_csv
 from instructmining.fitting.page import reading
 from instructmining.fitting.plots import fit_plots
-from instructmining.fitting.rule_fit import Learned
+from instructmining.fitting.rule_fit import Learned, unseen_figures
 from instructmining.models.lists import ResolvedModel
 from instructmining.rules.registry import CHAMPION, list_rules, load_rule, publish_rule, unproven
 from instructmining.rules.rule import FittedModel, LinearRule, built_in_rules
@@ -104,6 +105,7 @@ def record(tracked: Run, setup: Setup, runs: pd.DataFrame, learned: Learned, pag
     )
     tracked.log_text(page, "fit.md")
     tracked.log_text(learned.runs.to_csv(index=False), "fit_table.csv")
+    tracked.log_text(drawn(setup), "subsets.csv")
     tracked.log_figures(
         fit_plots(
             learned.runs,
@@ -117,8 +119,15 @@ def record(tracked: Run, setup: Setup, runs: pd.DataFrame, learned: Learned, pag
             "cv_rmse": learned.cross_validated.rmse,
             "cv_r_squared": learned.cross_validated.r_squared,
             "cv_rmse_mean_only": learned.mean_only.rmse,
+            **unseen_figures(learned),
         }
     )
+
+
+def drawn(setup: Setup) -> str:
+    """Which examples every subset has, for `fit.drawn` of another fit."""
+    ids = [str(i) for i in setup.candidates.rows["example_id"]]
+    return members_csv(ids, setup.design, setup.random)
 
 
 def summary(setup: Setup, runs: pd.DataFrame, spent: Spent, learned: Learned) -> Iterator[str]:
@@ -147,16 +156,20 @@ def summary(setup: Setup, runs: pd.DataFrame, spent: Spent, learned: Learned) ->
 
 
 def write_files(
-    folder: str | None, rule: LinearRule | None, learned: Learned, page: str
+    folder: str | None, setup: Setup, rule: LinearRule | None, learned: Learned, page: str
 ) -> Iterator[str]:
-    """The rule, the page and the fit table as files.
+    """The rule, the page, the fit table and the subsets as files.
 
     Raises:
         UserError: the folder cannot be written.
     """
     if folder is None:
         return
-    texts = {"fit.md": page, "fit_table.csv": learned.runs.to_csv(index=False)}
+    texts = {
+        "fit.md": page,
+        "fit_table.csv": learned.runs.to_csv(index=False),
+        "subsets.csv": drawn(setup),
+    }
     texts |= {"rule.json": rule.to_json()} if rule else {}
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)

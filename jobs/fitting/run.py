@@ -10,13 +10,14 @@ from pyspark.sql import SparkSession
 from instructmining.finetunes.runs import (
     PlannedRun,
     finished,
-    ids_hash,
     on_other_bases,
     refuse_failed,
     regression_frame,
 )
+from instructmining.fitting.out_of_sample import stability
 from instructmining.fitting.page import fit_page
-from instructmining.fitting.rule_fit import Learned, learn, rule_of, widest_interval
+from instructmining.fitting.rule_fit import Learned, learn, rule_of
+from instructmining.fitting.stopping import further_gain, widest_interval
 from instructmining.fitting.subset_design import describe
 from instructmining.fitting.subset_diversity import diversity_of
 from instructmining.rules.rule import LinearRule
@@ -72,8 +73,9 @@ def run(spark: SparkSession, settings: Settings) -> Fitted:
             texts_of(store, sorted({i for run in plan for i in run.ids})),
             tracked.id,
             "fit",
-            lambda: narrow_enough(setup, plan, fit),
+            lambda: enough(setup, plan, fit),
             fit.budget_minutes,
+            [run.key for run in plan if run.subset in tested_subsets(setup)],
         )
         refuse_failed(spent.failed, len(plan), fit.max_failed_fraction, "fit")
         runs = finished(store, [run.key for run in plan])
@@ -86,13 +88,19 @@ def run(spark: SparkSession, settings: Settings) -> Fitted:
             provenance(setup, fit, tracked.id),
         )
         page = fit_page(
-            learned, setup.design, describe(setup.design, setup.candidates.rows), setup.target
+            learned,
+            setup.design,
+            describe(setup.design, setup.candidates.rows),
+            setup.target,
+            stability(
+                learned.runs, list(learned.singles.index), fit.seed, learned.beside, learned.overlap
+            ),
         )
         record(tracked, setup, runs, learned, page)
         text = "\n".join(
             [
                 *summary(setup, runs, spent, learned),
-                *write_files(fit.to, rule, learned, page),
+                *write_files(fit.to, setup, rule, learned, page),
                 *registered(rule, settings.tracking, fit.register_rule),
             ]
         )
@@ -100,14 +108,34 @@ def run(spark: SparkSession, settings: Settings) -> Fitted:
     return Fitted(learned, rule, spent, page, text)
 
 
-def narrow_enough(setup: Setup, plan: Sequence[PlannedRun], fit: Fit) -> bool:
-    """Whether the finished runs already give the terms intervals as narrow as `fit.stop_at`."""
+def enough(setup: Setup, plan: Sequence[PlannedRun], fit: Fit) -> str | None:
+    """Why the finished runs are enough, by `fit.stop_at` or `fit.stop_gain`; None where not."""
+    if fit.stop_at is None and fit.stop_gain is None:
+        return None
     names = setup.candidates.indicators
-    if fit.stop_at is None:
-        return False
-    runs = finished(setup.finetunes.store, [run.key for run in plan])
-    frame = regression_frame(runs, names, setup.target)
-    return widest_interval(frame, names, fit) <= fit.stop_at
+    frame = runs_frame(setup, finished(setup.finetunes.store, [run.key for run in plan]))
+    if fit.stop_at is not None and widest_interval(frame, names, fit) <= fit.stop_at:
+        return "the intervals are as narrow as fit.stop_at asks"
+    if fit.stop_gain is not None:
+        gain = further_gain(frame, names, fit, len(setup.design.subsets))
+        if gain < fit.stop_gain:
+            return f"the remaining subsets would add {gain:.3f} to R², less than fit.stop_gain asks"
+    return None
+
+
+def tested_subsets(setup: Setup) -> set[str]:
+    """Hashes of the random subsets, which the rule is only tested on."""
+    return set(list(setup.subsets)[len(setup.design.subsets) :])
+
+
+def runs_frame(setup: Setup, runs: pd.DataFrame) -> pd.DataFrame:
+    """The finished runs for the regression, with the half of the candidates and who is tested."""
+    frame = regression_frame(runs, setup.candidates.indicators, setup.target)
+    frame["tested"] = frame["subset"].isin(tested_subsets(setup))
+    if setup.design.halves is not None:
+        halves = dict(zip(setup.subsets, map(int, setup.design.halves), strict=False))
+        frame["half"] = frame["subset"].map(halves)
+    return frame
 
 
 def learn_from(
@@ -127,35 +155,39 @@ def learn_from(
         rival_terms: terms of other rules by name, which are refitted on the same runs.
     """
     finetunes = setup.finetunes
-    frame = regression_frame(runs, setup.candidates.indicators, setup.target)
+    frame = runs_frame(setup, runs)
     if "embed" in finetunes.resolved:
         subsets = {run.subset: run.ids for run in plan if run.ids}
         ids = sorted({i for members in subsets.values() for i in members})
         vectors = vectors_of(finetunes.store, ids, finetunes.resolved["embed"].fingerprint)
         frame = frame.join(diversity_of(subsets, vectors), on="subset")
     others = on_other_bases(finetunes.store, finetunes.task, setup.target)
-    return learn(frame, setup.candidates.indicators, fit, setup.target, rival_terms, others)
+    names = setup.candidates.indicators
+    return learn(frame, names, fit, setup.target, rival_terms, others, setup.subsets)
 
 
 def planned(setup: Setup, repeats: int, seed: int) -> list[PlannedRun]:
-    """The base model as it is, every subset, and some subsets again with another seed."""
+    """The base model as it is, every subset, some again with another seed, the random ones."""
     task = setup.finetunes.task
     design = setup.design
-    ids = setup.candidates.rows["example_id"].to_numpy()
-    subsets = [tuple(ids[rows]) for rows in design.subsets]
-    drawn = [(i, seed) for i in range(len(subsets))]
-    drawn += [(i, seed + 1) for i in range(min(repeats, len(subsets)))]
+    own = len(design.subsets)
+    subsets = list(setup.subsets.items())
+    means = pd.concat([design.means, setup.random.means], ignore_index=True)
+    mixes = pd.concat([design.mix, setup.random.mix], ignore_index=True)
+    drawn = [(i, seed) for i in range(own)]
+    drawn += [(i, seed + 1) for i in range(min(repeats, own))]
+    drawn += [(i, seed) for i in range(own, len(subsets))]
     runs = [PlannedRun(task.key("base", seed), "base", (), seed, {}, {})]
     for i, run_seed in drawn:
-        subset = ids_hash(subsets[i])
+        subset, ids = subsets[i]
         runs.append(
             PlannedRun(
                 task.key(subset, run_seed),
                 subset,
-                subsets[i],
+                ids,
                 run_seed,
-                {str(k): float(v) for k, v in design.means.iloc[i].items()},
-                {str(k): float(v) for k, v in design.mix.iloc[i].items()},
+                {str(k): float(v) for k, v in means.iloc[i].items()},
+                {str(k): float(v) for k, v in mixes.iloc[i].items()},
             )
         )
     return runs
@@ -164,7 +196,16 @@ def planned(setup: Setup, repeats: int, seed: int) -> list[PlannedRun]:
 def members(plan: Sequence[PlannedRun], fit: Fit) -> list[Members]:
     """The subsets of the plan, for the table."""
     recipe = fit.model_dump_json(
-        include={"design", "pools", "seed", "size", "subsets", "candidates"}
+        include={
+            "design",
+            "pools",
+            "seed",
+            "size",
+            "subsets",
+            "random_subsets",
+            "drawn",
+            "candidates",
+        }
     )
     return [Members(run.subset, recipe, run.ids) for run in plan]
 

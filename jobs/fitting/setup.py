@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from pyspark.sql import SparkSession
 
-from instructmining.fitting.subset_design import Design, draw_subsets
+from instructmining.finetunes.runs import ids_hash
+from instructmining.fitting.drawn_subsets import read_designs
+from instructmining.fitting.subset_design import Design, design_of, draw_at_random, draw_subsets
 from instructmining.scoring.scores import Measured
 from instructmining.settings.sections import Settings
 from jobs.finetuning.candidates import Candidates, gather
@@ -21,6 +23,15 @@ class Setup:
     measured: Measured
     candidates: Candidates
     design: Design
+    random: Design
+
+    @property
+    def subsets(self) -> dict[str, tuple[str, ...]]:
+        """Example ids of every subset, by its hash."""
+        ids = self.candidates.rows["example_id"].to_numpy()
+        drawn = (*self.design.subsets, *self.random.subsets)
+        members = (tuple(map(str, ids[rows])) for rows in drawn)
+        return {ids_hash(one): one for one in members}
 
     @property
     def target(self) -> str:
@@ -49,7 +60,11 @@ def prepare(spark: SparkSession, settings: Settings) -> Setup:
         [i for evaluation in finetunes.sets for i in evaluation.ids],
         finetunes.uses_embedded_models,
     )
-    design = draw_subsets(
-        candidates.rows, candidates.indicators, fit.subsets, fit.size, fit.seed, fit.design
-    )
-    return Setup(finetunes, pools, measured, candidates, design)
+    rows, names = candidates.rows, candidates.indicators
+    if fit.drawn is not None:
+        design, random = read_designs(fit.drawn, rows, names)
+    else:
+        design = draw_subsets(rows, names, fit.subsets, fit.size, fit.seed, fit.design)
+        tested = draw_at_random(len(rows), fit.size, fit.random_subsets, fit.seed)
+        random = design_of(rows, names, tested)
+    return Setup(finetunes, pools, measured, candidates, design, random)

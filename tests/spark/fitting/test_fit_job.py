@@ -90,6 +90,8 @@ def settings(
                 "subsets": 14,
                 "size": 8,
                 "repeats": 1,
+                "random_subsets": 5,
+                "stop_gain": None,
                 "criterion": "aic",
                 "evaluation": (f"answers={place}/held_out.jsonl",),
                 **(fit or {}),
@@ -125,18 +127,18 @@ def table(spark: SparkSession, place: Path) -> pd.DataFrame:
 
 def test_a_fit_that_was_stopped_goes_on_where_it_was(spark, place, halted, fitted):
     assert halted.startswith("6 finetuned subsets are too few")
-    assert (fitted.spent.found, fitted.spent.runs, fitted.spent.failed) == (7, 9, {})
+    assert (fitted.spent.found, fitted.spent.runs, fitted.spent.failed) == (7, 14, {})
     runs = table(spark, place).query("status == 'ok' and base.str.contains('llama')")
     assert runs["run_key"].is_unique
-    assert len(runs) == 16
-    assert sorted(runs["run_id"].value_counts()) == [7, 9]
+    assert len(runs) == 21
+    assert sorted(runs["run_id"].value_counts()) == [7, 14]
 
 
 def test_a_second_fit_runs_nothing_commits_nothing_and_finds_the_same(spark, place, fitted):
     store = Store.open(spark, str(place / "store"))
     before = [store.version(name) for name in ("finetuning_runs", "subsets")]
     again = run(spark, settings(place))
-    assert (again.spent.found, again.spent.runs) == (16, 0)
+    assert (again.spent.found, again.spent.runs) == (21, 0)
     assert [store.version(name) for name in ("finetuning_runs", "subsets")] == before
     assert again.learned.fit.coefficients == fitted.learned.fit.coefficients
     assert again.rule.fingerprint == fitted.rule.fingerprint
@@ -173,6 +175,18 @@ def test_no_example_of_an_evaluation_set_is_trained_on(fitted):
 def test_seeds_of_one_subset_count_as_one_run_and_give_the_noise(fitted):
     assert len(fitted.learned.runs) == 14
     assert fitted.learned.noise > 0
+    assert fitted.learned.ranked is None or fitted.learned.ranked.n == 5
+
+
+def test_a_fit_can_be_drawn_again_from_its_file(spark, place, fitted):
+    again = settings(place, {"drawn": str(place / "written" / "subsets.csv"), "seed": 77})
+    setup = prepare(spark, again)
+    assert [run.subset for run in planned(setup, 0, 0)] == [
+        run.subset for run in planned(prepare(spark, settings(place)), 0, 0)
+    ]
+    other = settings(place, {"drawn": str(place / "written" / "fit.md")})
+    with pytest.raises(UserError, match=r"is not the subsets\.csv of a fit|fit\.drawn="):
+        prepare(spark, other)
 
 
 def test_mlflow_has_a_child_per_finetune_the_page_the_table_and_the_plots(place, fitted):
@@ -182,10 +196,10 @@ def test_mlflow_has_a_child_per_finetune_the_page_the_table_and_the_plots(place,
     parent = fitted.rule.provenance["run_id"]
     experiment = client.get_run(parent).info.experiment_id
     children = client.search_runs([experiment], f"tags.mlflow.parentRunId = '{parent}'")
-    assert len(children) == 16
+    assert len(children) == 21
     assert all(child.data.metrics["loss_answers"] > 0 for child in children)
     files = {file.path for file in client.list_artifacts(parent)}
-    assert files >= {"fit.md", "fit_table.csv", "plots"}
+    assert files >= {"fit.md", "fit_table.csv", "subsets.csv", "plots"}
     assert len(client.get_run(parent).inputs.dataset_inputs) >= 3
 
 
@@ -253,12 +267,12 @@ def test_a_budget_that_is_spent_begins_no_further_wave(spark, place, fitted):
 
 
 def test_runs_behind_the_calibration_are_saved_once_the_intervals_are_narrow(spark, place):
-    given = settings(place, {"repeats": 0}, {"rate": 1e-2})
+    given = settings(place, {"repeats": 0, "random_subsets": 0}, {"rate": 1e-2})
     setup = prepare(spark, given)
     plan = planned(setup, repeats=0, seed=0)
     shared = setup.finetunes
     texts = texts_of(shared.store, sorted({i for run in plan for i in run.ids}))
-    spent = run_finetunes(shared, plan, texts, "a run", "fit", enough=lambda: True)
+    spent = run_finetunes(shared, plan, texts, "a run", "fit", enough=lambda: "enough")
     assert 0 < spent.runs < 15
     assert spent.saved == 15 - spent.runs
     assert f"{spent.saved} finetunes saved" in "\n".join(spent.words())

@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 
 from instructmining.errors import UserError
+from instructmining.fitting.out_of_sample import stability
 from instructmining.fitting.page import fit_page, reading
-from instructmining.fitting.rule_fit import learn, one_per_subset, rule_of, widest_interval
+from instructmining.fitting.rule_fit import learn, one_per_subset, rule_of
+from instructmining.fitting.stopping import further_gain, widest_interval
 from instructmining.fitting.subset_design import Design, describe
 from instructmining.rules.gate import objection
 from instructmining.rules.rule import FittedModel
@@ -28,6 +30,7 @@ def simulated(seed: int, effect: float, count: int = 60) -> pd.DataFrame:
         seed=0,
         run_key="k",
         mix=generator.choice(["dolly", "質問"], count),
+        half=np.arange(count) % 2,
     )
 
 
@@ -46,7 +49,7 @@ def test_a_rule_comes_with_errors_models_ranges_and_what_it_was_compared_with():
     assert set(gate["rmse_others"]) == {"paper"}
     assert gate["rmse"] < gate["rmse_mean_only"]
     assert objection("mine", rule.provenance, None) is None
-    assert "chosen on all of these runs" in " ".join(reading(found, "target"))
+    assert "with the terms searched anew in every fold" in " ".join(reading(found, "target"))
 
 
 def test_a_null_result_gives_no_rule_and_says_so():
@@ -71,7 +74,12 @@ def test_what_a_criterion_in_sample_finds_on_null_data_does_not_pass_the_gate(cr
 
 
 def test_the_gate_asks_for_the_mean_the_champion_and_the_permutation_test():
-    errors = {"rmse": 2.0, "rmse_mean_only": 3.0, "rmse_others": {"models:/r/1": 2.5, "other": 1.0}}
+    errors = {
+        "rmse": 2.0,
+        "rmse_mean_only": 3.0,
+        "rmse_others": {"models:/r/1": 2.5, "other": 1.0},
+        "crossed_beside_sources": 0.2,
+    }
     proven = {"cross_validation": errors, "permutation_p": 0.005}
     assert objection("it", proven, None) is None
     assert objection("it", proven, "models:/r/1") is None  # the terms of `other` need no beating
@@ -83,6 +91,45 @@ def test_the_gate_asks_for_the_mean_the_champion_and_the_permutation_test():
         said = objection("it", {**proven, "permutation_p": p_value}, None)
         assert "may have been found by chance" in said
         assert "--criterion cv, or promote it with --force" in said
+    elsewhere = {**proven, "cross_validation": {**errors, "crossed_beside_sources": -0.1}}
+    assert "the other by +10 % beside the shares" in objection("it", elsewhere, None)
+    whole = {"rmse": 2.0, "rmse_mean_only": 3.0}
+    said = objection("it", {"cross_validation": whole, "permutation_p": 0.005}, None)
+    assert "was not tested on examples that its fit had not seen" in said
+
+
+def test_a_sign_against_what_an_indicator_means_is_said_and_needs_force():
+    found = learned(simulated(8, 0.05))
+    assert "a higher reward predicts a higher loss (+0.0" in " ".join(reading(found, "target"))
+    rule = rule_of(found, "mine", {}, {}, {})
+    assert "contradicts what reward means" in objection(
+        "mine", rule.provenance, None, rule.coefficients
+    )
+    assert objection("mine", rule.provenance, None, {"mtld": 1.0, "naturalness": -1.0}) is None
+
+
+def test_random_subsets_are_ranked_and_never_fitted():
+    runs = simulated(9, -0.05, 80)
+    runs["tested"] = np.arange(80) >= 60
+    runs.loc[runs["tested"], "log_loss"] += 100.0  # a fit on these could not be missed
+    found = learned(runs)
+    assert found.fit.n == 60
+    assert found.fit.intercept < 2
+    assert found.ranked.n == 20
+    assert found.ranked.low < found.ranked.correlation < found.ranked.high
+    assert found.ranked.correlation > 0.6
+    assert rule_of(found, "m", {}, {}, {}).provenance["cross_validation"]["lds_low"] > 0
+
+
+def test_more_runs_help_a_weak_effect_of_few_runs_and_not_where_nothing_is():
+    assert further_gain(simulated(5, -0.05, 29), NAMES, Fit(), 60) == math.inf
+    assert further_gain(simulated(5, -0.2, 40), NAMES, Fit(), 200) < 0.02
+    names = [f"x{i}" for i in range(12)]
+    generator = np.random.default_rng(0)
+    many = pd.DataFrame(generator.normal(size=(40, 12)), columns=names)
+    loss = 0.01 * many.sum(axis=1) + 0.02 * generator.normal(size=40)
+    many = many.assign(log_loss=loss, subset=[str(i) for i in range(40)], mix="one")
+    assert further_gain(many, names, Fit(), 200) > 0.1
 
 
 def test_other_evaluation_sets_and_base_models_are_set_beside_the_target():
@@ -109,13 +156,16 @@ def test_seeds_of_a_subset_are_averaged_before_anything_is_fitted():
 def test_the_page_has_every_part():
     runs = simulated(4, -0.05)
     design = Design((np.arange(10),) * 60, runs[NAMES], pd.DataFrame())
-    page = fit_page(learned(runs), design, describe(design, runs), "target")
+    stable = stability(runs, NAMES, 0, (), None)
+    page = fit_page(learned(runs), design, describe(design, runs), "target", stable)
+    assert stable.loc["reward"].tolist() == [1.0, 1.0]
     for part in (
         "# Fit on target",
         "## Coefficients",
         "## Each indicator alone",
         "## Design",
         "## How the terms were chosen",
+        "## Would the same terms be chosen again?",
         "## Out of sample",
         "| reward |",
     ):

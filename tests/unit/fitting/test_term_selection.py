@@ -6,12 +6,8 @@ import pytest
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import LeaveOneGroupOut, LeaveOneOut, cross_val_predict
 
-from instructmining.fitting.terms import (
-    cross_validate,
-    leave_one_group_out,
-    noise_floor,
-    select_terms,
-)
+from instructmining.fitting.cross_validation import cross_validate, leave_one_group_out
+from instructmining.fitting.terms import noise_floor, select_terms
 
 NAMES = [f"x{i}" for i in range(6)]
 
@@ -63,7 +59,7 @@ def test_strong_terms_are_found_in_the_order_of_what_they_explain():
     assert found.terms == ("x0", "x3")
     assert found.p_value == pytest.approx(1 / 200)
     assert list(found.path["taken"]) == [True, True, False]
-    assert "x0 (p = 0.005)" in found.sentence
+    assert "x0 (p ≤ 0.005)" in found.sentence
 
 
 def test_of_two_indicators_that_go_together_only_the_one_that_matters_is_taken():

@@ -89,6 +89,7 @@ def test_export_gives_a_record_that_scores_the_same_and_sql(rules, tmp_path):
 
 def gated(rules, path, name, permutation_p=0.005, model="gate", **gate):
     """Publish a rule with what its fit measured out of fold and by chance; gives its version."""
+    gate = gate and {"crossed_beside_sources": 0.2, **gate}
     found = read_rule("paper-v1").model_copy(
         update={
             "name": name,

@@ -1,0 +1,131 @@
+"""Does the gate let pass what is no effect of an indicator? `python -m bench.nulls`.
+
+Simulated fits of the size of the embedded one: eight sources, half of the variance of the
+indicators between them, subsets drawn by the product's own design. The loss of a run depends on
+seeds alone, on values that examples have of their own, on values of sources, or on both; no
+indicator matters. The gate must pass in 7 of 100 at most. The last row is the other side: one
+indicator explains half of the variance beside the sources, and should be found.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+
+from instructmining.finetunes.runs import ids_hash
+from instructmining.fitting.rule_fit import learn, rule_of
+from instructmining.fitting.shared_examples import with_shares
+from instructmining.fitting.subset_design import Design, draw_subsets
+from instructmining.rules.gate import objection
+from instructmining.settings.learning import Fit
+
+INDICATORS = [f"x{i}" for i in range(13)]
+SOURCES = {"a": 1500, "b": 1500, "c": 985, "d": 1500, "e": 1500, "f": 551, "g": 97, "h": 1500}
+NULLS = ("seeds", "examples", "sources", "sources and examples")
+EFFECT = "an indicator"
+_BETWEEN, _SEED_SHARE, _MOST = 0.5, 0.12, 0.07
+_SPREAD = 0.002  # of log loss between runs, as in the embedded fit
+
+
+def candidates(generator: np.random.Generator) -> pd.DataFrame:
+    """Examples with correlated indicators, whose means differ between sources."""
+    count = len(INDICATORS)
+    mixing = generator.standard_normal((count, count)) / np.sqrt(count)
+    covariance = mixing @ mixing.T + 0.5 * np.eye(count)
+    scale = np.sqrt(np.diag(covariance))
+    root = np.linalg.cholesky(covariance / np.outer(scale, scale))
+    frames = []
+    for source, rows in SOURCES.items():
+        within = generator.standard_normal((rows, count)) @ root.T * np.sqrt(1 - _BETWEEN)
+        mean = generator.standard_normal(count) * np.sqrt(_BETWEEN)
+        frames.append(pd.DataFrame(within + mean, columns=INDICATORS).assign(source=source))
+    return pd.concat(frames, ignore_index=True)
+
+
+def simulated(
+    rows: pd.DataFrame, design: Design, kind: str, generator: np.random.Generator
+) -> pd.DataFrame:
+    """The runs of a design whose loss has one kind of reason."""
+    members = np.zeros((len(design.subsets), len(rows)))
+    for run, subset in enumerate(design.subsets):
+        members[run, subset] = 1 / len(subset)
+    by_example = _standard(members @ generator.standard_normal(len(rows)))
+    by_source = _standard(design.mix.to_numpy() @ generator.standard_normal(len(SOURCES)))
+    by_indicator = _standard(design.means["x0"].to_numpy())
+    by_seed = generator.standard_normal(len(design.subsets))
+    explained = {
+        "seeds": by_seed,
+        "examples": by_example,
+        "sources": by_source,
+        "sources and examples": np.sqrt(0.7) * by_source + np.sqrt(0.3) * by_example,
+        EFFECT: np.sqrt(0.5) * by_indicator + np.sqrt(0.25) * (by_source + by_example),
+    }[kind]
+    loss = np.sqrt(1 - _SEED_SHARE) * explained + np.sqrt(_SEED_SHARE) * by_seed
+    frame = design.means.assign(
+        log_loss=1.6 + _SPREAD * loss,
+        subset=[ids_hash(list(map(str, subset))) for subset in design.subsets],
+        seed=0,
+        mix=design.mix.idxmax(axis=1).to_numpy(),
+        half=design.halves,
+    )
+    frame["log_loss_target"] = frame["log_loss"]
+    return with_shares(frame, design.mix.to_dict("records"))
+
+
+def passes(runs: pd.DataFrame, design: Design, seed: int) -> bool:
+    """Whether the product's own fit of these runs passes the product's own gate."""
+    subsets = {
+        name: tuple(map(str, rows))
+        for name, rows in zip(runs["subset"], design.subsets, strict=True)
+    }
+    learned = learn(runs, INDICATORS, Fit(seed=seed), "target", {}, {}, subsets)
+    rule = rule_of(learned, "simulated", {}, {}, {})
+    return rule is not None and objection("it", rule, None) is None
+
+
+def share_that_passes(kind: str, fits: int, subsets: int, size: int, seed: int) -> int:
+    """Fits of one kind that pass the gate."""
+    passed = 0
+    for i in range(fits):
+        generator = np.random.default_rng([seed, i])
+        rows = candidates(generator)
+        design = draw_subsets(rows, INDICATORS, subsets, size, i)
+        passed += passes(simulated(rows, design, kind, generator), design, i)
+    return passed
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Print the table; exit 1 where a null passes more often than it may."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--fits", type=int, default=200)
+    parser.add_argument("--subsets", type=int, default=129)
+    parser.add_argument("--size", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args(argv)
+    print(f"{given.subsets} subsets of {given.size}; the gate may pass {100 * _MOST:g} % of a null")
+    print(f"{'the loss depends on':<24}{'n':>6}{'passes':>10}   95 % interval")
+    bad = False
+    for kind in (*NULLS, EFFECT):
+        passed = share_that_passes(kind, given.fits, given.subsets, given.size, given.seed)
+        interval = binomtest(passed, given.fits).proportion_ci(0.95, "wilson")
+        share = passed / given.fits
+        wrong = kind != EFFECT and share > _MOST
+        bad = bad or wrong
+        print(
+            f"{kind:<24}{given.fits:>6}{100 * share:>8.1f} %   "
+            f"{100 * interval.low:.1f} … {100 * interval.high:.1f}{'   NOT OK' if wrong else ''}",
+            flush=True,
+        )
+    sys.exit(1 if bad else 0)
+
+
+def _standard(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return (values - values.mean()) / values.std()
+
+
+if __name__ == "__main__":
+    main()
