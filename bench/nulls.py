@@ -16,12 +16,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from instructmining.finetunes.runs import ids_hash
-from instructmining.fitting.rule_fit import learn, rule_of
-from instructmining.fitting.shared_examples import with_shares
+from instructmining.fitting.cross_validation import cross_validate
+from instructmining.fitting.out_of_sample import crossed
+from instructmining.fitting.shared_examples import overlap_of, source_terms, with_shares
 from instructmining.fitting.subset_design import Design, draw_subsets
+from instructmining.fitting.terms import select_terms
 from instructmining.rules.gate import objection
-from instructmining.settings.learning import Fit
 
 INDICATORS = [f"x{i}" for i in range(13)]
 SOURCES = {"a": 1500, "b": 1500, "c": 985, "d": 1500, "e": 1500, "f": 551, "g": 97, "h": 1500}
@@ -67,24 +67,26 @@ def simulated(
     loss = np.sqrt(1 - _SEED_SHARE) * explained + np.sqrt(_SEED_SHARE) * by_seed
     frame = design.means.assign(
         log_loss=1.6 + _SPREAD * loss,
-        subset=[ids_hash(list(map(str, subset))) for subset in design.subsets],
-        seed=0,
-        mix=design.mix.idxmax(axis=1).to_numpy(),
         half=design.halves,
     )
-    frame["log_loss_target"] = frame["log_loss"]
     return with_shares(frame, design.mix.to_dict("records"))
 
 
 def passes(runs: pd.DataFrame, design: Design, seed: int) -> bool:
-    """Whether the product's own fit of these runs passes the product's own gate."""
-    subsets = {
-        name: tuple(map(str, rows))
-        for name, rows in zip(runs["subset"], design.subsets, strict=True)
+    """Whether the product's search finds terms in these runs that pass the product's gate."""
+    overlap = overlap_of([list(map(str, rows)) for rows in design.subsets])
+    sources = source_terms(runs, seed)
+    selection = select_terms(runs, INDICATORS, "cv", seed, sources, overlap)
+    if not selection.terms:
+        return False  # no term, no rule
+    halves = crossed(runs, INDICATORS, sources, seed)
+    proof = {
+        "rmse": cross_validate(runs, selection.terms, seed).rmse,
+        "rmse_mean_only": cross_validate(runs, (), seed).rmse,
+        "crossed_beside_sources": halves.beside_sources if halves else None,
     }
-    learned = learn(runs, INDICATORS, Fit(seed=seed), "target", {}, {}, subsets)
-    rule = rule_of(learned, "simulated", {}, {}, {})
-    return rule is not None and objection("it", rule, None) is None
+    stored = {"cross_validation": proof, "permutation_p": selection.p_value}
+    return objection("it", stored, None) is None
 
 
 def share_that_passes(kind: str, fits: int, subsets: int, size: int, seed: int) -> int:

@@ -7,6 +7,8 @@
 | random | drawn at random | another draw, in another order |
 | longest | the longest responses | the same, in another order |
 | full | the whole pool, without replacement, for as many steps | another order of the pool |
+| oracle | with `evaluate.clean`: drawn at random from the clean rows | another draw |
+| base | none: the model that is not finetuned | the same |
 
 Every arm gets the same number of steps, or with `evaluate.tokens` of tokens. The first four see
 their examples once an epoch; `full` sees no example twice, unless the pool is smaller than what the
@@ -24,7 +26,9 @@ from instructmining.selecting.selection import SIZES
 from instructmining.settings.learning import Evaluate, Finetune, Select
 
 ARMS = ("selected", "diverse", "random", "longest", "full")  # none can be left out
+ORACLE, BASE = "oracle", "base"
 PAIRS = tuple((arm, rival) for arm in ("selected", "diverse") for rival in ("random", "longest"))
+BESIDE = (("selected", BASE), ("random", BASE))  # what finetuning itself is worth
 _APART = 1_000_000  # the draws of `full` share no seed with those of `random`
 
 Pick = Callable[[DataFrame, Select], DataFrame]
@@ -69,13 +73,19 @@ def recipes(evaluate: Evaluate, select: Select, finetune: Finetune) -> dict[str,
         if evaluate.tokens
         else {"top": steps * finetune.batch_rows}
     )
-    return {
+    arms = {
         "selected": chosen,
         "diverse": chosen.model_copy(update={"diversity": evaluate.diversity}),
         "random": plain.model_copy(update={"strategy": "random"}),
         "longest": plain.model_copy(update={"strategy": "longest"}),
         "full": Select(strategy="random", **whole),
     }
+    return arms | ({ORACLE: arms["random"]} if evaluate.clean else {})
+
+
+def pairs_of(evaluate: Evaluate) -> tuple[tuple[str, str], ...]:
+    """The comparisons of an evaluation: (arm, rival)."""
+    return PAIRS + BESIDE + ((("selected", ORACLE),) if evaluate.clean else ())
 
 
 def sized(select: Select, top: int | None = None, tokens: int | None = None) -> Select:
@@ -84,22 +94,34 @@ def sized(select: Select, top: int | None = None, tokens: int | None = None) -> 
 
 
 def subsets_of(
-    rows: DataFrame, pick: Pick, chosen: dict[str, Select], seeds: Sequence[int]
+    rows: DataFrame,
+    pick: Pick,
+    chosen: dict[str, Select],
+    seeds: Sequence[int],
+    clean: DataFrame | None = None,
 ) -> list[Arm]:
     """Choose the examples of every arm at every seed.
+
+    Args:
+        rows: of the pool.
+        pick: chooses.
+        chosen: of `recipes`.
+        seeds: of every arm.
+        clean: rows that the arm `oracle` draws from.
 
     Raises:
         UserError: an arm finds no examples.
     """
     arms = []
     for name, recipe in chosen.items():
+        own = clean if name == ORACLE and clean is not None else rows
         if recipe.strategy != "random":
-            ids = _picked(rows, pick, recipe, name)
+            ids = _picked(own, pick, recipe, name)
             arms += [Arm(name, seed, ids, recipe) for seed in seeds]
             continue
         for seed in seeds:
             drawn = recipe.model_copy(update={"seed": seed + (_APART if name == "full" else 0)})
-            arms.append(Arm(name, seed, _picked(rows, pick, drawn, name), drawn))
+            arms.append(Arm(name, seed, _picked(own, pick, drawn, name), drawn))
     return arms
 
 

@@ -6,15 +6,19 @@
 
 The verdict rests on the interval of the t distribution: five differences are too few for the
 percentiles of a bootstrap, whose intervals are then too narrow. The two resampling p values stand
-beside it. Losses vary by seed alone: another evaluation set is another question.
+beside it, over seeds alone. Where the losses of single prompts are known, interval and p count that
+other prompts would have given another difference (`seeds_and_prompts`). A verdict says that an arm
+is better only if p is below 0.05 after the correction for all comparisons of the page (Holm).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from instructmining.evaluating.seeds_and_prompts import PromptLosses, spread_of
 
 LEVEL = 0.95
 _RESAMPLES = 10_000
@@ -40,32 +44,56 @@ def means(losses: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["evaluation", "arm", "n", "loss", "low", "high", "sd"])
 
 
-def differences(losses: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
+def differences(
+    losses: pd.DataFrame,
+    pairs: Sequence[tuple[str, str]],
+    prompts: Mapping[str, PromptLosses] | None = None,
+) -> pd.DataFrame:
     """Every pair of arms on every evaluation set, paired by seed.
 
     Args:
         losses: as for `means`.
         pairs: (arm, rival).
+        prompts: by evaluation set, losses of single prompts.
 
     Returns:
-        `evaluation`, `arm`, `rival`, `n` (seeds that both have), `difference`, `low`, `high`, `p`
-        (t test), `p_bootstrap` (of the t statistic), `p_signs` (all flips of the signs; with n
-        seeds never below 2 / 2^n) and `p_adjusted` (Holm, over all rows).
+        `evaluation`, `arm`, `rival`, `n` (seeds that both have), `prompts` (that the interval
+        counts, 0 where it is over seeds alone), `difference`, `low`, `high`, `p` (t test),
+        `p_bootstrap` (of the t statistic), `p_signs` (all flips of the signs; with n seeds never
+        below 2 / 2^n), `p_adjusted` (Holm, over all rows) and `comparisons`, their number.
     """
     rows = []
     for evaluation in losses["evaluation"].unique():
         table = losses[losses["evaluation"] == evaluation].pivot_table(
             index="seed", columns="arm", values="loss"
         )
+        known = (prompts or {}).get(evaluation)
         for arm, rival in pairs:
             both = table.reindex(columns=[arm, rival]).dropna()
             differences = (both[arm] - both[rival]).to_numpy(float)
-            rows.append(
-                {"evaluation": evaluation, "arm": arm, "rival": rival, **paired(differences)}
-            )
+            row = {"evaluation": evaluation, "arm": arm, "rival": rival, **paired(differences)}
+            by_prompt = known.differences(arm, rival, list(both.index)) if known else None
+            rows.append(row if by_prompt is None else row | _over_prompts(*by_prompt))
     frame = pd.DataFrame(rows)
     frame["p_adjusted"] = _holm(frame["p"].to_numpy(float))
-    return frame
+    return frame.assign(comparisons=int(frame["p"].notna().sum()))
+
+
+def _over_prompts(differences: Values, weights: Values) -> dict[str, Any]:
+    """Interval and p of a mean difference over seeds and prompts."""
+    from scipy import stats
+
+    mean = float((differences @ weights).mean() / weights.sum())
+    error, freedom = spread_of(differences, weights)
+    if error == 0:
+        return {"prompts": len(weights), "p": 1.0 if mean == 0 else 0.0}
+    half = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * error
+    return {
+        "prompts": len(weights),
+        "low": mean - half,
+        "high": mean + half,
+        "p": float(2 * stats.t.sf(abs(mean) / error, freedom)),
+    }
 
 
 def paired(differences: Values) -> dict[str, Any]:
@@ -75,6 +103,7 @@ def paired(differences: Values) -> dict[str, Any]:
     low, high = interval(differences)
     return {
         "n": n,
+        "prompts": 0,
         "difference": mean,
         "low": low,
         "high": high,
@@ -107,15 +136,23 @@ def verdict(row: Any) -> str:
             f"{place}{row.arm} against {row.rival} cannot be judged: n = {row.n} seeds that "
             "both have"
         )
-    test = f"nats per token (p = {p_text(row.p)}), n = {row.n} seeds"
-    if row.high < 0:
-        won = f"{row.arm} beats {row.rival} by {-row.difference:.4f}"
-        return f"{place}{won} [{-row.high:.4f}, {-row.low:.4f}] {test}{_chance(row)}"
-    if row.low > 0:
-        lost = f"{row.rival} is better than {row.arm} by {row.difference:.4f}"
-        return f"{place}{lost} [{row.low:.4f}, {row.high:.4f}] {test}{_chance(row)}"
-    between = f"no detectable difference between {row.arm} and {row.rival}"
-    return f"{place}{between}: {row.difference:+.4f} [{row.low:+.4f}, {row.high:+.4f}] {test}"
+    test = f"(p = {p_text(row.p_adjusted)} after {_counted(row.comparisons)})"
+    over = f"n = {row.n} seeds" + (f", {row.prompts} prompts" if row.prompts else "")
+    if not row.p_adjusted < 1 - LEVEL:
+        return (
+            f"{place}no detectable difference between {row.arm} and {row.rival}: "
+            f"{row.difference:+.4f} [{row.low:+.4f}, {row.high:+.4f}] nats per token {test}, {over}"
+        )
+    if row.difference < 0:
+        said, ends = f"{row.arm} beats {row.rival} by", (-row.high, -row.low)
+    else:
+        said, ends = f"{row.rival} is better than {row.arm} by", (row.low, row.high)
+    size = f"{abs(row.difference):.4f} [{ends[0]:.4f}, {ends[1]:.4f}] nats per token"
+    return f"{place}{said} {size} {test}, {over}"
+
+
+def _counted(comparisons: int) -> str:
+    return "1 comparison" if comparisons == 1 else f"{comparisons} comparisons"
 
 
 def verdicts(comparisons: pd.DataFrame) -> list[str]:
@@ -126,14 +163,6 @@ def verdicts(comparisons: pd.DataFrame) -> list[str]:
 def p_text(p: float) -> str:
     """`0.032`, or `<0.001`."""
     return "<0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def _chance(row: Any) -> str:
-    if row.p_adjusted < 1 - LEVEL:
-        return ""
-    return (
-        f"; weak: corrected for the number of comparisons on this page p = {p_text(row.p_adjusted)}"
-    )
 
 
 def _p_t(values: Values) -> float:

@@ -23,7 +23,8 @@ class EvaluationPage:
         means: of `comparison.means`.
         differences: of `comparison.differences`.
         failed: reasons, by key of the run.
-        answers: the pairwise comparison of answers in sentences.
+        answers: what stands below the verdicts: gaps closed, comparisons of answers.
+        plan: what was written down before the first run.
     """
 
     title: str
@@ -35,6 +36,7 @@ class EvaluationPage:
     differences: pd.DataFrame
     failed: Mapping[str, str]
     answers: Sequence[str] = field(default_factory=list)
+    plan: Sequence[str] = field(default_factory=list)
 
     def sentences(self) -> list[str]:
         """The verdicts, after what is missing for them."""
@@ -57,12 +59,16 @@ class EvaluationPage:
             yield from markdown(exact(table), "arm")
         yield (
             "\n## Differences\n\nLoss of the arm minus that of its rival at the same seed; "
-            "below zero the arm is better.\n"
+            "below zero the arm is better. Interval and p count seeds, and prompts where `prompts` "
+            "is not 0; `p_adjusted` counts all comparisons.\n"
         )
         shown = self.differences.assign(
             arm=self.differences["arm"] + " − " + self.differences["rival"]
         )
         yield from markdown(exact(shown.drop(columns="rival").set_index("arm")), "arms")
+        if self.plan:
+            yield "\n## Planned before the first run\n"
+            yield from self.plan
         yield "\n## Notes\n"
         yield from (f"- {note}" for note in self.notes)
 
@@ -80,7 +86,7 @@ def exact(table: pd.DataFrame) -> pd.DataFrame:
     """The table with its floats as text, so that small differences of losses stay visible."""
     whole = dict.fromkeys(("examples", "steps", "response tokens"), "{:,.0f}")
     shown = {
-        name: column.map(whole.get(str(name), "{:.4f}").format)
+        name: column.map(whole.get(str(name), "{:.4f}").format).replace("nan", "–")
         for name, column in table.items()
         if column.dtype == float
     }

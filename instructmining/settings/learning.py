@@ -162,6 +162,11 @@ class Evaluate(Section):
     diversity: Literal["cosine", "facility", "near_duplicates"] = setting(
         "facility", "How the arm `diverse` avoids examples that are alike."
     )
+    clean: str | None = setting(
+        None,
+        "SQL over the columns of --keep that says which rows are clean, as in quality = 'good': "
+        "adds the arm `oracle`, drawn at random from them. null: no such arm.",
+    )
     overlap: int = setting(
         8,
         "Words in a row that an example may not share with an evaluation set.",

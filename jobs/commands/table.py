@@ -103,6 +103,7 @@ OPTIONS: dict[str, dict[str, str]] = {
         "--seeds": "evaluate.seeds",
         "--seed": "evaluate.seed",
         "--diversity": "evaluate.diversity",
+        "--clean": "evaluate.clean",
         "--models": "models",
         **_INDICATORS,
         "--judge": "judge.kind",

@@ -7,10 +7,9 @@ from math import ceil
 import pandas as pd
 from pyspark.sql import DataFrame
 
-from instructmining.errors import FailedRowsError
 from instructmining.evaluating.arms import Arm
 from instructmining.finetunes.evaluation_sets import EvaluationSet
-from instructmining.finetunes.runs import PlannedRun, Task, finished, ids_hash
+from instructmining.finetunes.runs import PlannedRun, Task, ids_hash
 from instructmining.selecting.subset_table import Members, store_subsets
 from instructmining.settings.sections import Settings
 from instructmining.store.schemas import INDICATORS
@@ -109,10 +108,8 @@ def facts_of(rows: DataFrame, arms: Sequence[Arm]) -> pd.DataFrame:
     return facts.set_index("example_id")
 
 
-def finetune_arms(
-    experiment: Experiment, arms: Sequence[Arm], facts: pd.DataFrame
-) -> tuple[list[ArmRun], Spent]:
-    """Run all arms; the full pool as its own kind of task, since it has its own epochs.
+def planned_arms(experiment: Experiment, arms: Sequence[Arm], facts: pd.DataFrame) -> list[ArmRun]:
+    """The finetunes of all arms; the full pool is its own kind of task, with its own epochs.
 
     Args:
         experiment: what the arms share.
@@ -121,18 +118,18 @@ def finetune_arms(
     """
     whole = experiment.with_epochs(full_epochs(arms, experiment, facts))
     kinds = [(arm, whole if arm.name == "full" else experiment) for arm in arms]
-    runs = [ArmRun(arm, kind.planned(arm, facts), kind) for arm, kind in kinds]
-    spent = [
-        kind.run(
-            [*extra, *(arm_run.run for arm_run in runs if (arm_run.arm.name == "full") == full)],
-            name,
-        )
-        for kind, extra, full, name in (
-            (experiment, [experiment.base_run()], False, "arms of equal size"),
-            (whole, [], True, "full pool, as many steps"),
-        )
-    ]
-    return runs, _together(spent)
+    return [ArmRun(arm, kind.planned(arm, facts), kind) for arm, kind in kinds]
+
+
+def finetune_arms(experiment: Experiment, runs: Sequence[ArmRun]) -> Spent:
+    """Run all arms, those of equal size first, and the base model as it is."""
+    equal = [arm_run.run for arm_run in runs if arm_run.arm.name != "full"]
+    full = [arm_run for arm_run in runs if arm_run.arm.name == "full"]
+    spent = [experiment.run([experiment.base_run(), *equal], "arms of equal size")]
+    if full:
+        whole = full[0].experiment
+        spent.append(whole.run([one.run for one in full], "full pool, as many steps"))
+    return _together(spent)
 
 
 def full_epochs(arms: Sequence[Arm], experiment: Experiment, facts: pd.DataFrame) -> int:
@@ -158,60 +155,6 @@ def full_epochs(arms: Sequence[Arm], experiment: Experiment, facts: pd.DataFrame
 def _tokens(facts: pd.DataFrame, ids: Sequence[str]) -> float:
     """Of prompts and responses, as the budget of an arm counts them."""
     return float(facts.loc[list(ids), ["input_length", "output_length"]].sum().sum())
-
-
-def refuse_without_result(results: pd.DataFrame, spent: Spent, what: str) -> None:
-    """Fail where there is nothing to compare.
-
-    Args:
-        found: of `outcomes`.
-        spent: of the same runs.
-        what: was finetuned.
-
-    Raises:
-        FailedRowsError: no run has a result; with the first reason.
-    """
-    if results.empty:
-        why = next(iter(spent.failed.values()), "none was begun")
-        raise FailedRowsError(f"no finetune of {what} has a result: {why}")
-
-
-def outcomes(store: Store, runs: Sequence[ArmRun]) -> pd.DataFrame:
-    """The finished runs, one row per arm and seed.
-
-    Returns:
-        `arm`, `seed`, `run_key`, `examples`, `steps`, `tokens` (response tokens, all epochs),
-        `train_loss`, `losses`; runs that failed are not there.
-    """
-    done = finished(store, list({arm_run.run.key for arm_run in runs})).set_index("run_key")
-    rows = [
-        {
-            "arm": arm_run.arm.name,
-            "seed": arm_run.arm.seed,
-            "run_key": arm_run.run.key,
-            **done.loc[arm_run.run.key, ["examples", "steps", "tokens", "train_loss", "losses"]],
-        }
-        for arm_run in runs
-        if arm_run.run.key in done.index
-    ]
-    columns = ["arm", "seed", "run_key", "examples", "steps", "tokens", "train_loss", "losses"]
-    return pd.DataFrame(rows, columns=columns)
-
-
-def losses_of(results: pd.DataFrame, sets: Sequence[EvaluationSet]) -> pd.DataFrame:
-    """`evaluation`, `arm`, `seed`, `loss` of every finished run."""
-    rows = [
-        (evaluation.name, row["arm"], row["seed"], dict(row["losses"])[evaluation.name])
-        for evaluation in sets
-        for row in results.to_dict("records")
-    ]
-    return pd.DataFrame(rows, columns=["evaluation", "arm", "seed", "loss"])
-
-
-def base_losses(experiment: Experiment) -> dict[str, float]:
-    """Loss of the base model by evaluation set; empty where its run failed."""
-    done = finished(experiment.store, [experiment.base_run().key])
-    return dict(done["losses"][0]) if len(done) else {}
 
 
 def store_arms(experiment: Experiment, runs: Sequence[ArmRun]) -> None:

@@ -9,8 +9,9 @@ import pandas as pd
 from pyspark.sql import SparkSession
 
 from instructmining.errors import UserError
-from instructmining.evaluating.arms import PAIRS, recipes, seeds_of, subsets_of
+from instructmining.evaluating.arms import pairs_of, recipes, seeds_of, subsets_of
 from instructmining.evaluating.comparison import differences, means, verdicts
+from instructmining.evaluating.gap import gap_sentences
 from instructmining.evaluating.page import EvaluationPage
 from instructmining.evaluating.plots import arms_figure
 from instructmining.finetunes.runs import refuse_failed
@@ -23,16 +24,23 @@ from instructmining.tracking.mlflow_runs import Run, log_run
 from jobs.evaluating.arm_runs import (
     ArmRun,
     Experiment,
-    base_losses,
     facts_of,
     finetune_arms,
-    losses_of,
-    outcomes,
-    refuse_without_result,
+    planned_arms,
     store_arms,
     store_members,
 )
+from jobs.evaluating.clean_rows import clean_rows
 from jobs.evaluating.judge_answers import Judged, judge_answers
+from jobs.evaluating.plan import plan_lines
+from jobs.evaluating.results import (
+    base_losses,
+    losses_of,
+    outcomes,
+    prompts_of,
+    refuse_without_result,
+    with_base,
+)
 from jobs.evaluating.setup import Setup, cautions, picker, prepare, title_of
 from jobs.evaluating.size_curve import SizeCurve
 from jobs.finetuning.waves import Spent
@@ -95,15 +103,22 @@ def evaluate(setup: Setup, experiment: Experiment, tracked: Run) -> Evaluated:
     settings = experiment.settings
     rows = setup.pool.rows
     chosen = recipes(settings.evaluate, settings.select, settings.finetune)
-    arms = subsets_of(rows, picker(setup), chosen, seeds_of(settings.evaluate))
-    runs, spent = finetune_arms(experiment, arms, facts_of(rows, arms))
+    condition = settings.evaluate.clean
+    clean = clean_rows(experiment.store, settings.pool, rows, condition) if condition else None
+    arms = subsets_of(rows, picker(setup), chosen, seeds_of(settings.evaluate), clean)
+    runs = planned_arms(experiment, arms, facts_of(rows, arms))
+    plan = plan_lines(experiment, runs)
+    print("\n".join(plan), flush=True)
+    spent = finetune_arms(experiment, runs)
     store_members(experiment, runs)
     store_arms(experiment, runs)
     results = outcomes(experiment.store, runs)
     refuse_without_result(results, spent, "an arm")
-    losses = losses_of(results, experiment.sets)
+    measured = with_base(experiment, results)
+    losses = losses_of(measured, experiment.sets)
+    prompts = prompts_of(measured, experiment.sets)
     average = means(losses)
-    compared = differences(losses, PAIRS)
+    compared = differences(losses, pairs_of(settings.evaluate), prompts)
     store_comparisons(experiment, compared)
     print("\n".join(verdicts(compared)), flush=True)  # whatever becomes of the judge
     judged, refused = judge(experiment, runs, results)
@@ -116,8 +131,12 @@ def evaluate(setup: Setup, experiment: Experiment, tracked: Run) -> Evaluated:
         average,
         compared,
         spent.failed,
-        [verdict.sentence for verdict in judged]
-        + [f"answers are not judged: {refused}"] * bool(refused),
+        [
+            *gap_sentences(losses, ("selected", "diverse", "longest"), prompts),
+            *(verdict.sentence for verdict in judged),
+            *[f"answers are not judged: {refused}"] * bool(refused),
+        ],
+        plan,
     )
     done = Evaluated(page.text(), results, average, compared, judged, spent, refused)
     record(done, losses, tracked)

@@ -85,6 +85,7 @@ def cautions(setup: Setup, results: pd.DataFrame) -> list[str]:
     said += [
         f"{mismatch}: its coefficient does not carry over" for mismatch in setup.choice.mismatches
     ]
+    said += _base_cautions(setup)
     about = setup.choice.rule.provenance
     target = dict(about.get("evaluation", {})).get(about.get("target"))
     same = [evaluation.name for evaluation in setup.finetunes.sets if evaluation.version == target]
@@ -103,6 +104,25 @@ def cautions(setup: Setup, results: pd.DataFrame) -> list[str]:
         + (f", {evaluation.unusable} unusable records" if evaluation.unusable else "")
         for evaluation in setup.finetunes.sets
     ]
+    return said
+
+
+def _base_cautions(setup: Setup) -> list[str]:
+    """Where the base model is not a stranger to the pool, or not the one that scored it."""
+    base = setup.finetunes.base
+    said = []
+    if base.spec.source.startswith("embedded:"):
+        said.append(
+            f"the base model {base.spec.source} was trained on half 0 of eight free pools (Dolly, "
+            "Self-Instruct and others, docs/embedded-models.md): clean data of these cannot help "
+            "it, only bad data can harm it"
+        )
+    scored = setup.finetunes.resolved.get("perplexity")
+    if scored is not None and scored.fingerprint != base.fingerprint:
+        said.append(
+            f"perplexity was measured by {scored.spec.source}, another model than the base model "
+            f"{base.spec.source}: what is hard for one need not be for the other"
+        )
     return said
 
 

@@ -16,16 +16,9 @@ from instructmining.evaluating.size_search import search_size
 from instructmining.fitting.page import markdown
 from instructmining.settings.learning import Select
 from instructmining.tracking.mlflow_runs import Run
-from jobs.evaluating.arm_runs import (
-    ArmRun,
-    Experiment,
-    facts_of,
-    losses_of,
-    outcomes,
-    refuse_without_result,
-    store_members,
-)
+from jobs.evaluating.arm_runs import ArmRun, Experiment, facts_of, store_members
 from jobs.evaluating.pool import EvaluationPool
+from jobs.evaluating.results import losses_of, outcomes, refuse_without_result
 
 _LOWEST = 32  # examples; below, a run is hardly longer than its evaluation
 

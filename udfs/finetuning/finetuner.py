@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -45,6 +45,9 @@ class Outcome:
     Attributes:
         losses: by evaluation set, mean NLL of its reference tokens in nats.
         evaluated: by evaluation set, its reference tokens.
+        prompt_losses: by evaluation set, mean NLL of each conversation with a reference token, in
+            the order of the set; empty where several processes shared the run.
+        prompt_tokens: reference tokens of these conversations.
         train_loss: mean NLL of the last epoch's response tokens, as seen while training.
         tokens: response tokens trained on, all epochs.
         read: tokens of the sequences trained on, all epochs.
@@ -55,12 +58,22 @@ class Outcome:
 
     losses: dict[str, float]
     evaluated: dict[str, int]
+    prompt_losses: dict[str, list[float]]
+    prompt_tokens: dict[str, list[int]]
     train_loss: float
     tokens: int
     read: int
     steps: int
     unused: int
     seconds: float
+
+
+class Evaluated(NamedTuple):
+    """One evaluation set: mean NLL in nats, of its tokens and of each conversation, and tokens."""
+
+    loss: float
+    means: list[float]
+    tokens: list[int]
 
 
 class Finetuner:
@@ -115,11 +128,13 @@ class Finetuner:
             name: self.evaluate(name, conversations) for name, conversations in evaluations.items()
         }
         return_freed_memory()
-        _refuse_broken([loss for loss, _ in measured.values()])
+        _refuse_broken([evaluated.loss for evaluated in measured.values()])
         epochs = self.recipe.epochs
         return Outcome(
-            losses={name: loss for name, (loss, _) in measured.items()},
-            evaluated={name: count for name, (_, count) in measured.items()},
+            losses={name: evaluated.loss for name, evaluated in measured.items()},
+            evaluated={name: sum(evaluated.tokens) for name, evaluated in measured.items()},
+            prompt_losses={name: evaluated.means for name, evaluated in measured.items()},
+            prompt_tokens={name: evaluated.tokens for name, evaluated in measured.items()},
             train_loss=float(np.mean(losses[-(len(losses) // epochs) :])) if losses else math.nan,
             tokens=epochs * sum(sum(text.counted) for text in texts),
             read=epochs * sum(len(text.ids) for text in texts),
@@ -128,8 +143,8 @@ class Finetuner:
             seconds=time.monotonic() - started,
         )
 
-    def evaluate(self, name: str, conversations: Sequence[Conversation]) -> tuple[float, int]:
-        """Mean NLL of an evaluation set's reference tokens in nats, and their number."""
+    def evaluate(self, name: str, conversations: Sequence[Conversation]) -> Evaluated:
+        """The loss on an evaluation set's reference tokens."""
         if name not in self.texts or self.texts[name][0] != conversations:
             self.texts[name] = conversations, self._counted(conversations)
         _, texts = self.texts[name]
@@ -139,14 +154,14 @@ class Finetuner:
                 f"finetune.max_length={self.max_length}"
             )
         self.model.eval()
-        return self._mean_loss(texts), sum(sum(text.counted) for text in texts)
+        return self._evaluated(texts, [sum(text.counted) for text in texts])
 
-    def _mean_loss(self, texts: Sequence[Counted]) -> float:
-        counts = np.array([sum(text.counted) for text in texts])
+    def _evaluated(self, texts: Sequence[Counted], tokens: list[int]) -> Evaluated:
         losses = Results()
         for batch in self._batches(texts):
             self.log_loss.add_to(losses, batch, [texts[i] for i in batch])
-        return float(losses.means(len(texts)) @ counts / counts.sum())
+        means = losses.means(len(texts))
+        return Evaluated(float(means @ np.array(tokens) / sum(tokens)), means.tolist(), tokens)
 
     def _train(self, texts: list[Counted], seed: int) -> tuple[list[float], int]:
         generator = np.random.default_rng(seed)

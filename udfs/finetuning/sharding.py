@@ -17,7 +17,7 @@ from torch import distributed, nn
 
 from instructmining.models.lists import ModelSpec
 from instructmining.settings.learning import Finetune
-from udfs.finetuning.finetuner import Finetuner
+from udfs.finetuning.finetuner import Evaluated, Finetuner
 from udfs.indicators.perplexity import Counted, TokenLogLoss
 from udfs.running.batching import Rows, token_batches
 from udfs.running.on_device import kernel_order
@@ -87,12 +87,13 @@ class ShardedFinetuner(Finetuner):
     def _restore(self) -> None:
         """The weights are the base model's: the run is the first."""
 
-    def _mean_loss(self, texts: Sequence[Counted]) -> float:
+    def _evaluated(self, texts: Sequence[Counted], tokens: list[int]) -> Evaluated:
+        """The loss alone: no process sees every conversation."""
         summed = torch.zeros((), dtype=torch.float64, device=self.device)
         with torch.no_grad(), kernel_order(self.device):
             for part, counts in self._shares(texts):
                 summed += counts * self.losses(part).double().sum()
-        return float(self._together(summed)) / sum(sum(text.counted) for text in texts)
+        return Evaluated(float(self._together(summed)) / sum(tokens), [], tokens)
 
     def _backward(self, texts: list[Counted]) -> torch.Tensor:
         total = sum(sum(text.counted) for text in texts)

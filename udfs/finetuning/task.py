@@ -55,6 +55,8 @@ def outcome_row(outcome: Any) -> dict[str, Any]:
     return {
         "status": "ok",
         "losses": list(outcome.losses.items()),
+        "prompt_losses": [(name, each) for name, each in outcome.prompt_losses.items() if each],
+        "prompt_tokens": list(outcome.prompt_tokens.items()),
         "tokens": outcome.tokens,
         "steps": outcome.steps,
         "train_loss": None if outcome.train_loss != outcome.train_loss else outcome.train_loss,
@@ -99,6 +101,8 @@ def as_arrow(row: Mapping[str, Any]) -> pa.RecordBatch:
     """A row of `SCHEMA`; what it does not name is null."""
     types = {
         "MAP<STRING, DOUBLE>": pa.map_(pa.string(), pa.float64()),
+        "MAP<STRING, ARRAY<DOUBLE>>": pa.map_(pa.string(), pa.list_(pa.float64())),
+        "MAP<STRING, ARRAY<BIGINT>>": pa.map_(pa.string(), pa.list_(pa.int64())),
         "BIGINT": pa.int64(),
         "DOUBLE": pa.float64(),
         "STRING": pa.string(),

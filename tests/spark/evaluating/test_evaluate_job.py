@@ -11,8 +11,10 @@ import pytest
 import tiny_models
 from judge_server import completion, running
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from instructmining.errors import FailedRowsError, UserError
+from instructmining.evaluating.comparison import verdicts
 from instructmining.settings.loading import load_settings
 from instructmining.settings.sections import Settings
 from instructmining.store.tables import Store
@@ -57,7 +59,12 @@ def example(drawn: random.Random, clean: bool) -> dict[str, str]:
         if clean
         else ["".join(drawn.choices(letters, k=6)) for _ in range(10)]
     )
-    return {"instruction": f"Say {drawn.random()}", "input": "", "output": " ".join(words)}
+    return {
+        "instruction": f"Say {drawn.random()}",
+        "input": "",
+        "output": " ".join(words),
+        "quality": "good" if clean else "bad",
+    }
 
 
 def write(path: Path, rows: list[dict[str, str]]) -> str:
@@ -87,6 +94,7 @@ def folder(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Pat
             folder,
             input=(str(folder / "pool.jsonl"),),
             stages=("ingest", "reward", "perplexity", "rule"),
+            read={"keep": ("quality",)},
         ),
     )
     store_vectors(Store.open(spark, str(folder / "store")), folder)
@@ -145,7 +153,7 @@ def evaluation(folder: Path, judge: dict[str, object] | None = None, **given: ob
 
 @pytest.fixture(scope="module")
 def evaluated(spark: SparkSession, folder: Path) -> Evaluated:
-    found = run(spark, evaluation(folder, {"seeds": 2}))
+    found = run(spark, evaluation(folder, {"seeds": 2}, clean="quality = 'good'"))
     assert isinstance(found, Evaluated)
     return found
 
@@ -155,12 +163,42 @@ def test_a_planted_winner_is_found_on_every_evaluation_set(evaluated: Evaluated)
     for name in ("asked", "other"):
         row = rows.loc[name, "selected", "random"]
         assert row["high"] < 0, evaluated.page
-        assert f"{name}: selected beats random by {-row['difference']:.4f} [" in evaluated.page
+        assert row["prompts"] > 1
+        assert f"{name}: selected closes " in evaluated.page
+    said = evaluated.page.split("## Mean loss")[0]
+    assert all(sentence in said for sentence in verdicts(evaluated.differences))
+    assert all(
+        "beats" not in line or "p = 0.0" in line or "p = <0.001" in line
+        for line in said.splitlines()
+    )
+
+
+def test_the_plan_is_on_the_page_and_the_oracle_draws_clean_rows_alone(
+    evaluated: Evaluated, spark: SparkSession, folder: Path
+) -> None:
+    assert "## Planned before the first run" in evaluated.page
+    assert "2 seeds see a difference of " in evaluated.page
+    oracle = evaluated.outcomes.query("arm == 'oracle'")["run_key"]
+    store = Store.open(spark, str(folder / "store"))
+    runs = store.read("finetuning_runs").where(F.col("run_key").isin(list(oracle)))
+    members = runs.join(store.read("subsets"), "subset").select("example_id")
+    texts = members.join(store.read("examples"), "example_id").select("response").toPandas()
+    assert len(texts) == 48
+    assert all(set(text.split()) <= set(WORDS) for text in texts["response"])
+    stored = runs.select("prompt_losses", "prompt_tokens", "losses").first()
+    weights = np.array(stored.prompt_tokens["asked"])
+    mean = np.array(stored.prompt_losses["asked"]) @ weights / weights.sum()
+    assert mean == pytest.approx(stored.losses["asked"], rel=1e-6)
+    for condition, complaint in (("colour = 'red'", "SQL over quality"), ("quality =", "SQL over")):
+        with pytest.raises(UserError, match=complaint):
+            run(spark, evaluation(folder, clean=condition))
 
 
 def test_every_arm_is_there_at_every_seed_with_equal_steps(evaluated: Evaluated) -> None:
     counts = evaluated.outcomes.groupby("arm")["seed"].count()
-    assert dict(counts) == dict.fromkeys(("selected", "diverse", "random", "longest", "full"), 2)
+    assert dict(counts) == dict.fromkeys(
+        ("selected", "diverse", "random", "longest", "full", "oracle"), 2
+    )
     assert set(evaluated.outcomes["steps"]) == {6}  # two epochs of 24 examples, 8 a step
     full = evaluated.outcomes.query("arm == 'full'")
     assert set(full["examples"]) == {48}  # each seen once
@@ -186,11 +224,11 @@ def test_the_tables_hold_what_the_page_says(
     stored = store.read("comparisons").toPandas()
     columns = ["evaluation", "arm", "rival", "difference", "low", "high", "p"]
     merged = evaluated.differences[columns].merge(stored[columns], on=columns[:3])
-    assert len(merged) == len(evaluated.differences) == 8
+    assert len(merged) == len(evaluated.differences) == 14
     assert merged["difference_x"].tolist() == pytest.approx(merged["difference_y"].tolist())
     assert all(sentence in evaluated.page for sentence in stored["verdict"])
     arms = store.read("arms").join(store.read("finetuning_runs"), "run_key")
-    assert arms.groupBy("arm").count().count() == 5
+    assert arms.groupBy("arm").count().count() == 6
 
 
 def test_answers_are_stored_and_judged_by_the_reward_model(
@@ -218,6 +256,8 @@ def test_arms_of_the_same_examples_show_no_detectable_difference(
 ) -> None:
     null = run(spark, evaluation(folder, {"kind": "none"}, top=64))
     said = [line for line in null.page.splitlines() if line.startswith("- asked: ")]
+    assert len(said) == 6
+    said = [line for line in said if " base" not in line]
     assert len(said) == 4
     assert all("no detectable difference" in line and "+0.0000" in line for line in said)
     assert null.judged == []
@@ -232,9 +272,10 @@ def test_an_endpoint_judges_in_both_orders_and_nothing_is_done_twice(
     with running() as server:
         server.replies = [lambda body: completion("[[A]]", 7)]  # it always favours the first place
         judge = {"kind": "endpoint", "url": server.url, "model": "biased"}
-        first = run(spark, evaluation(folder, judge))
+        judged = evaluation(folder, judge, clean="quality = 'good'")
+        first = run(spark, judged)
         asked = len(server.seen)
-        again = run(spark, evaluation(folder, judge))
+        again = run(spark, judged)
         assert len(server.seen) == asked
     pairs = sum(judged.tally.n for judged in first.judged)
     assert pairs == 6

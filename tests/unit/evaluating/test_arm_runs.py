@@ -11,11 +11,16 @@ from instructmining.settings.learning import Evaluate, Finetune, Select
 from instructmining.settings.sections import Settings
 from jobs.evaluating import arm_runs
 from jobs.evaluating import run as evaluate_subset
-from jobs.evaluating.arm_runs import Experiment, full_epochs, refuse_without_result
+from jobs.evaluating.arm_runs import Experiment, full_epochs
+from jobs.evaluating.results import refuse_without_result
 from jobs.evaluating.setup import cautions
 from jobs.finetuning.waves import Spent
 
 IDS = [f"{i:032x}" for i in range(3000)]
+
+
+def model(source: str) -> SimpleNamespace:
+    return SimpleNamespace(spec=SimpleNamespace(source=source), fingerprint=source)
 
 
 def experiment(epochs: int, tokens: int | None = None) -> SimpleNamespace:
@@ -57,7 +62,7 @@ def test_without_a_budget_the_passes_come_closest_to_the_others_steps():
 def test_the_page_names_the_steps_of_arms_that_differ_in_them():
     setup = SimpleNamespace(
         choice=SimpleNamespace(mismatches=[], rule=SimpleNamespace(provenance={})),
-        finetunes=SimpleNamespace(sets=[], recipe=Finetune()),
+        finetunes=SimpleNamespace(sets=[], recipe=Finetune(), base=model("mine"), resolved={}),
     )
     found = pd.DataFrame(
         {"arm": ["selected", "random", "full"], "run_key": list("abc"), "steps": [38, 38, 50]}
@@ -65,6 +70,11 @@ def test_the_page_names_the_steps_of_arms_that_differ_in_them():
     said = cautions(setup, found)
     assert said == ["the arms differ in steps: selected 38, random 38, full 50"]
     assert cautions(setup, found.assign(steps=38)) == []
+    setup.finetunes.base = model("embedded:lm")
+    setup.finetunes.resolved = {"perplexity": model("mine")}
+    trained, other = cautions(setup, found.assign(steps=38))
+    assert "embedded:lm was trained on half 0 of eight free pools" in trained
+    assert "perplexity was measured by mine, another model than the base model" in other
 
 
 def test_the_budget_of_a_fit_cuts_no_arm(monkeypatch):

@@ -99,12 +99,14 @@ def test_an_arm_without_runs_is_named_and_not_judged() -> None:
     assert "cannot be judged: n = 0" in said
 
 
-def test_a_win_that_does_not_survive_the_correction_is_called_weak() -> None:
+def test_a_win_that_does_not_survive_the_correction_is_none() -> None:
     row = {
         "evaluation": "set",
         "arm": "selected",
         "rival": "random",
         "n": 5,
+        "prompts": 252,
+        "comparisons": 8,
         "difference": -0.1,
         "low": -0.19,
         "high": -0.01,
@@ -112,8 +114,11 @@ def test_a_win_that_does_not_survive_the_correction_is_called_weak() -> None:
         "p_adjusted": 0.32,
     }
     said = verdict(pd.Series(row))
-    assert "selected beats random" in said
-    assert "weak: corrected for the number of comparisons on this page p = 0.320" in said
+    assert said == (
+        "set: no detectable difference between selected and random: -0.1000 [-0.1900, -0.0100] "
+        "nats per token (p = 0.320 after 8 comparisons), n = 5 seeds, 252 prompts"
+    )
+    assert "beats" in verdict(pd.Series({**row, "p_adjusted": 0.04}))
 
 
 @pytest.mark.parametrize("n", [3, 5])

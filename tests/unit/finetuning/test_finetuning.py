@@ -76,6 +76,9 @@ def test_the_evaluated_loss_is_the_mean_over_tokens_that_transformers_computes(t
         count = count + sum(text.counted)
     assert outcome.losses["blue"] == pytest.approx(total / count, rel=1e-5)
     assert outcome.evaluated["blue"] == count
+    by_prompt = np.array(outcome.prompt_losses["blue"]), np.array(outcome.prompt_tokens["blue"])
+    assert by_prompt[0] @ by_prompt[1] / count == pytest.approx(total / count, rel=1e-5)
+    assert len(by_prompt[0]) == len(HELD_OUT["blue"])
 
 
 def test_gradients_come_from_response_tokens_only_however_memory_cuts_the_step(tuner):
