@@ -1,4 +1,4 @@
-"""Does the gate let pass what is no effect of an indicator? `python -m bench.nulls`.
+"""Does the gate let pass what is not an effect of an indicator? `python -m bench.nulls`.
 
 Simulated fits of the size of the embedded one: eight sources, half of the variance of the
 indicators between them, subsets drawn by the product's own design. The loss of a run depends on

@@ -53,7 +53,7 @@ def read_designs(
         The subsets to fit on, and those to test on.
 
     Raises:
-        UserError: the file cannot be read, or names examples that are no candidates.
+        UserError: the file cannot be read, or names examples that are not candidates.
     """
     try:
         rows = pd.read_csv(path, dtype=str, keep_default_na=False)
@@ -68,7 +68,7 @@ def read_designs(
     unknown = ~rows["example_id"].isin(places.index)
     if unknown.any():
         raise UserError(
-            f"fit.drawn={path}: {unknown.sum():,} of {len(rows):,} examples are no candidates "
+            f"fit.drawn={path}: {unknown.sum():,} of {len(rows):,} examples are not candidates "
             f"here, the first {rows['example_id'][unknown.idxmax()]}: score the same data with "
             "the same models, and name the same evaluation sets"
         )

@@ -1,8 +1,8 @@
 """How a rule predicts runs that neither its coefficients nor its terms have seen.
 
 The figures out of fold of `cross_validation` are of terms that were chosen on all runs, which also
-share examples and sources with those they are predicted from. Here terms are searched anew in every
-fold, or on the runs of one half of the candidates alone.
+share examples and sources with those they are predicted from. Here terms are searched in every
+fold again, or on the runs of one half of the candidates alone.
 """
 
 from collections import Counter
@@ -61,7 +61,7 @@ class Ranked:
 def nested_r_squared(
     runs: pd.DataFrame, indicators: Sequence[str], seed: int, folds: Sequence[Labels] | None = None
 ) -> float:
-    """R² out of fold where every fold searches its terms anew.
+    """R² out of fold where every fold searches its terms again.
 
     Args:
         runs: one row per subset.

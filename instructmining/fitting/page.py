@@ -62,7 +62,7 @@ def _out_of_fold(learned: Learned, target: str) -> Iterator[str]:
         return
     validated = learned.cross_validated
     yield (
-        f"On {target}, out of fold: R² {learned.nested:.2f} with the terms searched anew in every "
+        f"On {target}, out of fold: R² {learned.nested:.2f} with the terms searched again in every "
         f"fold, {validated.r_squared:.2f} with those chosen on all runs; error "
         f"{validated.rmse:.5f} against {learned.mean_only.rmse:.5f} of the mean alone "
         f"(n = {learned.fit.n} runs, which share examples: see the halves)."

@@ -42,7 +42,7 @@ class Learned:
         cross_validated: of the terms, out of fold; chosen on all runs, so that it flatters them.
         mean_only: of no terms at all, on the same folds.
         others: by name, of the terms of other rules, refitted on the same folds.
-        nested: R² out of fold with the terms searched anew in every fold.
+        nested: R² out of fold with the terms searched again in every fold.
         crossed: of one half of the candidates by the other; None where they were not halved.
         sources: of the shares of the sources alone; None where there is one source.
         beside_sources: of the terms beside these shares.

@@ -1,4 +1,4 @@
-"""Runs that share examples and sources are no independent observations: what chance does there.
+"""Runs that share examples and sources are not independent: what chance does there.
 
     log loss = source shares + indicators + Σ own value of each example / size + seed noise
 
@@ -59,7 +59,7 @@ def overlap_of(subsets: Sequence[Sequence[str]]) -> Array:
 def null_draws(
     design: Array, y: Array, overlap: Array, orders: NDArray[np.int64], signs: Array
 ) -> Array:
-    """What the design leaves unexplained, drawn anew with the covariance of the runs.
+    """What the design leaves unexplained, drawn again with the covariance of the runs.
 
     Args:
         design: float[n, k], what is held fixed.

@@ -49,7 +49,7 @@ def test_a_rule_comes_with_errors_models_ranges_and_what_it_was_compared_with():
     assert set(gate["rmse_others"]) == {"paper"}
     assert gate["rmse"] < gate["rmse_mean_only"]
     assert objection("mine", rule.provenance, None) is None
-    assert "with the terms searched anew in every fold" in " ".join(reading(found, "target"))
+    assert "with the terms searched again in every fold" in " ".join(reading(found, "target"))
 
 
 def test_a_null_result_gives_no_rule_and_says_so():

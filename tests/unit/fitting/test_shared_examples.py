@@ -111,7 +111,7 @@ def test_subsets_are_read_back_as_they_were_drawn(tmp_path):
     pd.testing.assert_frame_equal(again.means, design.means)
     pd.testing.assert_frame_equal(tested.means, random.means)
     assert list(again.halves) == list(design.halves)
-    with pytest.raises(UserError, match=r"examples are no candidates here, the first é"):
+    with pytest.raises(UserError, match=r"examples are not candidates here, the first é"):
         read_designs(str(path), rows.head(100), INDICATORS)
     with pytest.raises(UserError, match=r"fit\.drawn=.*none\.csv"):
         read_designs(str(tmp_path / "none.csv"), rows, INDICATORS)
