@@ -47,7 +47,7 @@ class Fit(Section):
     )
     drawn: str | None = setting(
         None,
-        "subsets.csv of an earlier fit: its subsets are finetuned instead of new ones. null: draw.",
+        "Path of the `subsets.csv` of an earlier fit, which is drawn again. null: draw new ones.",
     )
     design: Literal["spread", "random"] = setting(
         "spread", "How subsets are drawn: spread over the indicators, or at random."
