@@ -189,7 +189,7 @@ def _are_columns(prompts: Any, responses: Any) -> bool:
     return same and both and len(prompts) == len(responses)
 
 
-def _are_cells(names: list[Any]) -> Callable[[Any], bool]:
+def _are_cells(names: Any) -> Callable[[Any], bool]:
     return lambda row: isinstance(row, list) and len(row) == len(names)
 
 

@@ -105,7 +105,7 @@ def media_of(structure: Structure) -> dict[str, list[Any]]:
 
 def _tools(fields: Record) -> Any:
     """The definitions of a record, of its `input`, and of turns that carry their own."""
-    places = [fields, fields.get("input")]
+    places: list[Any] = [fields, fields.get("input")]
     for value in fields.values():
         if isinstance(value, list):
             places += value
