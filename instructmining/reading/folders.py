@@ -107,7 +107,9 @@ def is_delta(spark: SparkSession | None, path: str) -> bool:
     local = Path(shown(path))
     if local.exists():
         return (local / "_delta_log").is_dir()
-    return not has_glob(path) and bool(DeltaTable.isDeltaTable(spark, path))
+    if spark is None or has_glob(path):
+        return False
+    return bool(DeltaTable.isDeltaTable(spark, path))
 
 
 def _input(spark: SparkSession | None, path: str, length: int) -> Input:
@@ -126,6 +128,8 @@ def head(spark: SparkSession | None, path: str) -> bytes:
                 return file.read(HEAD_BYTES)
     except OSError:
         return b""  # said again, with the file's name, when it is read
+    if spark is None:
+        return b""
     # Not a file system of the driver's own: Hadoop reads the first bytes, without a Spark job.
     hadoop = spark._jvm.org.apache.hadoop.fs.Path(path)  # type: ignore[union-attr]
     stream = hadoop.getFileSystem(spark._jsc.hadoopConfiguration()).open(hadoop)
