@@ -66,7 +66,7 @@ def recipes(evaluate: Evaluate, select: Select, finetune: Finetune) -> dict[str,
     """
     size = {"top": None if evaluate.tokens else evaluate.top, "tokens": evaluate.tokens}
     chosen = sized(select, **size).model_copy(update={"diversity": "none"})
-    plain = Select(**size)
+    plain = Select(**size, floor="off")
     steps = finetune.epochs * ceil(evaluate.top / finetune.batch_rows)
     whole = (
         {"tokens": evaluate.tokens * finetune.epochs}
@@ -78,7 +78,7 @@ def recipes(evaluate: Evaluate, select: Select, finetune: Finetune) -> dict[str,
         "diverse": chosen.model_copy(update={"diversity": evaluate.diversity}),
         "random": plain.model_copy(update={"strategy": "random"}),
         "longest": plain.model_copy(update={"strategy": "longest"}),
-        "full": Select(strategy="random", **whole),
+        "full": Select(strategy="random", floor="off", **whole),
     }
     return arms | ({ORACLE: arms["random"]} if evaluate.clean else {})
 

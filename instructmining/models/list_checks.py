@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
+from instructmining.features.columns import FEATURES
 from instructmining.settings.sections import STAGES
 from instructmining.store.schemas import INDICATORS, TABLES
 
@@ -23,6 +24,12 @@ _TABLES = (
 # Columns that indicators stand beside, in a table or while examples are chosen.
 _COLUMNS = {column for table in _TABLES for column in TABLES[table].names} | {
     "copies",
+    "quality",
+    "characters",
+    "floor_reason",
+    "prompt_language",
+    "response_language",
+    *FEATURES,
     "cost",
     "score",
     "score_of_row",

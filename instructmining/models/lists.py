@@ -83,6 +83,7 @@ class ModelList(BaseModel):
     mtld: ModelSpec | None = None
     unieval: ModelSpec | None = None
     classifiers: dict[str, ModelSpec] = Field(default_factory=dict)
+    reads: tuple[str, ...] = ()  # languages (ISO 639) that all of its models read; empty: any
     notes: tuple[str, ...] = ()  # sentences for the summary: what these models cannot tell
 
     @model_validator(mode="after")

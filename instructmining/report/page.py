@@ -13,6 +13,7 @@ from instructmining import __version__
 from instructmining.errors import UserError
 from instructmining.packaged import conf_folder
 from instructmining.report import charts
+from instructmining.report.canary import canary_of
 from instructmining.report.caveats import Measurer, Term, measurers, rule_terms, warnings_of
 from instructmining.report.counts import Counts, count
 from instructmining.report.evaluations import Evaluation, last_evaluation
@@ -20,6 +21,7 @@ from instructmining.report.extremes import Explained, axis, extremes
 from instructmining.report.finetunings import Experiment, Fit, experiments, fit_of, runs_for
 from instructmining.report.neighbors import Neighbors, near_duplicates
 from instructmining.report.scored import OTHERS, Scored, short_names
+from instructmining.rules.canary import Preference
 from instructmining.settings.sections import Report
 from instructmining.store.distributions import Spread, histograms, rank_correlations, spreads
 from instructmining.store.schemas import INDICATORS, TABLES
@@ -48,6 +50,7 @@ class Told:
     correlations: pd.DataFrame
     sampled: int
     terms: list[Term]
+    canary: list[Preference]
     best: list[Explained]
     worst: list[Explained]
     neighbors: Neighbors | None
@@ -86,6 +89,7 @@ def gather(scored: Scored, settings: Report, models: str) -> Told:
         correlations,
         sampled,
         rule_terms(scored, whole),
+        canary_of(scored),
         best,
         worst,
         near_duplicates(scored, settings.examples, settings.characters),

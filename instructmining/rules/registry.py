@@ -199,7 +199,7 @@ def champion_for(
     with connection(settings) as client:
         version = _aliases(client, settings.registry_model).get(CHAMPION)
     if version is None:
-        return None, f"{_DEFAULT}, since no rule fitted for these models is promoted yet"
+        return None, f"{_DEFAULT} orders them while no rule fitted for these models is promoted"
     rule = load_rule(f"models:/{settings.registry_model}/{version}", settings)
     others = [
         name

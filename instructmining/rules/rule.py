@@ -44,7 +44,8 @@ class LinearRule(BaseModel):
         coefficients: log loss per unit of the indicator; a negative one means more is better.
         covariance: of the estimates, in the order intercept, then as in `coefficients`.
         models: by indicator.
-        ranges: by indicator, the lowest and highest value of the examples it was fitted on.
+        ranges: by indicator, the lowest and highest mean of the subsets it was fitted on, with a
+            margin; of rules fitted before that was so, of their examples.
         provenance: free: where the numbers come from.
     """
 
@@ -74,6 +75,16 @@ class LinearRule(BaseModel):
         from pyspark.sql import functions as F
 
         return F.expr(self.to_sql("spark"))
+
+    def prediction_of(self, values: Mapping[str, float | None]) -> float | None:
+        """The same of one row at hand; None where an indicator is absent, null or NaN."""
+        total = self.intercept
+        for name, factor in self.coefficients.items():
+            value = values.get(name)
+            if value is None or math.isnan(value):
+                return None
+            total += factor * value
+        return total
 
     def contributions(self) -> "dict[str, Column]":
         """`contribution_<indicator>` to coefficient × indicator; with the intercept they add up."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from instructmining.features.columns import FEATURES
 from instructmining.models.lists import ModelList
 from instructmining.rules.rule import LinearRule
 from instructmining.settings.sections import Knn
@@ -18,6 +19,17 @@ from instructmining.store.schemas import INDICATORS
 from instructmining.store.tables import Store
 from instructmining.store.views import create_views
 
+# Columns that stand beside indicators while examples are chosen.
+NOT_INDICATORS = (
+    "source",
+    "copies",
+    "quality",
+    "characters",
+    "floor_reason",
+    "prompt_language",
+    "response_language",
+    *FEATURES,
+)
 CUT_POINTS = 100
 QUANTILE_ERROR = 0.001  # of the rank, as a fraction of the pool
 TIE = 1e-6  # predictions this close are equal: how batches were formed moves them by less
@@ -233,6 +245,7 @@ def indicator_names(columns: Iterable[str]) -> list[str]:
     """The indicators among the columns of the table `scores`."""
     fixed = set(INDICATORS)
     others = {
+        *NOT_INDICATORS,
         "pool",
         "example_id",
         "rule_name",

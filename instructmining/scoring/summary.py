@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 from instructmining.progress import duration
 from instructmining.reading.ingest import Ingested
 from instructmining.reading.unread_fields import unread_lines
+from instructmining.rules.canary import Preference
 from instructmining.rules.rule import LinearRule
 from instructmining.store.definition_sql import sql_text
 from instructmining.store.tables import Store
@@ -31,7 +32,9 @@ class Summary:
     measured_rows: int = 0
     rule: LinearRule | None = None
     rule_why: str = ""
+    canary: list[Preference] = field(default_factory=list)
     scores: DataFrame | None = None
+    best: DataFrame | None = None  # rows of `scores` to show the best of; None: all
     warnings: list[str] = field(default_factory=list)
     tracking: str = ""
 
@@ -41,6 +44,7 @@ class Summary:
             self._counts(),
             self._stages(),
             self._rule(),
+            self._canary(),
             self._extremes(),
             self._warnings(),
             self._tables(),
@@ -116,6 +120,17 @@ class Summary:
             f"  predicted log loss = {self.rule.intercept:.4g} {terms}   (lower is better)"
         )
 
+    def _canary(self) -> str:
+        if not self.canary:
+            return ""
+        total = sum(one.pairs for one in self.canary)
+        share = 100 * sum(one.real for one in self.canary) / total
+        kinds = ", ".join(f"{one.kind} {one.of_100:.0f}" for one in self.canary)
+        return (
+            f"canary: the rule prefers the real row to a spoiled copy in {share:.0f} of 100 pairs "
+            f"({total:,} pairs)\n  by kind: {kinds}"
+        )
+
     def _extremes(self) -> str:
         if self.scores is None or self.rule is None:
             return ""
@@ -123,12 +138,13 @@ class Summary:
         means = _means(self.scores, [f"contribution_{name}" for name in rule.coefficients])
         if not means:
             return ""
-        found = _extremes(self.scores, self.store)
+        found = _extremes(self.scores, self.best, self.store)
         lines = []
         for title in ("best", "worst"):
             rows = [row for row in found if row.title == title]
             rows.sort(key=lambda row: row.predicted_log_loss, reverse=title == "worst")
-            lines.append(f"{title} {len(rows)} by predicted log loss")
+            above = " above the floor of select" * (title == "best" and self.best is not None)
+            lines.append(f"{title} {len(rows)} by predicted log loss{above}")
             for row in rows:
                 lines += [
                     f"  {row.predicted_log_loss:+.4f}  {_why(row.asDict(), rule, means)}",
@@ -173,14 +189,19 @@ class Summary:
   SELECT reason, count(*) FROM {self.store.sql_name("quarantine")} GROUP BY reason;"""  # noqa: S608
 
 
-def _extremes(scores: DataFrame, store: Store) -> list[Row]:
+def _extremes(scores: DataFrame, above: DataFrame | None, store: Store) -> list[Row]:
     """The best and the worst examples with their texts; `title` says which, in one query."""
     known = scores.where(F.col("predicted_log_loss").isNotNull())
+    columns = scores.columns
     best, worst = (
-        known.orderBy(order("predicted_log_loss"), F.asc("example_id"))
+        rows.select(*columns)
+        .orderBy(order("predicted_log_loss"), F.asc("example_id"))
         .limit(_EXTREMES)
         .withColumn("title", F.lit(title))
-        for title, order in (("best", F.asc), ("worst", F.desc))
+        for title, order, rows in (
+            ("best", F.asc, known if above is None else above),
+            ("worst", F.desc, known),
+        )
     )
     texts = store.read("examples").select("example_id", "prompt", "response")
     return best.unionByName(worst).join(texts, "example_id").collect()

@@ -1,5 +1,6 @@
 """The page that travels with a subset, and the few lines a terminal shows of it."""
 
+import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -86,10 +87,10 @@ class Card:
             if name == "current":
                 words.append("--all")
                 continue
-            if name in ("rejected", "whiten"):
-                words.append(f"--{name}")
-                continue
             option = "--" + name.replace("_", "-")
+            if name in ("rejected", "whiten", "out_of_range"):
+                words.append(option)
+                continue
             single = value if isinstance(value, tuple) else (value,)
             entries = value.items() if name == "quota" else [(None, each) for each in single]
             for pattern, entry in entries:
@@ -97,6 +98,9 @@ class Card:
                     option,
                     f"{entry}" if pattern is None else f"{pattern}={entry!r}".removesuffix(".0"),
                 ]
+        thresholds = settings.floor.model_dump(mode="json", exclude_defaults=True)
+        for name, value in thresholds.items():
+            words += ["--set", f"floor.{name}={json.dumps(value)}"]
         return shlex.join(words)
 
     def lines(self) -> list[str]:

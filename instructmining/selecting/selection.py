@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from instructmining.errors import UserError
 from instructmining.rules.rule import LinearRule, built_in_rules
 from instructmining.scoring.scores import Measured, indicator_names, scores_of, with_indicators
+from instructmining.selecting.floor import eligible
 from instructmining.selecting.quotas import within_quotas
 from instructmining.settings.learning import Select
 from instructmining.store.current import current_occurrences, wanted_occurrences
@@ -42,6 +43,9 @@ class Strategy:
 
 STRATEGIES: dict[str, Strategy] = {
     "rule": Strategy("predicted_log_loss", False, "lowest predicted log loss first"),
+    "quality": Strategy(
+        "quality", True, "highest minimum percentile of the quality indicators first"
+    ),
     "random": Strategy("", False, "by a hash of id and seed"),
     "longest": Strategy("output_length", True, "longest response first"),
     "highest_reward": Strategy("reward", True, "highest reward first"),
@@ -75,7 +79,8 @@ def candidates(
     Returns:
         `example_id`, `source` (the first by name, where it has several), `copies` (further records
         with the same example), the indicators, `predicted_log_loss` (lower is better),
-        `percentile`, `missing_reason`. Null where not measured, or not scored since it was added.
+        `percentile`, `missing_reason`, `out_of_range`. Null where not measured, or not scored since
+        it was added.
 
     Raises:
         UserError: the pool is empty, or was never scored with the rule.
@@ -102,6 +107,7 @@ def candidates(
         *(name for name in indicators.columns if name.startswith("reason_"))
     )
     absent = {"predicted_log_loss": "double", "percentile": "double", "missing_reason": "string"}
+    absent["out_of_range"] = "boolean"
     empty = {name: F.lit(None).cast(kind) for name, kind in absent.items()}
     return examples.join(indicators, "example_id", "left").withColumns(empty)
 
@@ -152,6 +158,7 @@ def with_score(rows: DataFrame, select: Select) -> DataFrame:
     """Rows that may be chosen: a score that is a number and within threshold and percentile."""
     strategy = STRATEGIES[select.strategy]
     score = score_column(select)
+    rows = eligible(rows, select)
     columns = {name: F.col(name) for name in ("example_id", "source") if name in rows.columns}
     if select.percentile is not None:
         rows = rows.where(F.col("percentile") < select.percentile)
@@ -239,6 +246,7 @@ def _scored(store: Store, pool: str, rule: LinearRule) -> DataFrame:
         "predicted_log_loss",
         "percentile",
         "missing_reason",
+        "out_of_range",
     )
 
 

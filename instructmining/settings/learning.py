@@ -94,7 +94,14 @@ class Select(Section):
     """Which examples are chosen; without a size, quotas alone decide."""
 
     strategy: Literal[
-        "rule", "random", "longest", "highest_reward", "lowest_perplexity", "ifd", "target"
+        "rule",
+        "quality",
+        "random",
+        "longest",
+        "highest_reward",
+        "lowest_perplexity",
+        "ifd",
+        "target",
     ] = setting("rule", "What makes an example a good one.")
     target: str | None = setting(
         None,
@@ -102,6 +109,15 @@ class Select(Section):
     )
     whiten: bool = setting(
         False, "Compare with targets after whitening the pool's vectors: equal variances."
+    )
+    floor: Literal["on", "off"] = setting(
+        "on", "Leave out what nobody should learn from; the section `floor` says what that is."
+    )
+    where: str | None = setting(
+        None, "SQL condition over indicators and text features; only rows that meet it are chosen."
+    )
+    out_of_range: bool = setting(
+        False, "Also choose rows outside the range that the rule was fitted on, with strategy rule."
     )
     top: int | None = setting(None, "Number of examples to choose.", ge=1)
     fraction: float | None = setting(None, "Share of the pool to choose.", gt=0, le=1)
@@ -146,6 +162,46 @@ class Select(Section):
     )
     against: str | None = setting(
         None, "Another rule: show what changes between the selections of the two."
+    )
+
+
+class Floor(Section):
+    """What no selection takes unless `select.floor` is off; a missing value leaves nothing out."""
+
+    lowest: dict[str, float] = setting(
+        {"naturalness": 0.2, "coherence": 0.1, "understandability": 0.3},
+        "Lowest value of an indicator, by name.",
+    )
+    quality_percentile: float = setting(
+        1.0,
+        "Lowest percentile of the worst of reward, naturalness, coherence and understandability.",
+        ge=0,
+        lt=100,
+    )
+    echo: float = setting(
+        1.0,
+        "Overlap of response and prompt from which the response is an echo; 1 is the same.",
+        gt=0,
+    )
+    markup_share: float = setting(
+        0.5, "Largest share of the response that may be tags and entities of HTML.", ge=0
+    )
+    longest_token: int = setting(
+        60, "Longest run of ASCII without a blank that is not a URL, in characters.", ge=1
+    )
+    lowest_entropy: float = setting(
+        1.5, "Lowest entropy of the response's characters, in bits, from 40 characters on.", ge=0
+    )
+    repetition: float = setting(
+        0.4, "Largest share of runs of 3 words that occur before in the response.", ge=0
+    )
+    placeholders: bool = setting(
+        False, "Also choose responses that stand in for a missing answer, as N/A or TODO do."
+    )
+    languages: tuple[str, ...] = setting(
+        (),
+        "Languages (ISO 639) of prompt and response that are chosen; `any`: all. Empty: those that "
+        "the model list reads.",
     )
 
 

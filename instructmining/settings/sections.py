@@ -7,7 +7,14 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from instructmining.settings.learning import Evaluate, Finetune, Fit, Judge, Select
+from instructmining.settings.learning import (
+    Evaluate,
+    Finetune,
+    Fit,
+    Floor,
+    Judge,
+    Select,
+)
 from instructmining.settings.section import Section, setting
 from instructmining.settings.stored import Erase, Import, Maintain
 
@@ -143,6 +150,17 @@ class Knn(Section):
         return self
 
 
+class Canary(Section):
+    """Rows of the pool that `score` spoils on purpose, to see whether the rule prefers dirt."""
+
+    rows: int = setting(
+        200,
+        "Rows spoiled by each kind of dirt, at most one in 100 of the pool and at least 5. "
+        "0: none.",
+        ge=0,
+    )
+
+
 class Rule(Section):
     """Which rule predicts."""
 
@@ -252,10 +270,12 @@ class Settings(Section):
     read: Read = Read()
     measure: Measure = Measure()
     knn: Knn = Knn()
+    canary: Canary = Canary()
     rule: Rule = Rule()
     finetune: Finetune = Finetune()
     fit: Fit = Fit()
     select: Select = Select()
+    floor: Floor = Floor()
     evaluate: Evaluate = Evaluate()
     judge: Judge = Judge()
     export: Export = Export()

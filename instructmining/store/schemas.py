@@ -162,6 +162,20 @@ TABLES: dict[str, Table] = {
             ("percentile_in_range", "percentile IS NULL OR percentile BETWEEN 0 AND 100"),
         ),
     ),
+    "canary": Table(
+        "One row per spoiled copy of an example: does a rule prefer the real one?",
+        (
+            _POOL,
+            Column("models", "STRING", "hash of the models that measured both rows", True),
+            Column("kind", "STRING", "how the copy was spoiled", True),
+            _ID,
+            Column("held_out", "BOOLEAN", "no embedded model is trained on this kind"),
+            Column("real", "MAP<STRING, DOUBLE>", "indicators of the example"),
+            Column("spoiled", "MAP<STRING, DOUBLE>", "indicators of its spoiled copy"),
+            _RUN,
+        ),
+        cluster_by=("pool",),
+    ),
     "subsets": Table(
         "One row per example of a subset",
         (

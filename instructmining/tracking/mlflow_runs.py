@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from numpy.typing import NDArray
 
+CANARY_TAG = "canary_rule"  # fingerprint of the rule that a run tried on spoiled rows
 _PARAMS_PER_BATCH = 100  # the store's own limit, as is the length of a value
 _PARAM_LENGTH = 6000
 _NOT_IN_A_NAME = re.compile(r"[^\w\-. :/]")  # the store refuses them; users' own keys have them
@@ -80,6 +81,12 @@ class Run:
         self._client.set_tag(self.id, "rule", f"{rule.name} {rule.version}")
         self._client.set_tag(self.id, "rule_mismatch", "; ".join(mismatches) or "none")
         self._client.log_text(self.id, rule.to_json(), "rule.json")
+
+    def log_canary(self, rule: LinearRule, metrics: Mapping[str, float]) -> None:
+        """Record how often the rule prefers real rows, where `rules promote` looks for it."""
+        if self._client is not None and metrics:
+            self._client.set_tag(self.id, CANARY_TAG, rule.fingerprint)
+            self.log_metrics(metrics)
 
     def log_models(self, definitions: Mapping[str, Mapping[str, Any]]) -> None:
         """Record, by fingerprint, what defines the numbers of each model."""

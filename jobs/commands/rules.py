@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from instructmining.errors import UserError
+from instructmining.rules.canary import canary_objection
+from instructmining.rules.canary_record import canary_metrics
 from instructmining.rules.registry import (
     CHAMPION,
     RegisteredRule,
@@ -112,11 +114,17 @@ def promote_command(version: str, alias: str, force: bool, **shared: Any) -> Non
     The champion moves only to a rule whose cross-validated error is below that of the mean alone
     and that of the champion's terms, refitted on the same runs; whose terms lower the error on
     candidates that their fit had not seen, and passed the permutation test (p < 0.05); and of
-    which no sign contradicts what its indicator means.
+    which no sign contradicts what its indicator means. Where a run of `score` tried the rule on
+    spoiled rows, it must prefer the real row in at least 60 of 100 pairs of every kind.
     """
     tracking = tracking_of(shared)
     if alias == CHAMPION and not force:
         refuse_unproven(version, tracking)
+        tried = canary_metrics(version, tracking)
+        if why := canary_objection(version, tried):
+            raise UserError(why)
+        if not tried:
+            click.echo(f"no canary of {version} is stored: score a pool with --rule {version}")
     name, number, before = promote(version, tracking, alias)
     was = f", before it was version {before}" if before else ""
     click.echo(f"{name}@{alias} is version {number}{was}")

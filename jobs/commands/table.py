@@ -15,6 +15,12 @@ _READ = {
 }
 _BASE = {"--base": "fit.base", "--epochs": "finetune.epochs"}
 _DEVICE = {"--device": "measure.device"}
+_FLOOR = {
+    "--floor": "select.floor",
+    "--languages": "floor.languages",
+    "--where": "select.where",
+    "--out-of-range": "select.out_of_range",
+}
 _FINETUNE = {**_BASE, **_DEVICE, "--dtype": "finetune.dtype"}
 
 _INDICATORS = {"--indicator": "indicators", "--indicator-version": "indicator_version"}
@@ -69,6 +75,7 @@ OPTIONS: dict[str, dict[str, str]] = {
         "--seed": "select.seed",
         "--current/--all": "select.current",
         "--rejected": "select.rejected",
+        **_FLOOR,
         "--against --compare": "select.against",
         "--to": "export.to",
         "--as": "export.layout",
@@ -98,6 +105,7 @@ OPTIONS: dict[str, dict[str, str]] = {
         "--eval": "evaluate.evaluation",
         "--rule": "rule.source",
         "--strategy": "select.strategy",
+        **_FLOOR,
         "--top": "evaluate.top",
         "--tokens": "evaluate.tokens",
         "--seeds": "evaluate.seeds",

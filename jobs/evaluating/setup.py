@@ -52,6 +52,7 @@ def prepare(spark: SparkSession, settings: Settings, stack: ExitStack) -> Setup:
         evaluate.overlap,
         finetunes.uses_embedded_models,
         stack,
+        settings,
     )
     return Setup(finetunes, choice, pool)
 
@@ -82,9 +83,7 @@ def title_of(setup: Setup, settings: Settings) -> str:
 def cautions(setup: Setup, results: pd.DataFrame) -> list[str]:
     """What a reader must know before believing the page."""
     said = [*_uneven(results), *_alike(results)]
-    said += [
-        f"{mismatch}: its coefficient does not carry over" for mismatch in setup.choice.mismatches
-    ]
+    said += setup.choice.notes
     said += _base_cautions(setup)
     about = setup.choice.rule.provenance
     target = dict(about.get("evaluation", {})).get(about.get("target"))

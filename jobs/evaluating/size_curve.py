@@ -58,7 +58,7 @@ class _Sizes:
         self.seeds = range(evaluate.seed, evaluate.seed + evaluate.size_seeds)
         self.recipes = {
             "selected": sized(select, top=top),
-            "random": Select(strategy="random", top=top),
+            "random": Select(strategy="random", top=top, floor="off"),
         }
         self.orders: dict[tuple[str, int], tuple[str, ...]] = {}
 

@@ -18,11 +18,11 @@ from instructmining.scoring.scores import Measured
 from instructmining.settings.learning import Fit
 from instructmining.settings.sections import Tracking
 from instructmining.tracking.mlflow_runs import Input, Run
-from jobs.finetuning.candidates import Candidates
 from jobs.finetuning.waves import Spent
 from jobs.fitting.setup import Setup
 
 CANDIDATE = "candidate"
+_RANGE_MARGIN = 0.5  # of the width of the subset means, on each side
 
 
 def rivals(tracking: Tracking) -> dict[str, list[str]]:
@@ -59,12 +59,18 @@ def fitted_models(
     }
 
 
-def ranges(candidates: Candidates) -> dict[str, tuple[float, float]]:
-    """By indicator, the lowest and highest value among the candidates."""
-    rows = candidates.rows
-    return {
-        name: (float(rows[name].min()), float(rows[name].max())) for name in candidates.indicators
-    }
+def ranges(means: pd.DataFrame) -> dict[str, tuple[float, float]]:
+    """By indicator, from the lowest to the highest mean of a subset, widened on both sides.
+
+    A rule was fitted on these means: of single candidates it knows nothing, and outliers among them
+    would let everything pass.
+
+    Args:
+        means: one row per subset, one column per indicator.
+    """
+    margins = _RANGE_MARGIN * (means.max() - means.min())
+    low, high = means.min() - margins, means.max() + margins
+    return {str(name): (float(low[name]), float(high[name])) for name in means.columns}
 
 
 def provenance(setup: Setup, fit: Fit, run_id: str) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def run(spark: SparkSession, settings: Settings) -> Fitted:
             learned,
             fit.name or fitted_name(setup.pools),
             fitted_models(setup.measured, setup.finetunes.resolved),
-            ranges(setup.candidates),
+            ranges(setup.design.means),
             provenance(setup, fit, tracked.id),
         )
         page = fit_page(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from instructmining.errors import UserError
 from instructmining.models.lists import ModelList, ResolvedModel
 from instructmining.rules.registry import choose_rule
-from instructmining.rules.rule import LinearRule
+from instructmining.rules.rule import LinearRule, built_in_rules
 from instructmining.scoring.scores import Measured, neighbors_of
 from instructmining.settings.sections import Knn, Rule, Tracking
 
@@ -19,6 +19,17 @@ class RuleChoice:
     why: str
     mismatches: list[str]
     measured: Measured
+    is_default: bool = False  # nobody named it, and no rule is fitted for these models
+
+    @property
+    def notes(self) -> list[str]:
+        """What its models mean for its numbers, in sentences."""
+        if self.is_default and self.mismatches:
+            return [
+                f"{self.rule.name} orders the examples; its predicted losses are on the scale of "
+                "the models that it was fitted with"
+            ]
+        return [f"{mismatch}: its coefficient does not carry over" for mismatch in self.mismatches]
 
 
 def rule_for(
@@ -51,4 +62,5 @@ def rule_for(
             f"rule {rule.name} does not fit these models: {'; '.join(mismatches)}; "
             "fit a rule for them, or drop --strict-rule"
         )
-    return RuleChoice(rule, why, mismatches, measured)
+    is_default = wanted.source == "auto" and rule.name in built_in_rules()
+    return RuleChoice(rule, why, mismatches, measured, is_default)

@@ -13,6 +13,7 @@ from instructmining.errors import UserError
 from instructmining.models.lists import COLUMN, IMPORTED, ModelList, ResolvedModel
 from instructmining.reading.ingest import ingest
 from instructmining.reading.inputs import find_inputs
+from instructmining.rules.canary import metrics_of
 from instructmining.rules.rule import LinearRule
 from instructmining.scoring.scores import score_pool, scores_of
 from instructmining.scoring.summary import Summary
@@ -31,10 +32,12 @@ from instructmining.tracking.mlflow_runs import Run, log_run, without_credential
 from jobs.checks.preflight import preflight
 from jobs.checks.resources import check_gpus
 from jobs.importing.numbers import import_kept
+from jobs.scoring.canary import canary_of, measure_canary
 from jobs.scoring.failures import refuse_failures
 from jobs.scoring.record import record_run
 from jobs.scoring.rule_choice import RuleChoice, rule_for
 from jobs.scoring.stages import Pool, StageResult, run_knn, run_model_stage
+from jobs.selecting.marks import best_above_floor
 from udfs.indicators import models_of, resolve
 
 T = TypeVar("T")
@@ -77,6 +80,9 @@ def run(spark: SparkSession, settings: Settings) -> Summary:
         results = measure(store, pool, resolved, chosen, counts, settings, tracked, summary)
         if choice is not None:
             apply_rule(store, pool, choice, tracked, summary)
+            if settings.select.floor == "on" and summary.scores is not None:
+                summary.best = best_above_floor(store, summary.scores, settings)
+            try_canary(store, pool, resolved if chosen else {}, choice, settings, tracked, summary)
         print(summary.text())
         record_run(tracked, summary, settings, resolved, results)
         models_used = {stage: resolved[stage] for stage in chosen}
@@ -234,11 +240,38 @@ def apply_rule(
     )
     summary.rule, summary.rule_why = rule, choice.why
     summary.scores = scores_of(store, pool.name, rule)
-    summary.warnings += [
-        f"{mismatch}: its coefficient does not carry over" for mismatch in mismatches
-    ]
+    summary.warnings += choice.notes
     summary.warnings += extrapolated(summary.scores, rule)
     tracked.log_rule(rule, choice.why, mismatches)
+
+
+def try_canary(
+    store: Store,
+    pool: Pool,
+    resolved: dict[str, ResolvedModel],
+    choice: RuleChoice,
+    settings: Settings,
+    tracked: Run,
+    summary: Summary,
+) -> None:
+    """Say in how many pairs the rule prefers a real row to its spoiled copy.
+
+    Without models at hand what is stored is asked.
+    """
+    if resolved and has_predictions(summary.scores):
+        rows = timed(
+            summary,
+            "canary",
+            lambda: measure_canary(store, pool, resolved, choice.measured, settings, tracked.id),
+        )
+        summary.stages["canary"] = f"{rows:,} spoiled rows measured"
+    summary.canary = canary_of(store, pool.name, choice.rule, choice.measured)
+    tracked.log_canary(choice.rule, metrics_of(summary.canary))
+
+
+def has_predictions(scores: DataFrame | None) -> bool:
+    """Whether the rule predicts anything here."""
+    return scores is not None and not scores.where("predicted_log_loss IS NOT NULL").isEmpty()
 
 
 def edited(store: Store, pool: str) -> list[str]:

@@ -1,7 +1,6 @@
 """Select a subset: scored pool → strategy, quotas, diversity → store, export, dataset card."""
 
 import json
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +27,8 @@ from instructmining.trainers.writing import write_for
 from jobs.scoring.rule_choice import rule_for
 from jobs.selecting.diverse import choose_diverse
 from jobs.selecting.for_target import aimed, choose_for_target
+from jobs.selecting.marks import marked
+from jobs.selecting.sentences import nothing, shortfall
 from jobs.selecting.size_choice import with_size
 from udfs.indicators import models_of, resolve
 
@@ -67,9 +68,13 @@ def run(spark: SparkSession, settings: Settings) -> Selected:
     rows = candidates(
         store, settings.pool, source.rule, source.measured, select.current, select.rejected
     )
-    left_out = [*without_stale(store, settings), *without_rejected(store, settings)]
-    with log_run(settings.tracking, f"select {settings.pool}") as tracked, ExitStack() as stack:
-        aim = stack.enter_context(aimed(store, rows, settings, tracked.id))
+    with (
+        log_run(settings.tracking, f"select {settings.pool}") as tracked,
+        marked(store, rows, settings) as choice,
+        aimed(store, choice.rows, settings, tracked.id) as aim,
+    ):
+        omitted = [*without_stale(store, settings), *without_rejected(store, settings)]
+        omitted += choice.notes
         rows = aim.rows
         if select.target is not None:
             diverse = choose_for_target(store, aim, select)
@@ -77,14 +82,14 @@ def run(spark: SparkSession, settings: Settings) -> Selected:
             diverse = choose_diverse(store, rows, select, source.measured)
         table = diverse.picked.orderBy("rank").toArrow()
         if not table.num_rows:
-            raise UserError("; ".join([nothing(settings), *left_out]))
+            raise UserError("; ".join([nothing(settings), *omitted]))
         ids = table["example_id"].to_pylist()
         picked = spark.createDataFrame(table)
         facts = facts_of(store, rows, picked, ids, select, source.measured)
-        recipe = recipe_of(settings, source.rule)
+        recipe = {**recipe_of(settings, source.rule), "below_floor": choice.reasons}
         members = Members(facts.subset, json.dumps(recipe, sort_keys=True), ids)
         new = store_subsets(store, [members], tracked.id) > 0
-        notes = [*of_size, *source.notes, *left_out, *diverse.notes, *shortfall(settings, facts)]
+        notes = [*of_size, *source.notes, *omitted, *diverse.notes, *shortfall(settings, facts)]
         written = None
         if target is not None:
             written = export(store, rows, picked, target, settings.export.overwrite)
@@ -138,7 +143,7 @@ def source_of(store: Store, settings: Settings) -> Source:
     notes = [f"the rule is {choice.why}"] * (source == "auto")
     if select.strategy != "rule" and scores_of(store, settings.pool, rule).isEmpty():
         return Source(None, None, choice.measured, [])
-    notes += [f"{mismatch}: its coefficient does not carry over" for mismatch in choice.mismatches]
+    notes += choice.notes
     return Source(rule, rule_name(rule, source), choice.measured, notes)
 
 
@@ -153,23 +158,8 @@ def recipe_of(settings: Settings, rule: LinearRule | None) -> dict[str, Any]:
     """What decides the subset, beside the tables."""
     about = rule and {"name": rule.name, "version": rule.version, "fingerprint": rule.fingerprint}
     chosen = settings.select.model_dump(exclude={"against"}, exclude_none=True)
-    return {"pool": settings.pool, "rule": about, **chosen}
-
-
-def nothing(settings: Settings) -> str:
-    """Why the choice is empty."""
-    select = settings.select
-    if select.threshold is not None or select.percentile is not None:
-        return (
-            f"no example of pool {settings.pool!r} is within the threshold or percentile: "
-            "give a wider one, or --top"
-        )
-    if select.tokens is not None:
-        return f"--tokens {select.tokens}: the best example alone is longer"
-    return (
-        f"no example of pool {settings.pool!r} has a score for strategy {select.strategy}: "
-        "see missing_reason in the table scores, or score it with more stages"
-    )
+    thresholds = settings.floor.model_dump() if settings.select.floor == "on" else None
+    return {"pool": settings.pool, "rule": about, **chosen, "floor_settings": thresholds}
 
 
 def without_stale(store: Store, settings: Settings) -> list[str]:
@@ -188,18 +178,6 @@ def without_rejected(store: Store, settings: Settings) -> list[str]:
     count = rejected_examples(store, settings.pool)
     said = f"{count:,} examples are left out: rejected answers of pairs (--rejected takes them)"
     return [said] * (count > 0)
-
-
-def shortfall(settings: Settings, facts: Facts) -> list[str]:
-    """A sentence where fewer were chosen than asked for; with diversity its own says why."""
-    select = settings.select
-    asked = select.top or (select.fraction and round(select.fraction * facts.pool)) or 0
-    if facts.size >= asked or select.diversity != "none":
-        return []
-    return [
-        f"{facts.size:,} of the {asked:,} that were asked for: the pool has no more that have "
-        "a score and are within the quotas"
-    ]
 
 
 def export(
@@ -232,7 +210,9 @@ def against(
         only_current=settings.select.current,
         with_rejected=settings.select.rejected,
     )
-    table = choose_diverse(store, others, settings.select, source.measured).picked.toArrow()
+    with marked(store, others, settings) as rival_choice:
+        others = rival_choice.rows
+        table = choose_diverse(store, others, settings.select, source.measured).picked.toArrow()
     return changes(rows, picked, others, store.spark.createDataFrame(table))
 
 

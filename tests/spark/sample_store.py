@@ -87,7 +87,11 @@ def score_sample(spark: SparkSession, folder: Path) -> SampleStore:
     (folder / "other.json").write_text(json.dumps(RULE))
     spark.sparkContext.addPyFile(str(folder / "sample_functions.py"))
     made = SampleStore(folder, str(folder / "store"), f"sqlite:///{folder}/mlflow.db")
-    options = {"measure": {"dtype": "float32"}, "tracking": {"uri": "none"}}
+    options = {
+        "measure": {"dtype": "float32"},
+        "tracking": {"uri": "none"},
+        "canary": {"rows": 0},
+    }
     (folder / "near.jsonl").write_text("\n".join(map(json.dumps, NEAR)))
     data = (str(conf_folder() / "sample"), str(folder / "near.jsonl"))
     run(spark, made.settings(input=data, rule={"source": f"{folder}/other.json"}, **options))

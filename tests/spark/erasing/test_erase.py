@@ -79,6 +79,7 @@ def settings(place, **options):
     base = {
         "store": str(place / "store"),
         "files": str(place / "files"),
+        "canary": {"rows": 0},
         "tracking": {"uri": f"sqlite:///{place}/mlflow.db"},
     }
     return load_settings(options={**base, **options})

@@ -129,6 +129,7 @@ def settings(folder: Path, **options: object) -> Settings:
         "store": str(folder / "store"),
         "models": str(folder / "tiny.yml"),
         "tracking": {"uri": "none"},
+        "canary": {"rows": 0},
         "rule": {"source": str(folder / "rule.json")},
         "measure": {"dtype": "float32", "device": "cpu"},
         "finetune": {
@@ -139,6 +140,7 @@ def settings(folder: Path, **options: object) -> Settings:
             "max_length": 128,
         },
     }
+    options = {**options, "select": {"floor": "off", **options.get("select", {})}}
     return load_settings(options={**base, **options})
 
 

@@ -71,6 +71,7 @@ def place(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path
                 "input": (str(folder / "one.jsonl"), str(folder / "two.jsonl")),
                 "store": str(folder / "store"),
                 "models": str(folder / "tiny.yml"),
+                "canary": {"rows": 0},
                 "tracking": {"uri": "none"},
             }
         ),
@@ -234,6 +235,7 @@ def test_the_candidate_is_gated_and_scores_with_errors_and_ranges(spark, place, 
             options={
                 "store": str(place / "store"),
                 "models": str(place / "tiny.yml"),
+                "canary": {"rows": 0},
                 "input": (str(place / "one.jsonl"),),
                 "rule": {"source": "auto"},
                 "tracking": {"uri": tracking.uri},

@@ -129,6 +129,7 @@ def score(spark, file, store, models, **measure):
             "measure": {"dtype": "float32", "max_failed_fraction": 0.5, **measure},
             "knn": {"neighbors": 10},
             "rule": {"source": "paper-v1"},
+            "canary": {"rows": 0},
             "tracking": {"uri": "none"},
         }
     )

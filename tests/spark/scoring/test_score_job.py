@@ -83,6 +83,7 @@ def settings(quick: dict[str, str], name: str = "data.jsonl", **options: object)
         "models": f"{quick['folder']}/quick.yml",
         "tracking": {"uri": quick["tracking"]},
         "pool": "Ann's",
+        "canary": {"rows": 0},
         "measure": {"chunk_rows": 16, "dtype": "float32"},
     }
     return load_settings(options={**base, **options})
@@ -130,7 +131,7 @@ def test_the_summary_shows_what_a_person_needs(first) -> None:
         "SQL to try next",
         "quarantined: 1",
         "note: these models are for a test",
-        "its coefficient does not carry over",
+        "note: paper-v1 orders the examples",
         "reward 40 rows measured".replace("reward ", ""),
     ):
         assert part in text, part

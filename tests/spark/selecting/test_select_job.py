@@ -48,6 +48,7 @@ def settings(folder: Path, sets: Sequence[str] = (), **options: object) -> Setti
         "tracking": {"uri": "none"},
         "rule": {"source": "paper-v1"},
     }
+    options = {**options, "select": {"floor": "off", **options.get("select", {})}}
     return load_settings(sets=sets, options={**base, **options})
 
 
@@ -397,7 +398,7 @@ spark, _ = get_session({"spark.api.mode": "connect"})
 assert "connect" in type(spark).__module__
 for sets in sys.argv[2:]:
     base = {"store": sys.argv[1], "pool": "sample", "tracking": {"uri": "none"},
-            "rule": {"source": "paper-v1"}}
+            "rule": {"source": "paper-v1"}, "select": {"floor": "off"}}
     print("chose", run(spark, load_settings(sets=sets.split(), options=base)).facts.subset)
 spark.stop()
 """

@@ -31,6 +31,7 @@ def pool() -> pd.DataFrame:
             "ifd": random.uniform(0.2, 1.4, 400).round(2),
             "target_similarity": random.uniform(-1, 1, 400).round(2),
             "predicted_log_loss": random.normal(0, 0.3, 400).round(2),
+            "quality": random.uniform(0, 100, 400).round(0),
         }
     )
     rows["percentile"] = (rows.predicted_log_loss.rank(method="min") - 1) / 4

@@ -20,6 +20,7 @@ from instructmining.report.finetunings import Experiment, Fit, Losses
 from instructmining.report.neighbors import Group, Member, Neighbors
 from instructmining.report.page import Told, conclusions, figure, render
 from instructmining.report.scored import Scored, short_names
+from instructmining.rules.canary import Preference
 from instructmining.rules.rule import LinearRule
 from instructmining.settings.sections import Report
 from instructmining.store.distributions import Spread
@@ -96,6 +97,7 @@ def told() -> Told:
             Term("reward", -0.15, (-0.2, -0.1), (-1.0, 1.0), ATTACK, 0.1, 0.2, 0.8),
             Term(ATTACK, None, None, None, "", 0.1, 0.05, 0.2),
         ],
+        [Preference(ATTACK, 3.0, 4)],
         [explained(-0.4, ARABIC, CHINESE), explained(-0.2, ATTACK, "w" * 5000)],
         [explained(0.9, "日本語で" + ATTACK, "")],
         Neighbors(98, 2, ATTACK, {0.1: 4, 0.3: 9}, (Group(0.01, 6, (member, member)),)),

@@ -8,6 +8,7 @@ from mlflow import MlflowClient
 from instructmining.errors import UserError
 from instructmining.packaged import conf_folder
 from instructmining.rules.rule import LinearRule, read_rule
+from instructmining.tracking.mlflow_runs import log_run
 from jobs.cli import main
 
 
@@ -112,7 +113,10 @@ def test_a_champion_must_beat_the_mean_and_the_champion_before_it(rules, tmp_pat
     with pytest.raises(UserError, match=r"the mean alone: .*0\.02000 against 0\.01"):
         rules("promote", worse, model="gate")
     first = gated(rules, path, "ccc", rmse=0.009, rmse_mean_only=0.01, rmse_others={})
-    assert rules("promote", first, model="gate") == [f"gate@champion is version {first}"]
+    assert rules("promote", first, model="gate") == [
+        f"no canary of {first} is stored: score a pool with --rule {first}",
+        f"gate@champion is version {first}",
+    ]
     unaware = gated(rules, path, "dddd", rmse=0.005, rmse_mean_only=0.01, rmse_others={})
     with pytest.raises(UserError, match="was not compared with the champion"):
         rules("promote", unaware, model="gate")
@@ -134,7 +138,7 @@ def test_a_champion_must_beat_the_mean_and_the_champion_before_it(rules, tmp_pat
         rmse_mean_only=0.01,
         rmse_others={f"models:/gate/{first}": 0.007},
     )
-    assert "before it was version" in rules("promote", better, model="gate")[0]
+    assert "before it was version" in rules("promote", better, model="gate")[1]
     assert rules("promote", worse, "--alias=trial", model="gate")  # only the champion is gated
 
 
@@ -153,6 +157,20 @@ def test_the_withdrawn_rule_is_not_offered_by_name_and_is_read_from_its_file(rul
         rules("show", "embedded")
     shown = rules("show", str(conf_folder() / "rules" / "withdrawn" / "embedded.json"))
     assert shown[0].startswith("embedded, version 1")
+
+
+def test_a_rule_that_prefers_dirt_is_refused_by_the_canary_of_the_run_that_tried_it(
+    rules, mlflow_store
+):
+    withdrawn = str(conf_folder() / "rules" / "withdrawn" / "embedded.json")
+    version = rules("publish", withdrawn, model="dirt")[0].split("/")[-1].split()[0]
+    assert not any("embedded  built in" in line for line in rules("list", model="dirt"))
+    with log_run(mlflow_store, "score") as run:
+        run.log_canary(read_rule(withdrawn), {"canary_html": 95.0, "canary_base64": 3.0})
+    with pytest.raises(UserError, match=r"fewer than 60 of 100 pairs \(base64 3\).*--force"):
+        rules("promote", version, model="dirt")
+    promoted = rules("promote", version, "--force", model="dirt")
+    assert promoted == [f"dirt@champion is version {version}"]
 
 
 @pytest.mark.parametrize(

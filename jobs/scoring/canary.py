@@ -1,0 +1,165 @@
+"""The canary of a run: rows of the pool, spoiled on purpose, measured with the same models.
+
+What is stored are the indicators of both rows of each pair, so that any rule can be tested on them
+later without a model.
+"""
+
+import hashlib
+import json
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pyspark.sql import DataFrame, Row
+from pyspark.sql import functions as F
+
+from instructmining.models.lists import ResolvedModel
+from instructmining.rules.canary import Preference, preferences
+from instructmining.rules.rule import LinearRule
+from instructmining.scoring.scores import Measured, indicator_names, with_indicators
+from instructmining.settings.sections import Settings
+from instructmining.spoiling.held_out import HELD_OUT, KINDS
+from instructmining.spoiling.material import Material, Sound
+from instructmining.store.tables import Store
+from jobs.scoring.stages import Pool
+from jobs.stored.vectors import of_encoder, with_vectors
+from udfs.indicator import with_measurements
+from udfs.neighbors.frozen_reference import neighbors_in_reference
+from udfs.on_spark.placement import gpu_profile, model_slots, ship
+
+_FEWEST = 5  # rows of each kind
+_SHARE = 100  # one row in so many of the pool is spoiled by each kind
+_MATERIAL = 4  # rows that corruptions draw from, for each one that is spoiled
+_ROWS = "example_id STRING, bucket INT, messages ARRAY<STRUCT<role: STRING, content: STRING>>"
+_PAIRS = (
+    "pool STRING, models STRING, kind STRING, example_id STRING, held_out BOOLEAN, "
+    "real MAP<STRING, DOUBLE>, spoiled MAP<STRING, DOUBLE>, run_id STRING"
+)
+
+
+def measure_canary(
+    store: Store,
+    pool: Pool,
+    resolved: Mapping[str, ResolvedModel],
+    measured: Measured,
+    settings: Settings,
+    run_id: str,
+) -> int:
+    """Spoil rows of the pool, measure them and store the pairs, unless they are there.
+
+    Returns:
+        How many spoiled rows were measured; 0 where these models have a canary of the pool.
+    """
+    models = models_of(measured)
+    if not settings.canary.rows or not stored_pairs(store, pool.name, models).isEmpty():
+        return 0
+    rows = min(settings.canary.rows, max(_FEWEST, pool.examples.count() // _SHARE))
+    order = [F.xxhash64(F.lit("canary"), "example_id"), F.col("example_id")]
+    drawn = pool.examples.where("response IS NOT NULL").orderBy(*order)
+    texts = drawn.select("example_id", "prompt", "response", "messages")
+    spoiled = _spoiled(texts.limit(_MATERIAL * rows).collect(), rows)
+    values = _measured(store, pool, spoiled, resolved, settings)
+    real = _real_values(store, pool, {row["example_id"] for _, row, _ in spoiled}, measured)
+    pairs = [
+        (
+            pool.name,
+            models,
+            kind,
+            row.example_id,
+            kind in HELD_OUT,
+            real.get(row.example_id, {}),
+            values.get(f"{kind}:{row.example_id}", {}),
+            run_id,
+        )
+        for kind, row, _ in spoiled
+    ]
+    frame = store.spark.createDataFrame(pairs, _PAIRS)
+    store.append(frame, "canary", f"{run_id}/canary", {"run_id": run_id})
+    return len(pairs)
+
+
+def canary_of(store: Store, pool: str, rule: LinearRule, measured: Measured) -> list[Preference]:
+    """How often a rule prefers real rows of a pool, by kind; empty where no canary is stored."""
+    rows = stored_pairs(store, pool, models_of(measured)).select("kind", "real", "spoiled")
+    return preferences(rule, ((row.kind, row.real, row.spoiled) for row in rows.collect()))
+
+
+def stored_pairs(store: Store, pool: str, models: str) -> DataFrame:
+    """The pairs of a pool that these models measured."""
+    return store.read("canary").where((F.col("pool") == pool) & (F.col("models") == models))
+
+
+def models_of(measured: Measured) -> str:
+    """One hash of all models that measure, and of the neighbours that are wanted."""
+    about = {"models": dict(measured.fingerprints), "neighbors": measured.knn.neighbors}
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _spoiled(texts: Sequence[Row], rows: int) -> list[tuple[str, Row, list[dict[str, str]]]]:
+    """Kind, real row, and the turns of its spoiled copy."""
+    sound = [Sound("pool", row.prompt or "", row.response) for row in texts]
+    material = Material(sound, "held_out")
+    made = []
+    for kind, spoil in KINDS.items():
+        for example, row in list(zip(sound, texts, strict=True))[:rows]:
+            generator = random.Random(f"{kind} {row.example_id}")  # noqa: S311 - not a secret
+            response = spoil(example, material, generator)
+            if response is None:
+                continue
+            turns = [{"role": turn.role, "content": turn.content} for turn in row.messages[:-1]]
+            made.append((kind, row, [*turns, {"role": "assistant", "content": response}]))
+    return made
+
+
+def _measured(
+    store: Store,
+    pool: Pool,
+    spoiled: Sequence[tuple[str, Row, list[dict[str, str]]]],
+    resolved: Mapping[str, ResolvedModel],
+    settings: Settings,
+) -> dict[str, dict[str, float]]:
+    """`KIND:example_id` to the indicators of the spoiled row."""
+    spark, measure = store.spark, settings.measure
+    keys = [(f"{kind}:{row.example_id}", 0, turns) for kind, row, turns in spoiled]
+    rows = spark.createDataFrame(keys, _ROWS)
+    rows = rows.repartition(model_slots(spark, measure), "example_id")
+    values: dict[str, dict[str, float]] = {}
+    profile = gpu_profile(spark, measure)
+    for stage, model in resolved.items():
+        output = with_measurements(rows, ship(spark, model), measure, profile)
+        if stage != "embed":
+            for row in output.select("example_id", "values").collect():
+                values.setdefault(row.example_id, {}).update(row["values"])
+            continue
+        vectors = output.where("vector IS NOT NULL").select("example_id", "vector")
+        for key, distances in _distances(store, pool, vectors, model, settings):
+            places = {f"knn_{i}": value for i, value in enumerate(distances, start=1)}
+            values.setdefault(key, {}).update(places)
+    return values
+
+
+def _distances(
+    store: Store, pool: Pool, vectors: DataFrame, model: ResolvedModel, settings: Settings
+) -> list[tuple[str, list[float]]]:
+    """Of every spoiled row to its nearest rows of the pool, the real one among them."""
+    embedded = of_encoder(store, F.col("fingerprint") == model.fingerprint)
+    reference = with_vectors(pool.members, embedded)
+    if reference.isEmpty() or vectors.isEmpty():
+        return []
+    found = neighbors_in_reference(reference, vectors, settings.knn)
+    return [(row.example_id, row.distances) for row in found.collect()]
+
+
+def _real_values(
+    store: Store, pool: Pool, ids: set[str], measured: Measured
+) -> dict[str, dict[str, float]]:
+    """Example to the indicators that are stored of it."""
+    members = pool.members.where(F.col("example_id").isin(sorted(ids)))
+    places = range(1, measured.knn.neighbors + 1)
+    rows = with_indicators(store, members, pool.name, measured, list(places)).collect()
+    names = [name for name in indicator_names(rows[0].asDict()) if not name.startswith("reason_")]
+    return {row.example_id: _known(row, names) for row in rows}
+
+
+def _known(row: Any, names: Sequence[str]) -> dict[str, float]:
+    return {name: row[name] for name in names if row[name] is not None}

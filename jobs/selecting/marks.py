@@ -1,0 +1,106 @@
+"""Rows of a pool with what the floor and `--where` go by: text features, languages, quality."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from instructmining.features.columns import feature_columns
+from instructmining.selecting.floor import LANGUAGES, REASON, below_floor, left_out, with_floor
+from instructmining.selecting.quality import with_quality
+from instructmining.settings.learning import Select
+from instructmining.settings.sections import Settings
+from instructmining.store.tables import Store
+from udfs.indicators import load_model_list
+from udfs.texts.language import can_tell_languages, language_column
+
+_LOOKED_AT = 200  # rows, of which a page shows three
+_NO_LANGUAGES = "languages are not known here: pip install py3langid"
+
+
+@dataclass(frozen=True)
+class Marked:
+    """Rows to choose from.
+
+    Attributes:
+        rows: of the pool.
+        reasons: why the floor leaves rows out, with their numbers.
+        notes: sentences on what is left out.
+    """
+
+    rows: DataFrame
+    reasons: dict[str, int]
+    notes: list[str]
+
+
+@contextmanager
+def marked(store: Store, rows: DataFrame, settings: Settings) -> Iterator[Marked]:
+    """The rows, marked where the floor leaves them out, and sentences on what is left out.
+
+    Args:
+        store: holds the texts, and knows what measured.
+        rows: as `selection.candidates` gives them.
+        settings: of the selection.
+
+    Yields:
+        The rows with `quality`, the text features, the languages and `floor_reason`, at hand until
+        the end of the block; the rows as they came where nothing goes by any of these.
+    """
+    if not goes_by_marks(settings.select):
+        yield Marked(rows, {}, left_out(rows, settings.select, {}))
+        return
+    with_marks = marks(store, rows, settings).persist()
+    try:
+        reasons = below_floor(with_marks, settings.select)
+        notes = left_out(with_marks, settings.select, reasons)
+        notes += [_NO_LANGUAGES] * (not can_tell_languages())
+        yield Marked(with_marks, reasons, notes)
+    finally:
+        with_marks.unpersist()
+
+
+def goes_by_marks(select: Select) -> bool:
+    """Whether a choice goes by more than what is stored as scores."""
+    return select.floor == "on" or select.where is not None or select.strategy == "quality"
+
+
+def marks(store: Store, rows: DataFrame, settings: Settings) -> DataFrame:
+    """The rows with `quality`, `characters`, the features, the languages and `floor_reason`."""
+    texts = store.read("examples").select("example_id", "messages", "prompt", "response")
+    languages_of_texts = {
+        name: language_column(F.col(name.removesuffix("_language")))
+        if can_tell_languages()
+        else F.lit(None).cast("string")
+        for name in LANGUAGES
+    }
+    columns = {**feature_columns(), "characters": F.length("response"), **languages_of_texts}
+    read = texts.join(rows.select("example_id"), "example_id", "left_semi").withColumns(columns)
+    read = read.drop("messages", "prompt", "response")
+    together = with_quality(rows.join(read, "example_id", "left"))
+    return with_floor(together, settings.floor, languages(store, settings))
+
+
+def best_above_floor(store: Store, scores: DataFrame, settings: Settings) -> DataFrame:
+    """Of the rows with the lowest predictions those that the floor leaves in, marked.
+
+    Only as many are looked at as a page needs. The percentile of quality is of a whole pool, so
+    that it plays no part here.
+    """
+    known = scores.where(F.col("predicted_log_loss").isNotNull())
+    best = known.orderBy("predicted_log_loss", "example_id").limit(_LOOKED_AT)
+    floor = settings.floor.model_copy(update={"quality_percentile": 0.0})
+    rows = marks(store, best, settings.model_copy(update={"floor": floor}))
+    return rows.where(F.col(REASON).isNull())
+
+
+def languages(store: Store, settings: Settings) -> Sequence[str]:
+    """The languages that are chosen: the setting, else what the models read that measured here."""
+    if settings.floor.languages:
+        return () if "any" in settings.floor.languages else settings.floor.languages
+    models = load_model_list(settings.models)
+    rows = store.read("fingerprints").select("source").distinct().collect()
+    known = {row.source for row in rows}
+    named = {spec.source for spec in models.stages.values() if spec.source}
+    return models.reads if named <= known else ()
