@@ -1,8 +1,19 @@
-"""Settings of what finetunes models, and of what is chosen: fit, select, evaluate, judge."""
+"""Settings of what tries and finetunes models: canary, fit, select, floor, evaluate, judge."""
 
 from typing import Literal
 
 from instructmining.settings.section import Section, setting
+
+
+class Canary(Section):
+    """Rows of the pool that `score` spoils on purpose, to see whether the rule prefers dirt."""
+
+    rows: int = setting(
+        200,
+        "Rows spoiled by each kind of dirt, at most one in 100 of the pool and at least 5. "
+        "0: none.",
+        ge=0,
+    )
 
 
 class Finetune(Section):

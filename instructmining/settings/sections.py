@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import model_validator
 
 from instructmining.settings.learning import (
+    Canary,
     Evaluate,
     Finetune,
     Fit,
@@ -148,17 +149,6 @@ class Knn(Section):
                 "set count_copies=false, or reference=refresh"
             )
         return self
-
-
-class Canary(Section):
-    """Rows of the pool that `score` spoils on purpose, to see whether the rule prefers dirt."""
-
-    rows: int = setting(
-        200,
-        "Rows spoiled by each kind of dirt, at most one in 100 of the pool and at least 5. "
-        "0: none.",
-        ge=0,
-    )
 
 
 class Rule(Section):
