@@ -16,7 +16,7 @@ from instructmining.spark.session import with_session
 from instructmining.store.planning import pending
 from instructmining.store.tables import Store
 from jobs.checks.preflight import check_settings
-from jobs.scoring.run import chosen_stages
+from jobs.scoring.asked_stages import chosen_stages
 from jobs.scoring.stages import table_of
 from udfs.indicator import with_measurements
 from udfs.indicators import models_of, resolve

@@ -2,7 +2,7 @@
 
 import shlex
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ from instructmining.rules.canary import metrics_of
 from instructmining.rules.rule import LinearRule
 from instructmining.scoring.scores import score_pool, scores_of
 from instructmining.scoring.summary import Summary
-from instructmining.settings.sections import STAGES, Measure, Settings
+from instructmining.settings.sections import Measure, Settings
 from instructmining.spark.session import with_session
 from instructmining.store.current import stale_examples
 from instructmining.store.planning import (
@@ -32,6 +32,7 @@ from instructmining.tracking.mlflow_runs import Run, log_run, without_credential
 from jobs.checks.preflight import preflight
 from jobs.checks.resources import check_gpus
 from jobs.importing.numbers import import_kept
+from jobs.scoring.asked_stages import chosen_stages, needed_models
 from jobs.scoring.canary import canary_of, measure_canary
 from jobs.scoring.failures import refuse_failures
 from jobs.scoring.record import record_run
@@ -90,32 +91,6 @@ def run(spark: SparkSession, settings: Settings) -> Summary:
             counts = measured_counts(store, pool.members)
         refuse_failures(counts, models_used, settings.measure.max_failed_fraction)
     return summary
-
-
-def chosen_stages(stages: Sequence[str], models: ModelList) -> list[str]:
-    """The model stages to run, in order: those asked for that the model list has.
-
-    Raises:
-        UserError: a classifier is asked for that the list does not have.
-    """
-    asked = {stage.removeprefix("classifier:") for stage in stages if ":" in stage}
-    for name in sorted(asked - set(models.classifiers)):
-        known = ", ".join(models.classifiers) or "none"
-        raise UserError(
-            f"--stages classifier:{name}: the model list {models.name!r} has no such "
-            f"classifier; it has {known}"
-        )
-    named = [stage.removeprefix("classifier:") for stage in stages]
-    wanted = [*named, *models.classifiers] if stages == STAGES else named
-    return [stage for stage in models.stages if stage in wanted]
-
-
-def needed_models(stages: Sequence[str], models: ModelList, chosen: list[str]) -> list[str]:
-    """Stages whose models have to be at hand: a rule is chosen by the fingerprints of all."""
-    if "rule" in stages:
-        return list(models.stages)
-    neighbors = ["embed"] if "knn" in stages and "embed" in models.stages else []
-    return list(dict.fromkeys([*chosen, *neighbors]))
 
 
 def open_pool(store: Store, name: str, stack: ExitStack) -> Pool:

@@ -12,8 +12,8 @@ from instructmining.errors import UserError
 from instructmining.models.lists import ModelSpec, locate
 from instructmining.rules.rule import LinearRule
 from instructmining.settings.loading import load_settings
+from jobs.scoring.asked_stages import chosen_stages, needed_models
 from jobs.scoring.rule_choice import RuleChoice, rule_for
-from jobs.scoring.run import chosen_stages, needed_models
 from udfs.indicators import load_model_list, resolve
 
 
