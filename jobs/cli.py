@@ -16,7 +16,7 @@ from jobs.commands.fit import fit
 from jobs.commands.maintain import maintain
 from jobs.commands.models import models
 from jobs.commands.preview import preview
-from jobs.commands.report import report
+from jobs.commands.report import explain, report
 from jobs.commands.rules import rules
 from jobs.commands.score import import_scores, score
 from jobs.commands.select import select
@@ -30,7 +30,7 @@ def commands() -> None:
 
 
 _WORK = (preview, score, select, fit, evaluate, report, rules, models, maintain, erase)
-for command in (doctor, init, *_WORK, import_scores, completion):
+for command in (doctor, init, *_WORK, explain, import_scores, completion):
     commands.add_command(command)
 
 

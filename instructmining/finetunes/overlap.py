@@ -17,6 +17,7 @@ from instructmining.finetunes.evaluation_sets import EvaluationSet
 Message = Mapping[str, str]
 # Han, kana, Thai, Lao, Khmer and Myanmar are written without spaces between words.
 _ALONE = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff"
+_OVERLAP = ["example_id", "evaluation", "shared"]
 _WORD = re.compile(rf"[{_ALONE}]|[^\W_{_ALONE}]+")
 
 
@@ -46,7 +47,7 @@ def marks(conversation: Sequence[Message], n: int) -> set[str]:
 
 
 def overlapping(examples: DataFrame, sets: Sequence[EvaluationSet], n: int) -> DataFrame:
-    """The examples that overlap: `example_id`, `evaluation`, one row per set they overlap with.
+    """The examples that overlap, one row per set: `example_id`, `evaluation`, `shared` words.
 
     Args:
         examples: `example_id`, `messages`.
@@ -63,19 +64,17 @@ def overlapping(examples: DataFrame, sets: Sequence[EvaluationSet], n: int) -> D
             ids = batch["example_id"].to_pylist()
             texts = batch["messages"].to_pylist()
             shared = [
-                (identifier, name)
+                (identifier, name, mark)
                 for identifier, messages in zip(ids, texts, strict=True)
-                for name in _shared(messages, marks_by_set.value, n)
+                for name, mark in _shared(messages, marks_by_set.value, n)
             ]
-            yield pa.RecordBatch.from_pydict(
-                {
-                    "example_id": pa.array([i for i, _ in shared], pa.string()),
-                    "evaluation": pa.array([name for _, name in shared], pa.string()),
-                }
+            columns = zip(*shared, strict=True) if shared else ([], [], [])
+            yield pa.RecordBatch.from_arrays(
+                [pa.array(column, pa.string()) for column in columns], _OVERLAP
             )
 
     chosen = examples.select("example_id", "messages")
-    return chosen.mapInArrow(find, "example_id STRING, evaluation STRING")
+    return chosen.mapInArrow(find, ", ".join(f"{name} STRING" for name in _OVERLAP))
 
 
 def _all_marks(conversations: Iterable[Sequence[Message]], n: int) -> Iterator[str]:
@@ -85,6 +84,9 @@ def _all_marks(conversations: Iterable[Sequence[Message]], n: int) -> Iterator[s
 
 def _shared(
     messages: Sequence[Message], known: Mapping[str, frozenset[str]], n: int
-) -> Iterator[str]:
+) -> Iterator[tuple[str, str]]:
+    """Each set that shares a run or a prompt with the conversation, and the first such run."""
     own = marks(messages, n)
-    return (name for name, theirs in known.items() if not own.isdisjoint(theirs))
+    for name, theirs in known.items():
+        if both := own & theirs:
+            yield name, min(both).strip()

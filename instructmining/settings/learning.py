@@ -171,6 +171,17 @@ class Select(Section):
     rejected: bool = setting(
         False, "Also choose answers that their data mark as rejected ones of a pair."
     )
+    near_duplicates: str | None = setting(
+        None,
+        "Leave out examples whose text is nearly that of a better one: text=0.8, the share of runs "
+        "of three words that both have.",
+        pattern=r"^text=(0?\.\d*[1-9]\d*|1(\.0*)?)$",
+    )
+    without_overlap: tuple[str, ...] = setting(
+        (),
+        "Leave out examples that share `evaluate.overlap` words in a row with these data, "
+        "NAME=DATA or DATA, such as the benchmarks that a model will be tested on.",
+    )
     against: str | None = setting(
         None, "Another rule: show what changes between the selections of the two."
     )

@@ -17,7 +17,7 @@ from instructmining.settings.learning import (
     Select,
 )
 from instructmining.settings.section import Section, setting
-from instructmining.settings.stored import Erase, Import, Maintain
+from instructmining.settings.stored import Erase, Explain, Import, Maintain
 
 STAGES = ("ingest", "reward", "perplexity", "embed", "mtld", "unieval", "knn", "rule")
 
@@ -270,6 +270,7 @@ class Settings(Section):
     judge: Judge = Judge()
     export: Export = Export()
     report: Report = Report()
+    explain: Explain = Explain()
     maintain: Maintain = Maintain()
     erase: Erase = Erase()
     imports: Import = Import()

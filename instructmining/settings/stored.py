@@ -3,6 +3,17 @@
 from instructmining.settings.section import Section, setting
 
 
+class Explain(Section):
+    """Which groups are explained."""
+
+    by: str = setting(
+        "source",
+        "What groups examples: source, length (quarters of the responses), or a column that was "
+        "kept (`read.keep`), such as a language.",
+    )
+    groups: int = setting(10, "Number of groups shown, the largest.", ge=1)
+
+
 class Maintain(Section):
     """How long older versions of the tables stay."""
 

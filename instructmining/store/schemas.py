@@ -187,6 +187,19 @@ TABLES: dict[str, Table] = {
         ),
         cluster_by=("subset",),
     ),
+    "left_out": Table(
+        "An example that a selection left out before it chose, and why",
+        (
+            _POOL,
+            _ID,
+            Column("why", "STRING", "overlap or near_duplicate", True),
+            Column("beside", "STRING", "evaluation set, or id of the better example", True),
+            Column("similarity", "DOUBLE", "of the two texts, for a near-duplicate"),
+            Column("shared", "STRING", "words that both have in a row, for an overlap"),
+            _RUN,
+        ),
+        cluster_by=("run_id",),
+    ),
     "finetuning_runs": Table(
         "One row per finetuned model: what it saw, and its loss on each evaluation set",
         (

@@ -28,6 +28,7 @@ from jobs.scoring.rule_choice import rule_for
 from jobs.selecting.diverse import choose_diverse
 from jobs.selecting.for_target import aimed, choose_for_target
 from jobs.selecting.marks import marked
+from jobs.selecting.repeats import without_repeats
 from jobs.selecting.sentences import nothing, shortfall
 from jobs.selecting.size_choice import with_size
 from udfs.indicators import models_of, resolve
@@ -71,10 +72,12 @@ def run(spark: SparkSession, settings: Settings) -> Selected:
     with (
         log_run(settings.tracking, f"select {settings.pool}") as tracked,
         marked(store, rows, settings) as choice,
-        aimed(store, choice.rows, settings, tracked.id) as aim,
+        ExitStack() as stack,
     ):
         omitted = [*without_stale(store, settings), *without_rejected(store, settings)]
-        omitted += choice.notes
+        rows, repeats = without_repeats(store, choice.rows, settings, tracked.id)
+        omitted += [*choice.notes, *repeats]
+        aim = stack.enter_context(aimed(store, rows, settings, tracked.id))
         rows = aim.rows
         if select.target is not None:
             diverse = choose_for_target(store, aim, select)

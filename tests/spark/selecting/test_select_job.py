@@ -31,6 +31,7 @@ from instructmining.store.tables import Store
 from jobs.cli import main
 from jobs.scoring.run import run as score
 from jobs.selecting.run import export, run
+from jobs.stored.explain import run as explain
 from udfs.indicators import load_model_list, resolve
 from udfs.neighbors.facility_location import near_rows
 
@@ -530,3 +531,23 @@ def test_a_chosen_answer_comes_out_beside_the_rejected_one_of_its_record(
         "rejected": [{"role": "assistant", "content": "no"}],
     }
     assert written.notes == ["1 examples are left out: no rejected answer stood beside them"]
+
+
+def test_groups_are_explained_by_what_the_rule_sees(
+    spark: SparkSession, folder: Path, stored: pd.DataFrame
+) -> None:
+    store = Store.open(spark, str(folder / "store"))
+    rule = read_rule("paper-v1")
+    scores = store.read("scores").where("rule_name = 'paper-v1'").withColumns(rule.contributions())
+    store.replace(scores, "scores", {"pool": "sample", "rule_name": "paper-v1"}, {})
+    text = explain(spark, settings(folder))
+    means = stored.groupby("source").predicted_log_loss.mean().sort_values(ascending=False)
+    named = [line.partition(":")[0] for line in text.splitlines() if " to the rest (" in line]
+    assert set(named) == set(means.index)
+    for name, mean in means.items():
+        rest = stored.predicted_log_loss[stored.source != name].mean()
+        assert f"{name}: {mean:+.4f}, {mean - rest:+.4f} to the rest" in text
+    by_length = explain(spark, settings(folder, explain={"by": "length"}))
+    assert by_length.count(" tokens: ") == 4
+    with pytest.raises(UserError, match="--by topic: the pool keeps no such column"):
+        explain(spark, settings(folder, explain={"by": "topic"}))

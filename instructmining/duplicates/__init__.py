@@ -1,0 +1,1 @@
+"""Which examples nearly repeat others, by their words."""
