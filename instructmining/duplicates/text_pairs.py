@@ -66,7 +66,7 @@ def similar_pairs(examples: DataFrame, threshold: float) -> DataFrame:
     hashed = model.transform(counted).select("example_id", _bands(bands).alias("bands"))
     keys = hashed.select("example_id", F.posexplode("bands").alias("band", "key"))
     one, other = (keys.withColumnRenamed("example_id", name) for name in ("first", "second"))
-    met = one.join(other, ["band", "key"]).where("first < second")
+    met = one.join(other, ["band", "key"]).where(F.col("first") < F.col("second"))
     met = met.select("first", "second").distinct()
     for side in ("first", "second"):
         runs = sets.select(F.col("example_id").alias(side), F.col("runs").alias(f"runs_{side}"))

@@ -78,7 +78,7 @@ def _near_duplicates(
     for side in ("first", "second"):
         named = places.withColumnsRenamed({"example_id": side, "place": f"place_{side}"})
         pairs = pairs.join(named, side)
-    is_first_better = F.struct("place_first", "first") < F.struct("place_second", "second")
+    is_first_better = _order("first") < _order("second")
     worse, better = F.col("second"), F.col("first")
     return "near_duplicate", pairs.select(
         F.when(is_first_better, worse).otherwise(better).alias("example_id"),
@@ -86,6 +86,11 @@ def _near_duplicates(
         "similarity",
         F.lit(None).cast("string").alias("shared"),
     )
+
+
+def _order(side: str) -> Column:
+    """What the better one of a pair has less of: badness, then the id."""
+    return F.struct(F.col(f"place_{side}").alias("place"), F.col(side).alias("id"))
 
 
 def _badness(select: Select) -> Column:
