@@ -1,6 +1,7 @@
 """Select a subset: scored pool → strategy, quotas, diversity → store, export, dataset card."""
 
 import json
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
