@@ -71,7 +71,9 @@ def _near_duplicates(
     threshold = float(select.near_duplicates.removeprefix("text="))
     text = F.concat_ws("\n", "prompt", "response").alias("text")
     texts = store.read("examples").select("example_id", text)
-    chosen_from = eligible(rows, select).select("example_id")  # one below the floor is no rival
+    chosen_from = eligible(rows, select).select(
+        "example_id"
+    )  # what is below the floor does not count
     pairs = similar_pairs(texts.join(chosen_from, "example_id"), threshold)
     badness = F.lit(0.0) if select.target is not None else _badness(select)
     places = rows.select("example_id", badness.alias("place"))
