@@ -69,7 +69,7 @@ def simulated(
         log_loss=1.6 + _SPREAD * loss,
         half=design.halves,
     )
-    return with_shares(frame, design.mix.to_dict("records"))
+    return with_shares(frame, [dict(row) for row in design.mix.to_dict("records")])
 
 
 def passes(runs: pd.DataFrame, design: Design, seed: int) -> bool:

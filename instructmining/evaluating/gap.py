@@ -75,12 +75,12 @@ def gap_sentences(
             if len(seeds) < 2:
                 continue
             if known is not None and known.holds(wanted, seeds):
-                arrays = [known.of(name, seeds) for name in wanted]
-                found = gap_closed(*arrays, known.weights)
+                one, random, oracle = (known.of(name, seeds) for name in wanted)
+                gap = gap_closed(one, random, oracle, known.weights)
             else:
-                arrays = [table.loc[seeds, [name]].to_numpy(float) for name in wanted]
-                found = gap_closed(*arrays, np.ones(1))
-            said.append(f"{evaluation}: {_words(arm, found, len(seeds))}")
+                one, random, oracle = (table.loc[seeds, [name]].to_numpy(float) for name in wanted)
+                gap = gap_closed(one, random, oracle, np.ones(1))
+            said.append(f"{evaluation}: {_words(arm, gap, len(seeds))}")
     return said
 
 

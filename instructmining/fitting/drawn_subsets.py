@@ -77,7 +77,7 @@ def read_designs(
         raise UserError(f"fit.drawn={path} holds random subsets alone, none to fit on")
     halves = own.drop_duplicates("subset")["part"]
     halved = halves.isin(["0", "1"]).all()
-    parts = halves.astype(int).to_numpy() if halved else None
+    parts = halves.to_numpy(np.int64) if halved else None
     return (
         design_of(candidates, indicators, _subsets(own, places), parts),
         design_of(candidates, indicators, _subsets(tested, places)),
@@ -86,4 +86,4 @@ def read_designs(
 
 def _subsets(rows: pd.DataFrame, places: pd.Series) -> list[NDArray[np.int64]]:
     groups = rows.groupby("subset", sort=False)["example_id"]
-    return [np.sort(places[list(ids)].to_numpy()).astype(np.int64) for _, ids in groups]
+    return [np.sort(places.reindex(ids).to_numpy(np.int64)) for _, ids in groups]

@@ -179,7 +179,8 @@ def _elsewhere(
     runs: pd.DataFrame, terms: Sequence[str], target: str, seed: int
 ) -> dict[str, CrossValidation]:
     """The same terms on the log loss of the other evaluation sets."""
-    names = [column.removeprefix("log_loss_") for column in runs if column.startswith("log_loss_")]
+    columns = [str(column) for column in runs if str(column).startswith("log_loss_")]
+    names = [column.removeprefix("log_loss_") for column in columns]
     return {
         name: cross_validate(runs.assign(log_loss=runs[f"log_loss_{name}"]), terms, seed)
         for name in names

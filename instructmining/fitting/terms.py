@@ -193,7 +193,8 @@ def p_text(p: float) -> str:
 def _sentence(path: pd.DataFrame) -> str:
     taken = path[path["taken"]]
     if len(taken):
-        listed = ", ".join(f"{row.term} ({p_text(row.p)})" for row in taken.itertuples())
+        pairs = zip(taken["term"], taken["p"], strict=True)
+        listed = ", ".join(f"{term} ({p_text(p)})" for term, p in pairs)
         return f"Found by cross-validation and permutation of the search: {listed}."
     best = ""
     if len(path):

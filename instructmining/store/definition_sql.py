@@ -1,6 +1,6 @@
 """The data contract as SQL: what creates a table, and values quoted for a condition."""
 
-from instructmining.store.schemas import Column, Table
+from instructmining.store.table import Column, Table
 
 
 def create_table_sql(table: Table, name: str, checked: bool) -> str:

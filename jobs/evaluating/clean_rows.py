@@ -1,8 +1,8 @@
 """The rows that the user's own labels call clean, which the arm `oracle` draws from."""
 
+from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.utils import AnalysisException, ParseException
 
 from instructmining.errors import UserError
 from instructmining.store.current import current_occurrences, wanted_occurrences
