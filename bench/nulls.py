@@ -69,7 +69,11 @@ def simulated(
         log_loss=1.6 + _SPREAD * loss,
         half=design.halves,
     )
-    return with_shares(frame, [dict(row) for row in design.mix.to_dict("records")])
+    mixes = [
+        {str(source): share for source, share in row.items()}
+        for row in design.mix.to_dict("records")
+    ]
+    return with_shares(frame, mixes)
 
 
 def passes(runs: pd.DataFrame, design: Design, seed: int) -> bool:

@@ -69,7 +69,7 @@ def read_designs(
     if unknown.any():
         raise UserError(
             f"fit.drawn={path}: {unknown.sum():,} of {len(rows):,} examples are not candidates "
-            f"here, the first {rows['example_id'][unknown.idxmax()]}: score the same data with "
+            f"here, the first {rows.loc[unknown, 'example_id'].iloc[0]}: score the same data with "
             "the same models, and name the same evaluation sets"
         )
     own, tested = rows[rows["part"] != RANDOM], rows[rows["part"] == RANDOM]
