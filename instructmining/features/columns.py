@@ -10,14 +10,6 @@ from collections.abc import Callable
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-FEATURES = {
-    "character_entropy": "Shannon entropy of the response's characters, in bits",
-    "markup_share": "share of the response's characters that are tags or entities of HTML, 0 to 1",
-    "longest_token": "characters of the longest run of ASCII without a blank, URLs left out",
-    "echo": "1: the response is the prompt or its last turn; else the Jaccard overlap of words",
-    "repetition": "share of the response's runs of 3 words that occur before in it, 0 to 1",
-    "placeholder": "1: the response stands in for a missing answer, as N/A or TODO do; else 0",
-}
 _READ = 1000  # characters
 _COUNTED = 200  # of these, of which the entropy is taken
 _WORDS = 120  # of which runs are formed
@@ -38,7 +30,7 @@ _STANDS_IN = (
 
 
 def feature_columns() -> dict[str, Column]:
-    """Every feature of a row of the table `examples`; see FEATURES."""
+    """Every feature of a row of the table `examples`; see `names.FEATURES`."""
     text = F.substring("response", 1, _READ)
     words = F.slice(_words(text), 1, _WORDS)
     values = {

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
-from instructmining.features.columns import FEATURES
+from instructmining.features.names import FEATURES
 from instructmining.settings.sections import STAGES
 from instructmining.store.schemas import INDICATORS, TABLES
 

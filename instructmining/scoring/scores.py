@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from instructmining.features.columns import FEATURES
+from instructmining.features.names import FEATURES
 from instructmining.models.lists import ModelList
 from instructmining.rules.rule import LinearRule
 from instructmining.settings.sections import Knn

@@ -10,7 +10,8 @@ from pyspark.sql import functions as F
 from scipy.stats import percentileofscore
 
 from instructmining.errors import UserError
-from instructmining.features.columns import FEATURES, feature_columns
+from instructmining.features.columns import feature_columns
+from instructmining.features.names import FEATURES
 from instructmining.selecting.floor import below_floor, left_out, with_floor
 from instructmining.selecting.quality import with_quality
 from instructmining.selecting.selection import pick

@@ -61,7 +61,7 @@ def test_without_a_budget_the_passes_come_closest_to_the_others_steps():
 
 def test_the_page_names_the_steps_of_arms_that_differ_in_them():
     setup = SimpleNamespace(
-        choice=SimpleNamespace(mismatches=[], rule=SimpleNamespace(provenance={})),
+        choice=SimpleNamespace(notes=[], rule=SimpleNamespace(provenance={})),
         finetunes=SimpleNamespace(sets=[], recipe=Finetune(), base=model("mine"), resolved={}),
     )
     found = pd.DataFrame(
