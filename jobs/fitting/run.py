@@ -172,8 +172,9 @@ def planned(setup: Setup, repeats: int, seed: int) -> list[PlannedRun]:
     design = setup.design
     own = len(design.subsets)
     subsets = list(setup.subsets.items())
-    means = pd.concat([design.means, setup.random.means], ignore_index=True)
-    mixes = pd.concat([design.mix, setup.random.mix], ignore_index=True)
+    designs = [made for made in (design, setup.random) if made.subsets]
+    means = pd.concat([made.means for made in designs], ignore_index=True)
+    mixes = pd.concat([made.mix for made in designs], ignore_index=True)
     drawn = [(i, seed) for i in range(own)]
     drawn += [(i, seed + 1) for i in range(min(repeats, own))]
     drawn += [(i, seed) for i in range(own, len(subsets))]
