@@ -327,6 +327,8 @@ def test_a_fit_killed_in_the_middle_repeats_no_finished_run(spark, place, fitted
         "finetune.max_length=64",
         "--set",
         "fit.repeats=0",
+        "--set",
+        "fit.random_subsets=0",
     ]
     log = place / "store" / "finetuning_runs" / "_delta_log"
     before = len(list(log.glob("*.json")))
