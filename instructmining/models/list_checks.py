@@ -25,7 +25,7 @@ _TABLES = (
 _COLUMNS = {column for table in _TABLES for column in TABLES[table].names} | {
     "copies",
     "quality",
-    "characters",
+    "response_characters",
     "floor_reason",
     "prompt_language",
     "response_language",

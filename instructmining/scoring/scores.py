@@ -24,7 +24,7 @@ NOT_INDICATORS = (
     "source",
     "copies",
     "quality",
-    "characters",
+    "response_characters",
     "floor_reason",
     "prompt_language",
     "response_language",

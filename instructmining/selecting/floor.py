@@ -22,8 +22,8 @@ def with_floor(rows: DataFrame, floor: Floor, reads: Sequence[str]) -> DataFrame
     """The rows with `floor_reason`: why a row is left out, null where it is not.
 
     Args:
-        rows: with the features of `features.columns`, `LANGUAGES`, `quality` and `characters`
-            (of the response), and indicators.
+        rows: with the features of `features.columns`, `LANGUAGES`, `quality`,
+            `response_characters`, and indicators.
         floor: thresholds.
         reads: languages that are chosen; empty: all.
     """
@@ -94,7 +94,7 @@ def left_out(rows: DataFrame, select: Select, reasons: Mapping[str, int]) -> lis
 def _rules(rows: DataFrame, floor: Floor, reads: Sequence[str]) -> list[tuple[str, Column]]:
     """Reasons with their conditions, the plainest first; null conditions do not hold."""
     text: list[tuple[str, Column]] = [
-        ("empty response", F.col("characters") == 0),
+        ("empty response", F.col("response_characters") == 0),
         ("placeholder", (F.col("placeholder") == 1) & F.lit(not floor.placeholders)),
         ("echo of the prompt", F.col("echo") >= floor.echo),
         ("markup", F.col("markup_share") > floor.markup_share),
@@ -102,7 +102,7 @@ def _rules(rows: DataFrame, floor: Floor, reads: Sequence[str]) -> list[tuple[st
         (
             "few different characters",
             (F.col("character_entropy") < floor.lowest_entropy)
-            & (F.col("characters") >= _LONG_ENOUGH),
+            & (F.col("response_characters") >= _LONG_ENOUGH),
         ),
         ("repetition", F.col("repetition") > floor.repetition),
     ]

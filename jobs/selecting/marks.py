@@ -67,7 +67,7 @@ def goes_by_marks(select: Select) -> bool:
 
 
 def marks(store: Store, rows: DataFrame, settings: Settings) -> DataFrame:
-    """The rows with `quality`, `characters`, the features, the languages and `floor_reason`."""
+    """The rows with `quality`, length, features and languages of the texts, and `floor_reason`."""
     texts = store.read("examples").select("example_id", "messages", "prompt", "response")
     languages_of_texts = {
         name: language_column(F.col(name.removesuffix("_language")))
@@ -75,7 +75,11 @@ def marks(store: Store, rows: DataFrame, settings: Settings) -> DataFrame:
         else F.lit(None).cast("string")
         for name in LANGUAGES
     }
-    columns = {**feature_columns(), "characters": F.length("response"), **languages_of_texts}
+    columns = {
+        **feature_columns(),
+        "response_characters": F.length("response"),
+        **languages_of_texts,
+    }
     read = texts.join(rows.select("example_id"), "example_id", "left_semi").withColumns(columns)
     read = read.drop("messages", "prompt", "response")
     together = with_quality(rows.join(read, "example_id", "left"))

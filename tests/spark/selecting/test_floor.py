@@ -63,7 +63,7 @@ def rows(spark: SparkSession) -> DataFrame:
             "predicted_log_loss": -F.col("reward"),
             "percentile": F.lit(50.0),
             "out_of_range": ~F.col("inside"),
-            "characters": F.length("response"),
+            "response_characters": F.length("response"),
             "prompt_language": F.lit("en"),
             "response_language": language_column(F.col("response")),
         }
