@@ -153,6 +153,7 @@ def test_queries_of_finetuning_runs_evaluations_and_subsets(
     add("comparisons", pool="'default'", verdict="'selected beats random'", difference="-0.2")
     for rank, each in enumerate(ids, start=1):
         add("subsets", subset="'s'", example_id=f"'{each}'", rank=str(rank))
+    add("stale_occurrences", pool="'another'", position="0")
     session = spark.newSession()
     queries = read_queries(FILE, store.target, "default", "other")
     for statement in (each for name in VIEWS for each in queries[name]):
