@@ -17,15 +17,15 @@ from transformers import AutoModelForSequenceClassification
 
 from instructmining.errors import UserError
 from instructmining.models.lists import ModelSpec
-from udfs.running.batching import for_each_batch, pad
+from udfs.running.batching import pad
 from udfs.running.compiling import compile_in_place
 from udfs.running.cpu import tuned
 from udfs.running.measurement import Conversation, Measurement, Message, Runtime, TwoSteps
-from udfs.running.on_device import Results, inference, is_causal
+from udfs.running.on_device import inference, is_causal, measured
 from udfs.running.packing import packed_states, packs
 from udfs.running.weights import load_model, load_tokenizer, position_limit, to_device
-from udfs.texts.conversations import last_reply, refuse_no_tokens, reply_defects, up_to_last_reply
-from udfs.texts.rendering import Rendered, cut, record_lengths, render
+from udfs.texts.conversations import last_reply, reply_defects, up_to_last_reply
+from udfs.texts.rendering import Rendered, cut_all, render
 from udfs.texts.templates import Template
 
 
@@ -59,27 +59,17 @@ class SequenceClassifierScorer(TwoSteps):
             for row, conversation in enumerate(conversations)
         ]
         full = render(self.template, shown, measurement.reasons, reply=-1)
-        cut_rows = [cut(rendered, self.max_length, keep_end=True) for rendered in full]
-        record_lengths(
-            measurement,
-            [len(rendered.ids) for rendered in full],
-            [len(rendered.ids) for rendered in cut_rows],
-        )
-        refuse_no_tokens(measurement.reasons, [rendered.response_tokens for rendered in full])
-        return measurement, cut_rows
+        return measurement, cut_all(measurement, full, self.max_length, keep_end=True)
 
     def compute(self, prepared: tuple[Measurement, list[Rendered]]) -> Measurement:
         """One number per text."""
         measurement, cut_rows = prepared
-        rewards = Results()
-
-        def score(rows: NDArray[np.int64]) -> None:
-            rewards.add(rows, self._values([cut_rows[row] for row in rows]))
-
-        measurable = [row for row, reason in enumerate(measurement.reasons) if reason is None]
-        lengths = [len(rendered.ids) for rendered in cut_rows]
-        measurement.work = for_each_batch(
-            lengths, self.token_budget, score, measurement.reasons, measurable, self.packed
+        rewards = measured(
+            measurement,
+            [len(rendered.ids) for rendered in cut_rows],
+            self.token_budget,
+            lambda rows: self._values([cut_rows[row] for row in rows]),
+            self.packed,
         )
         rewards.into(measurement.values[self.indicators[0]])
         return measurement.explained()

@@ -17,15 +17,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from instructmining.errors import UserError
 from instructmining.models.lists import ModelSpec
-from udfs.running.batching import for_each_batch, pad
+from udfs.running.batching import pad
 from udfs.running.compiling import compile_in_place
 from udfs.running.cpu import tuned
 from udfs.running.measurement import Conversation, Measurement, Runtime, TwoSteps
-from udfs.running.on_device import Results, inference, is_causal
+from udfs.running.on_device import inference, is_causal, measured
 from udfs.running.weights import load_model, load_tokenizer, position_limit, to_device
 from udfs.texts.conversations import defects, joined
 from udfs.texts.rendering import record_lengths, tokenize
@@ -79,15 +78,11 @@ class EmbeddingScorer(TwoSteps):
         """Unit vectors float32[n, d]; a row that could not be encoded is NaN throughout."""
         measurement, cut_rows = prepared
         vectors = np.full((len(cut_rows), self.encoder.width), np.nan, dtype=np.float32)
-        encoded = Results()
-
-        def encode(rows: NDArray[np.int64]) -> None:
-            encoded.add(rows, self._encode([cut_rows[row] for row in rows]))
-
-        measurable = [row for row, reason in enumerate(measurement.reasons) if reason is None]
-        lengths = [len(ids) for ids in cut_rows]
-        measurement.work = for_each_batch(
-            lengths, self.token_budget, encode, measurement.reasons, measurable
+        encoded = measured(
+            measurement,
+            [len(ids) for ids in cut_rows],
+            self.token_budget,
+            lambda rows: self._encode([cut_rows[row] for row in rows]),
         )
         encoded.into(vectors)
         measurement.vectors = vectors

@@ -31,8 +31,8 @@ from udfs.running.measurement import Conversation, Measurement, Runtime, TwoStep
 from udfs.running.on_device import Results, inference
 from udfs.running.packing import States, packed_states, packs, padded_states
 from udfs.running.weights import load_model, load_tokenizer, position_limit, to_device
-from udfs.texts.conversations import defects, refuse_no_tokens
-from udfs.texts.rendering import Rendered, cut, record_lengths, render
+from udfs.texts.conversations import defects
+from udfs.texts.rendering import Rendered, cut_all, render
 from udfs.texts.templates import Template, start_token
 
 INDICATORS = (
@@ -75,14 +75,7 @@ class PerplexityScorer(TwoSteps):
         measurement = Measurement.empty(self.indicators, len(conversations))
         measurement.reasons = defects(conversations)
         full = render(self.template, conversations, measurement.reasons)
-        cut_rows = [cut(rendered, self.max_length, keep_end=False) for rendered in full]
-        record_lengths(
-            measurement,
-            [len(rendered.ids) for rendered in full],
-            [len(rendered.ids) for rendered in cut_rows],
-        )
-        refuse_no_tokens(measurement.reasons, [rendered.response_tokens for rendered in full])
-        return measurement, cut_rows
+        return measurement, cut_all(measurement, full, self.max_length, keep_end=False)
 
     def compute(self, prepared: tuple[Measurement, list[Rendered]]) -> Measurement:
         """The model's part."""

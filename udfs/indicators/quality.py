@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from instructmining.errors import UserError
 from instructmining.models.lists import ModelSpec
 from udfs.indicators.quality_model import HEADS, Pair, load_quality_model, pair
-from udfs.running.batching import for_each_batch, pad
+from udfs.running.batching import pad
 from udfs.running.compiling import compile_in_place
 from udfs.running.cpu import tuned
 from udfs.running.measurement import Conversation, Measurement, Runtime, TwoSteps
-from udfs.running.on_device import Results, inference
+from udfs.running.on_device import inference, measured
 from udfs.running.weights import load_tokenizer, to_device
 from udfs.texts.conversations import last_reply, refuse_no_tokens, reply_defects
 from udfs.texts.rendering import record_lengths, tokenize
@@ -60,14 +60,11 @@ class QualityScorer(TwoSteps):
         """Score every pair."""
         measurement, pairs = prepared
         logits = np.full((len(measurement.reasons), len(HEADS)), np.nan)
-        scored = Results()
-
-        def score(batch: NDArray[np.int64]) -> None:
-            scored.add(batch, self._logits([pairs[row] for row in batch]))
-
-        lengths = [len(pairs[row].ids) if row in pairs else 0 for row in range(len(logits))]
-        measurement.work = for_each_batch(
-            lengths, self.token_budget, score, measurement.reasons, list(pairs)
+        scored = measured(
+            measurement,
+            [len(pairs[row].ids) if row in pairs else 0 for row in range(len(logits))],
+            self.token_budget,
+            lambda rows: self._logits([pairs[row] for row in rows]),
         )
         scored.into(logits)
         measurement.values = {name: self._scaled(name, logits) for name in self.indicators}

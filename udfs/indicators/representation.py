@@ -11,13 +11,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from instructmining.models.lists import ModelSpec
 from udfs.indicators.perplexity import PerplexityScorer
-from udfs.running.batching import for_each_batch
 from udfs.running.measurement import Measurement, Runtime
-from udfs.running.on_device import Results, inference
+from udfs.running.on_device import inference, measured
 from udfs.running.weights import to_device
 from udfs.texts.rendering import Rendered
 
@@ -32,15 +30,12 @@ class RepresentationScorer(PerplexityScorer):
         """Unit vectors float32[n, d]; a row that could not be read is NaN throughout."""
         measurement, texts = prepared
         vectors = np.full((len(texts), self.log_loss.width), np.nan, dtype=np.float32)
-        encoded = Results()
-
-        def encode(rows: NDArray[np.int64]) -> None:
-            encoded.add(rows, self._pooled([texts[row].ids for row in rows]))
-
-        measurable = [row for row, reason in enumerate(measurement.reasons) if reason is None]
-        lengths = [len(text.ids) for text in texts]
-        measurement.work = for_each_batch(
-            lengths, self.token_budget, encode, measurement.reasons, measurable, self.packed
+        encoded = measured(
+            measurement,
+            [len(text.ids) for text in texts],
+            self.token_budget,
+            lambda rows: self._pooled([texts[row].ids for row in rows]),
+            self.packed,
         )
         encoded.into(vectors)
         measurement.vectors = vectors

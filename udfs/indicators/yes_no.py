@@ -12,22 +12,19 @@ As in Ask-LLM: Sachdeva et al. 2024, arXiv 2402.09668.
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from transformers import AutoModelForCausalLM
 
 from instructmining.errors import UserError
 from instructmining.models.lists import ModelSpec
 from udfs.indicators.perplexity import TokenLogLoss
-from udfs.running.batching import for_each_batch
 from udfs.running.compiling import compile_in_place
 from udfs.running.cpu import tuned
 from udfs.running.measurement import Conversation, Measurement, Runtime, TwoSteps
-from udfs.running.on_device import Results, inference
+from udfs.running.on_device import inference, measured
 from udfs.running.weights import load_model, load_tokenizer, position_limit
-from udfs.texts.conversations import refuse_no_tokens, reply_defects, up_to_last_reply
-from udfs.texts.rendering import Rendered, cut, record_lengths, render
+from udfs.texts.conversations import reply_defects, up_to_last_reply
+from udfs.texts.rendering import Rendered, cut_all, render
 from udfs.texts.templates import Template
 
 _WORDS = (("Yes", " Yes", "yes", " yes", "YES"), ("No", " No", "no", " no", "NO"))
@@ -62,27 +59,17 @@ class YesNoScorer(TwoSteps):
             for row, conversation in enumerate(conversations)
         ]
         full = render(self.template, shown, measurement.reasons, reply=-1)
-        parts = [cut(rendered, self.room, keep_end=True) for rendered in full]
-        record_lengths(
-            measurement,
-            [len(rendered.ids) for rendered in full],
-            [len(rendered.ids) for rendered in parts],
-        )
-        refuse_no_tokens(measurement.reasons, [rendered.response_tokens for rendered in full])
+        parts = cut_all(measurement, full, self.room, keep_end=True)
         return measurement, [self._with_question(rendered) for rendered in parts]
 
     def compute(self, prepared: tuple[Measurement, list[list[int]]]) -> Measurement:
         """The answers."""
         measurement, texts = prepared
-        answers = Results()
-
-        def answer(rows: NDArray[np.int64]) -> None:
-            answers.add(rows, self._scores([texts[row] for row in rows]))
-
-        measurable = [row for row, reason in enumerate(measurement.reasons) if reason is None]
-        lengths = [len(text) for text in texts]
-        measurement.work = for_each_batch(
-            lengths, self.token_budget, answer, measurement.reasons, measurable
+        answers = measured(
+            measurement,
+            [len(text) for text in texts],
+            self.token_budget,
+            lambda rows: self._scores([texts[row] for row in rows]),
         )
         answers.into(measurement.values[self.indicators[0]])
         return measurement.explained()

@@ -1,6 +1,6 @@
 """What a forward pass needs on a GPU: which attention kernels, no mask in vain, one copy back."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -8,6 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from udfs.running.batching import for_each_batch
+from udfs.running.measurement import Measurement
 
 # cuDNN's attention plans for every new batch shape, which takes seconds in each window; the others
 # do not. It comes last, after a kernel that always works: docs/performance.md, On a GPU.
@@ -78,3 +81,31 @@ class Results:
         if not self._values:
             return np.zeros(0, np.int64), np.zeros(0, np.float32)
         return np.concatenate(self._rows), torch.cat(self._values).cpu().numpy()
+
+
+def measured(
+    measurement: Measurement,
+    lengths: Sequence[int],
+    token_budget: int,
+    values_of: Callable[[list[int]], torch.Tensor],
+    packed: bool = False,
+) -> Results:
+    """What a model computes of every row without a reason, batch by batch.
+
+    Args:
+        measurement: gets the work done, and the reasons of rows that fail.
+        lengths: int[n], tokens of each row.
+        token_budget: as for `for_each_batch`.
+        values_of: rows to their values [rows, …].
+        packed: as for `for_each_batch`.
+    """
+    results = Results()
+
+    def compute(rows: NDArray[np.int64]) -> None:
+        results.add(rows, values_of(rows.tolist()))
+
+    measurable = [row for row, reason in enumerate(measurement.reasons) if reason is None]
+    measurement.work = for_each_batch(
+        lengths, token_budget, compute, measurement.reasons, measurable, packed
+    )
+    return results

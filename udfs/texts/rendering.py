@@ -6,6 +6,7 @@ from typing import Any
 
 from udfs.running.batching import reason
 from udfs.running.measurement import Conversation, Measurement
+from udfs.texts.conversations import refuse_no_tokens
 from udfs.texts.templates import RolesError, Template
 
 
@@ -175,6 +176,20 @@ def cut(rendered: Rendered, limit: int, keep_end: bool) -> Rendered:
         split=room,
         end=end,
     )
+
+
+def cut_all(
+    measurement: Measurement, full: Sequence[Rendered], limit: int, keep_end: bool
+) -> list[Rendered]:
+    """Every text cut as `cut` does; notes the lengths, and the reason of a reply without tokens."""
+    parts = [cut(rendered, limit, keep_end) for rendered in full]
+    record_lengths(
+        measurement,
+        [len(rendered.ids) for rendered in full],
+        [len(rendered.ids) for rendered in parts],
+    )
+    refuse_no_tokens(measurement.reasons, [rendered.response_tokens for rendered in full])
+    return parts
 
 
 def record_lengths(measurement: Measurement, full: Sequence[int], remaining: Sequence[int]) -> None:
