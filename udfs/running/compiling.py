@@ -13,17 +13,31 @@ _FROM_ROWS = 500_000  # of one task slot: what a compiled model saves on fewer i
 
 
 def compile_in_place(module: Any, runtime: Runtime, packed: bool = False) -> None:
-    """Replace a module's forward by a compiled one, where the runtime says so.
+    """Replace the forward of a model's layers by a compiled one, where the runtime says so.
+
+    Layers of one kind share their compiled code: a model of 28 layers compiles in the time of one.
 
     Args:
         module: of any kind; it stays the same object.
         runtime: whether to compile.
-        packed: its inputs have few shapes, each compiled once; else shapes are dynamic.
+        packed: its inputs have few shapes, of which the first gets code of its own; else shapes are
+            dynamic.
     """
     if runtime.compiled:
         import torch
 
-        module.forward = torch.compile(module.forward, dynamic=not packed)
+        for layer in _layers(module):
+            layer.forward = torch.compile(layer.forward, dynamic=None if packed else True)
+
+
+def _layers(module: Any) -> list[Any]:
+    """The members of a model's lists of like layers, or the model itself where it has none."""
+    from torch import nn
+
+    if isinstance(module, nn.ModuleList) and len(module) > 1 and len(set(map(type, module))) == 1:
+        return list(module)
+    found = [layer for child in module.children() for layer in _layers(child) if layer is not child]
+    return found or [module]
 
 
 def use_compiled_code_of(folder: str | None) -> None:

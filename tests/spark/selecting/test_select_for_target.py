@@ -35,7 +35,12 @@ def settings(folder: Path, **options: object):
 
 
 def chosen(spark: SparkSession, folder: Path, **options: object) -> list[tuple[str, float]]:
-    wanted = {"strategy": "target", "target": str(folder / "target.jsonl"), "top": 25}
+    wanted = {
+        "strategy": "target",
+        "target": str(folder / "target.jsonl"),
+        "top": 25,
+        "floor": "off",
+    }
     picked = select(spark, settings(folder, select=wanted | options)).picked
     return [(row.example_id, row.score) for row in picked.orderBy("rank").collect()]
 
