@@ -82,6 +82,7 @@ soak: setup ## the reliability suite: kills, a full disk, lost and damaged files
 lint: setup ## style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	@if test -x $(BIN)/hadolint; then $(BIN)/hadolint Dockerfile; else echo "no hadolint: the Dockerfile is not checked"; fi
 
 typecheck: setup ## types
 	$(BIN)/mypy

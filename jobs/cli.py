@@ -22,6 +22,15 @@ from jobs.commands.score import import_scores, score
 from jobs.commands.select import select
 from jobs.commands.starting import completion, doctor, init
 
+# Libraries that a command imports, and the extras that carry them with what it needs besides.
+_EXTRAS = {
+    **dict.fromkeys(("pyspark", "delta", "pandas", "pyarrow", "numpy"), "local,models,tracking"),
+    **dict.fromkeys(("torch", "transformers", "sentence_transformers"), "models"),
+    "mlflow": "tracking",
+    "jinja2": "report",
+    **dict.fromkeys(("peft", "statsmodels"), "fit"),
+}
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__)
@@ -44,6 +53,8 @@ def console(argv: Sequence[str] | None = None) -> None:
         _fail(str(error), 1)
     except BrokenOffError as error:
         _fail(f"{error}{_full_report()}", 1)
+    except ModuleNotFoundError as error:
+        _fail(_not_installed(error), 2)
     except KeyboardInterrupt:
         _fail("interrupted: what was committed stays, run again to go on", 130)
     except Exception as error:
@@ -68,6 +79,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UserError(error.format_message() + hint) from None
     except click.exceptions.Abort:
         raise KeyboardInterrupt from None
+
+
+def _not_installed(error: ModuleNotFoundError) -> str:
+    """Where a library of an extra is missing, the remedy; a missing module of ours is an error."""
+    library = (error.name or "").partition(".")[0]
+    if library not in _EXTRAS:
+        raise error
+    return (
+        f"the library {library} is not installed here: install "
+        f"instructmining[{_EXTRAS[library]}] (extras: docs/starting.md)"
+    )
 
 
 def _full_report() -> str:

@@ -107,3 +107,22 @@ main(["rules", "export", "paper-v1", "--as=duckdb"])
     found = run(bare_python, "-c", program.format(zip=str(dist[1])), cwd=tmp_path, env=environment)
     assert found.startswith("1.0694E0 - 0.1498E0 * ")
     assert not list(tmp_path.iterdir())
+
+
+def test_the_wheel_runs_without_a_clone(dist, bare_python, tmp_path):
+    """As `uvx` and `pipx run` do it: with what the wheel requires, and with the libraries."""
+    uvx = [sys.executable, "-m", "uv", "tool", "run", "--quiet", "--from", dist[0]]
+    assert "--input" in run(*uvx, "instructmining", "score", "--help", cwd=tmp_path)
+    scored = [*uvx, "instructmining", "score", "--input", "sample"]
+    without = subprocess.run(scored, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert without.returncode == 2
+    [sentence] = without.stderr.splitlines()
+    assert "pyspark is not installed here: install instructmining[local,models" in sentence
+
+    site = tmp_path / "site"
+    uv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps", "--offline"]
+    run(*uv, "--target", site, dist[0])
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    command = [bare_python, "-m", "jobs.cli", "preview", "--input", "sample"]
+    shown = run(*command, cwd=tmp_path, env=environment)
+    assert str(site / "conf" / "sample" / "alpaca.json") in shown
