@@ -23,7 +23,7 @@ from udfs.indicators import kind_of, resolve
 from udfs.on_spark.arrow import vector_lists, windows
 from udfs.on_spark.audit import Stopwatch
 from udfs.on_spark.audit import window as audited
-from udfs.on_spark.placement import in_model_workers, received, ship
+from udfs.on_spark.placement import arrived, in_model_workers, ship
 from udfs.running.device import choose_device, limit_threads, resolve_dtype
 from udfs.running.measurement import FAILED, Conversation, Measurement, TwoSteps
 from udfs.running.prefetch import prepared_ahead
@@ -158,13 +158,7 @@ def _scorer(model: ResolvedModel, measure: Measure) -> Any:
     """The task's scorer on the task's device; the model stays loaded in this worker process."""
     # Kinds without weights need neither a device nor torch.
     device, dtype = task_place(measure) if model.folder else ("cpu", "float32")
-    local = {
-        key: received(folder)
-        for key, folder in (("folder", model.folder), ("base_folder", model.base_folder))
-        if folder
-    }
-    shipped = model.model_copy(update=local)
-    return load_scorer(shipped, device, dtype, measure.token_budget, measure)
+    return load_scorer(arrived(model), device, dtype, measure.token_budget, measure)
 
 
 def _as_arrow(window: pa.Table, measured: Measurement, embeds: bool) -> pa.RecordBatch:

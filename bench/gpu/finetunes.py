@@ -11,7 +11,7 @@ from bench.harness.arms import LIMIT, Gate
 from instructmining.models.lists import ModelSpec
 from instructmining.settings.learning import Finetune
 from instructmining.settings.sections import Measure
-from udfs.finetuning.task import loaded_finetuner
+from udfs.finetuning.loading import loaded_finetuner
 from udfs.indicators import resolve
 
 _SETTINGS = {

@@ -98,7 +98,7 @@ def _bytes_of(base: ResolvedModel, place: Place, recipe: Finetune, budget: int |
     tokens = budget or default_token_budget(place.device)
     tokens = max(tokens, recipe.max_length)
     needed = training_bytes(count, adapter, place.width, processes)
-    needed += activation_bytes(shape, tokens, adapter, place.width)
+    needed += activation_bytes(shape, tokens, adapter == "lora", place.width)
     if processes == 1:
         return needed
     needed += count * place.width // shape.layers  # a layer is gathered whole while it computes

@@ -16,9 +16,9 @@ from instructmining.finetunes.runs import PlannedRun, ids_hash
 from instructmining.settings.learning import Judge
 from jobs.evaluating.arm_runs import Experiment
 from jobs.finetuning.candidates import texts_of
-from udfs.finetuning.task import loaded_finetuner
+from udfs.finetuning.loading import loaded_finetuner
 from udfs.indicator import task_place
-from udfs.on_spark.placement import gpu_profile, in_model_workers, model_slots, ship
+from udfs.on_spark.placement import arrived, gpu_profile, in_model_workers, model_slots, ship
 from udfs.running.measurement import Conversation
 
 _SCHEMA = "run_key STRING, evaluation STRING, example_id STRING, answer STRING, finished BOOLEAN"
@@ -98,7 +98,7 @@ def _answer(
             for number in batch["id"].to_pylist():
                 key, seed, rows = examples.value[number]
                 device, dtype = task_place(measure)
-                finetuner = loaded_finetuner(model, device, dtype, measure, recipe)
+                finetuner = loaded_finetuner(arrived(model), device, dtype, measure, recipe)
                 finetuner.run(rows, {}, seed)
                 answers = answer(
                     finetuner,

@@ -13,7 +13,7 @@ from instructmining.settings.learning import Finetune
 from instructmining.settings.sections import Measure
 from udfs.finetuning.task import failed, outcome_row
 from udfs.indicator import task_place
-from udfs.on_spark.placement import received
+from udfs.on_spark.placement import arrived
 from udfs.running.measurement import Conversation
 
 # A process waits so long for another. One that fails ends its task, and Spark ends the others'
@@ -61,7 +61,7 @@ def _run(
     budget = measure.token_budget or default_token_budget(device)
     finetuner, reason = None, ""
     try:
-        finetuner = ShardedFinetuner(model.spec, received(model.folder), dtype, budget, recipe)
+        finetuner = ShardedFinetuner(model.spec, arrived(model).folder, dtype, budget, recipe)
     except Exception as error:
         reason = failed(error)
     reasons = [reason for reason in task.allGather(reason) if reason]

@@ -88,6 +88,8 @@ class Finetuner:
         token_budget: int,
         recipe: Finetune,
         how: Measure | None = None,
+        recomputes: bool = True,
+        keeps_start: bool = False,
     ):
         keep_few_primitives()
         how = how or Measure()
@@ -105,6 +107,9 @@ class Finetuner:
         self.max_length = min(recipe.max_length, position_limit(self.model))
         if self.adapter == "lora":
             _inject_lora(self.model, recipe.lora_rank)
+            if recomputes:
+                _recompute_activations(self.model)
+        self.start_device = device if keeps_start else "cpu"
         self.packed = how.packing and self.log_loss.pack(token_budget)
         self.fused = how.fused_optimizer and device.startswith("cuda")
         compile_in_place(self.log_loss.body, Runtime(compiled=how.compile), self.packed)
@@ -222,7 +227,9 @@ class Finetuner:
 
     def _restore(self) -> None:
         if not self.initial:
-            self.initial = {n: p.detach().cpu().clone() for n, p in self._trainable()}
+            self.initial = {
+                n: p.detach().to(self.start_device, copy=True) for n, p in self._trainable()
+            }
         with torch.no_grad():
             for name, parameter in self._trainable():
                 parameter.copy_(self.initial[name])
@@ -260,7 +267,6 @@ def _inject_lora(model: Any, rank: int) -> None:
     inject_adapter_in_model(
         LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear"), model
     )
-    _recompute_activations(model)
 
 
 def _recompute_activations(model: Any) -> None:

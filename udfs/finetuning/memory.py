@@ -1,8 +1,12 @@
 """What a finetune holds in memory, from plain values; no torch."""
 
+from typing import NamedTuple
+
 from instructmining.models.shape import Shape
+from udfs.running.budget import LIBRARIES, LOGITS
 
 _LEAST_TOKENS, _MOST_TOKENS = 1_024, 65_536  # of a forward pass in a step
+_ENOUGH_TOKENS = 16_384  # more in a pass do not make up for computing activations again
 
 
 def training_bytes(parameters: int, adapter: str, width: int, processes: int = 1) -> int:
@@ -21,27 +25,50 @@ def training_bytes(parameters: int, adapter: str, width: int, processes: int = 1
     return per_layer + trained * width if processes == 1 else per_layer // processes
 
 
-def activation_bytes(shape: Shape, tokens: int, adapter: str, width: int) -> int:
+def activation_bytes(shape: Shape, tokens: int, recomputed: bool, width: int) -> int:
     """What the layers keep for the way back, for one forward pass of this many tokens.
 
     17 numbers per token, layer and unit of width with fused attention (Korthikanti et al. 2022,
-    arXiv 2205.05198, 34 bytes in 16 bits); with LoRA we checkpoint: each layer's input, and one
-    layer whole.
+    arXiv 2205.05198, 34 bytes in 16 bits); recomputed: each layer's input, and one layer whole.
     """
     whole = 17 * shape.hidden * tokens * width
-    if adapter == "full":
+    if not recomputed:
         return shape.layers * whole
     return shape.layers * shape.hidden * tokens * width + whole
 
 
-def training_budget(shape: Shape, adapter: str, width: int, room: int) -> int:
-    """Tokens of one forward pass of a training step on a GPU: as many as the memory has room for.
+class Plan(NamedTuple):
+    """How a finetune uses the memory of its device.
+
+    Attributes:
+        token_budget: of one forward pass in a step.
+        recomputes: LoRA's layers compute their activations again on the way back.
+        keeps_start: the weights that every run starts from stay on the device.
+    """
+
+    token_budget: int
+    recomputes: bool
+    keeps_start: bool
+
+
+def planned(
+    shape: Shape, parameters: int, adapter: str, width: int, memory: int, tokens: int | None
+) -> Plan:
+    """What a GPU has room for; layers are recomputed only where their activations do not fit.
 
     Args:
         shape: of the model.
+        parameters: of the model.
         adapter: `full` or `lora`.
         width: bytes of one weight.
-        room: bytes of the memory beside what `training_bytes` counts and the logits.
+        memory: bytes of the device that this run may use.
+        tokens: of a forward pass; None: as many as fit.
     """
-    fitting = int(0.8 * room) // activation_bytes(shape, 1, adapter, width)
-    return max(_LEAST_TOKENS, min(_MOST_TOKENS, fitting))
+    room = memory - training_bytes(parameters, adapter, width) - LIBRARIES - LOGITS["cuda"]
+    usable = int(0.8 * room)
+    recomputes = adapter == "lora" and usable < activation_bytes(
+        shape, tokens or _ENOUGH_TOKENS, False, width
+    )
+    fitting = usable // activation_bytes(shape, 1, recomputes, width)
+    budget = tokens or max(_LEAST_TOKENS, min(_MOST_TOKENS, fitting))
+    return Plan(budget, recomputes, room > activation_bytes(shape, budget, recomputes, width))

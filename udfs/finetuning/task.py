@@ -6,20 +6,14 @@ from typing import Any
 import pyarrow as pa
 
 from instructmining.models.lists import ResolvedModel
-from instructmining.models.shape import shape_of
-from instructmining.models.weight_files import parameters_in
 from instructmining.settings.learning import Finetune
 from instructmining.settings.sections import Measure
 from instructmining.store.schemas import TABLES
-from udfs.finetuning.memory import training_budget, training_bytes
+from udfs.finetuning.loading import loaded_finetuner
 from udfs.indicator import task_place
-from udfs.on_spark.placement import received
+from udfs.on_spark.placement import arrived
 from udfs.running.batching import device_is_lost
-from udfs.running.budget import LIBRARIES, LOGITS, default_token_budget
-from udfs.running.compiling import use_compiled_code_of
-from udfs.running.device import gpu_memory
 from udfs.running.measurement import Conversation
-from udfs.running.scorers import resident
 
 _COLUMNS = TABLES["finetuning_runs"].columns
 SCHEMA = ", ".join(f"`{column.name}` {column.type}" for column in _COLUMNS)
@@ -37,7 +31,9 @@ def finetuned(
     device, dtype = task_place(measure)
     place = {"device": f"{device} {dtype}"}
     try:
-        outcome = loaded_finetuner(model, device, dtype, measure, recipe).run(rows, sets, seed)
+        outcome = loaded_finetuner(arrived(model), device, dtype, measure, recipe).run(
+            rows, sets, seed
+        )
     except Exception as error:
         if device_is_lost(error):
             raise
@@ -64,37 +60,6 @@ def outcome_row(outcome: Any) -> dict[str, Any]:
         "unused": outcome.unused,
         "seconds": outcome.seconds,
     }
-
-
-def loaded_finetuner(
-    model: ResolvedModel, device: str, dtype: str, measure: Measure, recipe: Finetune
-) -> Any:
-    """The process's finetuner of this base model and recipe, made on first use."""
-    from udfs.finetuning.finetuner import Finetuner
-
-    use_compiled_code_of(measure.compiled_code)
-    folder = received(model.folder)
-    budget = measure.token_budget or _budget(folder, device, dtype, measure, recipe)
-    how = measure.model_dump_json(include={"packing", "compile", "fused_optimizer"})
-    settings = (str(budget), how, recipe.model_dump_json())
-    return resident(
-        ("finetuner", model.fingerprint, device, dtype, *settings),
-        lambda: Finetuner(model.spec, folder, device, dtype, budget, recipe, measure),
-    )
-
-
-def _budget(folder: str, device: str, dtype: str, measure: Measure, recipe: Finetune) -> int:
-    """Tokens of a forward pass: with packs on a GPU as many as fit, else what suits the device."""
-    from udfs.finetuning.finetuner import adapter_of
-
-    if not (measure.packing and device.startswith("cuda")):
-        return default_token_budget(device)
-    width = 2 if dtype == "bfloat16" else 4
-    count = parameters_in([folder])
-    adapter = adapter_of(recipe, count)
-    held = training_bytes(count, adapter, width) + LIBRARIES + LOGITS["cuda"]
-    room = int(gpu_memory(device) * min(1.0, measure.gpu_amount or 1.0)) - held
-    return training_budget(shape_of(folder), adapter, width, room)
 
 
 def as_arrow(row: Mapping[str, Any]) -> pa.RecordBatch:

@@ -145,8 +145,13 @@ def outgoing() -> Path:
 _SENT: set[tuple[str, str]] = set()  # by Spark application: a new one starts with nothing
 
 
-def received(folder: str) -> str:
-    """The folder on this executor: as it stands, or where the archive was unpacked."""
+def arrived(model: ResolvedModel) -> ResolvedModel:
+    """The model with its folders on this executor: as they stand, or where they were unpacked."""
+    folders = {"folder": model.folder, "base_folder": model.base_folder}
+    return model.model_copy(update={k: _unpacked(v) for k, v in folders.items() if v})
+
+
+def _unpacked(folder: str) -> str:
     if not folder.startswith(_ARCHIVE):
         return folder
     from pyspark import SparkFiles

@@ -71,11 +71,11 @@ def token_packs(lengths: ArrayLike, token_budget: int) -> Iterator[Rows]:
 def packed_tokens(total: int, size: int) -> int:
     """Tokens of the pack that rows of `total` tokens become, so that packs have few sizes.
 
-    A multiple of a quarter of `size`, below that a power of two.
+    A multiple of a quarter of `size`, below that of an eighth of the next power of two.
     """
     step = max(1, size // _STEPS)
     if total < step:
-        return min(step, 1 << max(0, total - 1).bit_length())
+        step = max(1, (1 << max(0, total - 1).bit_length()) // 8)
     return -(-total // step) * step
 
 

@@ -14,7 +14,7 @@ from instructmining.models.shape import Shape
 from instructmining.settings.learning import Finetune
 from instructmining.settings.sections import Measure
 from udfs.finetuning.finetuner import Finetuner, adapter_of, default_rate
-from udfs.finetuning.memory import activation_bytes, training_budget, training_bytes
+from udfs.finetuning.memory import activation_bytes, planned, training_bytes
 
 
 def said(prompt: str, response: str) -> list[dict[str, str]]:
@@ -207,17 +207,34 @@ def test_memory_is_that_of_weights_gradients_masters_moments_and_activations():
     assert training_bytes(7 * 10**9, "full", 2, 4) == pytest.approx(20 * 7e9 / 4)
     assert training_bytes(7 * 10**9, "lora", 2, 4) == pytest.approx(2 * 7e9 / 4 + 0.18 * 7e9 / 4)
     llama = Shape(layers=32, hidden=4096)
-    assert activation_bytes(llama, 2048, "full", 2) == pytest.approx(34 * 4096 * 2048 * 32)
-    assert activation_bytes(llama, 2048, "lora", 2) < 0.1 * activation_bytes(llama, 2048, "full", 2)
-    assert np.isfinite(activation_bytes(Shape(1, 1), 1, "lora", 4))
+    assert activation_bytes(llama, 2048, False, 2) == pytest.approx(34 * 4096 * 2048 * 32)
+    assert activation_bytes(llama, 2048, True, 2) < 0.1 * activation_bytes(llama, 2048, False, 2)
+    assert np.isfinite(activation_bytes(Shape(1, 1), 1, True, 4))
+
+
+PYTHIA = Shape(layers=24, hidden=2048)
+GB = 10**9
 
 
 def test_a_step_takes_as_many_tokens_as_the_memory_has_room_for():
-    pythia = Shape(layers=24, hidden=2048)
     for adapter in ("full", "lora"):
-        for room in (10**9, 3 * 10**10, 10**11):
-            tokens = training_budget(pythia, adapter, 2, room)
-            used = activation_bytes(pythia, tokens, adapter, 2)
-            assert tokens == 1_024 or used <= 0.8 * room
-            assert tokens <= 65_536
-    assert training_budget(pythia, "lora", 2, 10**10) > training_budget(pythia, "full", 2, 10**10)
+        for memory in (30 * GB, 80 * GB, 140 * GB):
+            plan = planned(PYTHIA, 14 * 10**8, adapter, 2, memory, None)
+            used = activation_bytes(PYTHIA, plan.token_budget, plan.recomputes, 2)
+            room = memory - training_bytes(14 * 10**8, adapter, 2)
+            assert plan.token_budget == 1_024 or used <= 0.8 * room
+            assert plan.token_budget <= 65_536
+
+
+def test_layers_are_computed_again_only_where_their_activations_do_not_fit():
+    small, large = (planned(PYTHIA, 14 * 10**8, "lora", 2, m, 16_384) for m in (12 * GB, 140 * GB))
+    assert (small.recomputes, large.recomputes) == (True, False)
+    assert not planned(PYTHIA, 14 * 10**8, "full", 2, 40 * GB, 16_384).recomputes
+    unbound = planned(PYTHIA, 14 * 10**8, "lora", 2, 12 * GB, None)
+    assert unbound.recomputes
+    assert unbound.token_budget > 16_384
+
+
+def test_the_start_of_a_run_stays_on_the_device_where_there_is_room():
+    plans = [planned(PYTHIA, 14 * 10**8, "full", 2, m, 2_048) for m in (34 * GB, 80 * GB)]
+    assert [plan.keeps_start for plan in plans] == [False, True]

@@ -7,7 +7,7 @@ import tiny_models
 from instructmining.models.lists import ModelSpec
 from instructmining.settings.learning import Finetune
 from instructmining.settings.sections import Measure
-from udfs.finetuning.task import loaded_finetuner
+from udfs.finetuning.loading import loaded_finetuner
 from udfs.indicators import resolve
 from udfs.running.scorers import load_scorer, resident
 

@@ -1,0 +1,73 @@
+"""The finetuner that a Python worker keeps loaded, and the plan for its memory; no Spark."""
+
+from typing import Any
+
+from instructmining.models.lists import ResolvedModel
+from instructmining.models.shape import shape_of
+from instructmining.models.weight_files import parameters_in
+from instructmining.settings.learning import Finetune
+from instructmining.settings.sections import Measure
+from udfs.finetuning.memory import Plan, planned
+from udfs.running.budget import default_token_budget
+from udfs.running.compiling import use_compiled_code_of
+from udfs.running.device import gpu_memory
+from udfs.running.scorers import resident
+
+
+def loaded_finetuner(
+    model: ResolvedModel, device: str, dtype: str, measure: Measure, recipe: Finetune
+) -> Any:
+    """The process's finetuner of a base model and a recipe, made on first use.
+
+    Args:
+        model: resolved, with a folder that exists on this machine.
+        device: of `udfs.running.device.choose_device`.
+        dtype: `bfloat16` or `float32`, of the weights.
+        measure: token budget, the share of a GPU, packs, compiling, fused optimizer.
+        recipe: of the finetune.
+    """
+    from udfs.finetuning.finetuner import Finetuner
+
+    use_compiled_code_of(measure.compiled_code)
+    plan = plan_of(model, device, dtype, measure, recipe)
+    how = measure.model_dump_json(include={"packing", "compile", "fused_optimizer"})
+    return resident(
+        (
+            "finetuner",
+            model.fingerprint,
+            device,
+            dtype,
+            repr(plan),
+            how,
+            recipe.model_dump_json(),
+        ),
+        lambda: Finetuner(
+            model.spec,
+            model.folder,
+            device,
+            dtype,
+            plan.token_budget,
+            recipe,
+            measure,
+            plan.recomputes,
+            plan.keeps_start,
+        ),
+    )
+
+
+def plan_of(
+    model: ResolvedModel, device: str, dtype: str, measure: Measure, recipe: Finetune
+) -> Plan:
+    """How the run uses the memory: with packs on a GPU as many tokens at a time as fit."""
+    from udfs.finetuning.finetuner import adapter_of
+
+    count = parameters_in([model.folder])
+    adapter = adapter_of(recipe, count)
+    tokens = measure.token_budget
+    if not device.startswith("cuda"):
+        return Plan(tokens or default_token_budget(device), adapter == "lora", False)
+    if not measure.packing:  # rows are padded to the longest, which many at a time make dearer
+        tokens = tokens or default_token_budget(device)
+    memory = int(gpu_memory(device) * min(1.0, measure.gpu_amount or 1.0))
+    width = 2 if dtype == "bfloat16" else 4
+    return planned(shape_of(model.folder), count, adapter, width, memory, tokens)
