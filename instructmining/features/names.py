@@ -8,3 +8,15 @@ FEATURES = {
     "repetition": "share of the response's runs of 3 words that occur before in it, 0 to 1",
     "placeholder": "1: the response stands in for a missing answer, as N/A or TODO do; else 0",
 }
+
+# Columns that stand beside indicators while examples are chosen, and are none.
+NOT_INDICATORS = (
+    "source",
+    "copies",
+    "quality",
+    "response_characters",
+    "floor_reason",
+    "prompt_language",
+    "response_language",
+    *FEATURES,
+)

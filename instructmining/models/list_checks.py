@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
-from instructmining.features.names import FEATURES
+from instructmining.features.names import NOT_INDICATORS
 from instructmining.settings.sections import STAGES
 from instructmining.store.schemas import INDICATORS, TABLES
 
@@ -23,13 +23,7 @@ _TABLES = (
 )
 # Columns that indicators stand beside, in a table or while examples are chosen.
 _COLUMNS = {column for table in _TABLES for column in TABLES[table].names} | {
-    "copies",
-    "quality",
-    "response_characters",
-    "floor_reason",
-    "prompt_language",
-    "response_language",
-    *FEATURES,
+    *NOT_INDICATORS,
     "cost",
     "score",
     "score_of_row",

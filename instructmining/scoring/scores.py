@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from instructmining.features.names import FEATURES
+from instructmining.features.names import NOT_INDICATORS
 from instructmining.models.lists import ModelList
 from instructmining.rules.rule import LinearRule
 from instructmining.settings.sections import Knn
@@ -19,17 +19,6 @@ from instructmining.store.schemas import INDICATORS
 from instructmining.store.tables import Store
 from instructmining.store.views import create_views
 
-# Columns that stand beside indicators while examples are chosen.
-NOT_INDICATORS = (
-    "source",
-    "copies",
-    "quality",
-    "response_characters",
-    "floor_reason",
-    "prompt_language",
-    "response_language",
-    *FEATURES,
-)
 CUT_POINTS = 100
 QUANTILE_ERROR = 0.001  # of the rank, as a fraction of the pool
 TIE = 1e-6  # predictions this close are equal: how batches were formed moves them by less
