@@ -3,6 +3,7 @@
 from instructmining.store.table import Column, Table
 
 MESSAGES = "ARRAY<STRUCT<role: STRING, content: STRING>>"
+MEASURABLE = f"example_id STRING, bucket INT, messages {MESSAGES}"  # rows that models measure
 INDICATORS = {
     "input_length": "tokens of the prompt, without template",
     "output_length": "tokens of the response, without template",

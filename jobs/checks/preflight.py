@@ -23,7 +23,7 @@ from instructmining.reading.folders import Input
 from instructmining.reading.table_rows import SPARK_ERRORS
 from instructmining.settings.sections import Settings
 from instructmining.spark.paths import absolute
-from instructmining.store.schemas import MESSAGES
+from instructmining.store.schemas import MEASURABLE
 from instructmining.store.tables import Store
 from jobs.checks.fields import check_fields, first_records
 from jobs.checks.resources import (
@@ -42,7 +42,6 @@ from udfs.running.measurement import FAILED
 
 TRIAL_FROM = 64 << 20  # bytes of input from which loading every model once more is worth it
 _TRIAL_ROWS = 8
-_EXAMPLES = f"example_id STRING, bucket INT, messages {MESSAGES}"
 
 
 def preflight(
@@ -205,7 +204,7 @@ def try_models(
     rows = _usable(store, settings, inputs) if untried else []
     if not rows:
         return []  # reading says why no record can be used
-    examples = spark.createDataFrame(rows, _EXAMPLES).coalesce(1)
+    examples = spark.createDataFrame(rows, MEASURABLE).coalesce(1)
     for stage in untried:
         _try(spark, stage, resolved[stage], examples, settings)
     return [f"tried {', '.join(untried)} on the first records before the run"]

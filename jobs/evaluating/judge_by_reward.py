@@ -7,6 +7,7 @@ from pyspark.sql import functions as F
 
 from instructmining.evaluating.judging import Judgement, Outcome, Reward, Verdict, by_reward
 from instructmining.models.lists import ResolvedModel
+from instructmining.store.schemas import MEASURABLE
 from jobs.evaluating.arm_runs import Experiment
 from jobs.evaluating.shown_pairs import Shown
 from jobs.evaluating.verdict_table import Ruling, Verdicts
@@ -53,8 +54,7 @@ def rewards_of(
         (str(number), 0, [*map(dict, history_of[name, i]), {"role": "assistant", "content": text}])
         for number, (name, i, text) in enumerate(answers)
     ]
-    columns = "example_id STRING, bucket INT, messages ARRAY<STRUCT<role: STRING, content: STRING>>"
-    examples = spark.createDataFrame(rows, columns).repartition(model_slots(spark, measure))
+    examples = spark.createDataFrame(rows, MEASURABLE).repartition(model_slots(spark, measure))
     measured = with_measurements(
         examples, ship(spark, reward), measure, gpu_profile(spark, measure)
     )

@@ -20,6 +20,7 @@ from instructmining.scoring.scores import Measured, indicator_names, with_indica
 from instructmining.settings.sections import Settings
 from instructmining.spoiling.held_out import HELD_OUT, KINDS
 from instructmining.spoiling.material import Material, Sound
+from instructmining.store.schemas import MEASURABLE
 from instructmining.store.tables import Store
 from jobs.scoring.stages import Pool
 from jobs.stored.vectors import of_encoder, with_vectors
@@ -30,7 +31,6 @@ from udfs.on_spark.placement import gpu_profile, model_slots, ship
 _FEWEST = 5  # rows of each kind
 _SHARE = 100  # one row in so many of the pool is spoiled by each kind
 _MATERIAL = 4  # rows that corruptions draw from, for each one that is spoiled
-_ROWS = "example_id STRING, bucket INT, messages ARRAY<STRUCT<role: STRING, content: STRING>>"
 _PAIRS = (
     "pool STRING, models STRING, kind STRING, example_id STRING, held_out BOOLEAN, "
     "real MAP<STRING, DOUBLE>, spoiled MAP<STRING, DOUBLE>, run_id STRING"
@@ -121,7 +121,7 @@ def _measured(
     """`KIND:example_id` to the indicators of the spoiled row."""
     spark, measure = store.spark, settings.measure
     keys = [(f"{kind}:{row.example_id}", 0, turns) for kind, row, turns in spoiled]
-    rows = spark.createDataFrame(keys, _ROWS)
+    rows = spark.createDataFrame(keys, MEASURABLE)
     rows = rows.repartition(model_slots(spark, measure), "example_id")
     values: dict[str, dict[str, float]] = {}
     profile = gpu_profile(spark, measure)

@@ -22,6 +22,7 @@ from instructmining.selecting.selection import check, wanted, with_score
 from instructmining.settings.learning import Select
 from instructmining.settings.sections import Settings
 from instructmining.store.planning import pool_examples
+from instructmining.store.schemas import MEASURABLE
 from instructmining.store.tables import Store
 from jobs.scoring.stages import Pool, run_model_stage
 from jobs.selecting.diverse import Diverse
@@ -34,7 +35,6 @@ from udfs.on_spark.placement import gpu_profile, ship
 
 _MOST = 500  # targets
 _STAGE = "representation"
-_EXAMPLES = "example_id STRING, bucket INT, messages ARRAY<STRUCT<role: STRING, content: STRING>>"
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ def _vectors_of(
             (each, bucket(each), [(m["role"], m["content"]) for m in conversation])
             for each, conversation in zip(target.ids, target.conversations, strict=True)
         ],
-        _EXAMPLES,
+        MEASURABLE,
     ).repartition(1)
     shipped = ship(store.spark, model)
     profile = gpu_profile(store.spark, measure)
