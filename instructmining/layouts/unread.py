@@ -11,6 +11,7 @@ from typing import Any
 
 from instructmining.layouts.records import NESTED, OBJECT, Messages
 from instructmining.layouts.turn_lists import ROLES, SPEAKERS, parsed
+from instructmining.snippets import snippet
 from instructmining.turns.one_turn import MARKS, is_block_type
 
 _NESTED = (str, list, *OBJECT)
@@ -215,8 +216,7 @@ def texts(
 
 def shown(text: str, characters: int = _SHOWN) -> str:
     """A text on one line of at most this many characters."""
-    line = " ".join(text[: 2 * characters].split())
-    return _printable(line if len(line) <= characters else line[: characters - 1] + "…")
+    return _printable(snippet(text[: 2 * characters], characters))
 
 
 def _said(messages: Messages) -> list[tuple[str, str]]:

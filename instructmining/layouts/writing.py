@@ -44,6 +44,12 @@ def record_of(
     return record
 
 
+def plain_turn(turn: Message) -> dict[str, Any]:
+    """Role and content alone; a turn that is not to be learnt is one of the assistant."""
+    role = "assistant" if turn["role"] == CONTEXT else turn["role"]
+    return {"role": role, "content": turn["content"]}
+
+
 def alpaca(messages: Messages, structure: Structure) -> dict[str, Any] | None:
     """`instruction`, `input`, `output`, and `system`, `tools` and media where there are any."""
     exchange = _exchange(messages, structure)

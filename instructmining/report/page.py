@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from instructmining.report.neighbors import Neighbors, near_duplicates
 from instructmining.report.scored import OTHERS, Scored, short_names
 from instructmining.rules.canary import Preference
 from instructmining.settings.sections import Report
+from instructmining.snippets import snippet
 from instructmining.store.distributions import Spread, histograms, rank_correlations, spreads
 from instructmining.store.schemas import INDICATORS, TABLES
 
@@ -197,11 +199,6 @@ def _last_if_none(value: float | None) -> float:
     return float("inf") if value is None else value
 
 
-def _snippet(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _SNIPPET else line[: _SNIPPET - 1] + "…"
-
-
 def _environment() -> "Environment":
     try:
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -214,5 +211,9 @@ def _environment() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"count": "{:,}".format, "figure": figure, "snippet": _snippet}
+    made.filters |= {
+        "count": "{:,}".format,
+        "figure": figure,
+        "snippet": partial(snippet, characters=_SNIPPET),
+    }
     return made

@@ -12,6 +12,7 @@ from instructmining.reading.ingest import Ingested
 from instructmining.reading.unread_fields import unread_lines
 from instructmining.rules.canary import Preference
 from instructmining.rules.rule import LinearRule
+from instructmining.snippets import snippet
 from instructmining.store.definition_sql import sql_text
 from instructmining.store.tables import Store
 
@@ -148,8 +149,8 @@ class Summary:
             for row in rows:
                 lines += [
                     f"  {row.predicted_log_loss:+.4f}  {_why(row.asDict(), rule, means)}",
-                    f"           prompt:   {_snippet(row.prompt)}",
-                    f"           response: {_snippet(row.response)}",
+                    f"           prompt:   {snippet(row.prompt, _SNIPPET)}",
+                    f"           response: {snippet(row.response, _SNIPPET)}",
                 ]
         return "\n".join(lines)
 
@@ -220,8 +221,3 @@ def _why(row: Mapping[str, Any], rule: LinearRule, means: Mapping[str, float]) -
     }
     ordered = sorted(moved, key=lambda name: -abs(moved[name]))
     return ", ".join(f"{name} {row[name]:.4g} ({moved[name]:+.3f})" for name in ordered)
-
-
-def _snippet(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _SNIPPET else line[: _SNIPPET - 1] + "…"

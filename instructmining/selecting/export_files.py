@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from pyspark.sql import DataFrame, Row
 
@@ -163,16 +163,21 @@ def _write_raw(ordered: DataFrame, paths: Mapping[str, Path]) -> int:
 def _write_converted(ordered: DataFrame, path: Path, layout: str) -> None:
     with replacing(path) as file:
         for row in ordered.select("example_id", "messages", "structure").toLocalIterator():
-            file.write((_converted(row, layout) + "\n").encode())
+            file.write(json_line(_converted(row, layout)))
 
 
-def _converted(row: Row, layout: str) -> str:
+def _converted(row: Row, layout: str) -> dict[str, Any]:
     messages = [{"role": m.role, "content": m.content} for m in row.messages]
     structure = json.loads(row.structure) if row.structure else None
     try:
-        return json.dumps(record_of(messages, layout, structure), ensure_ascii=False)
+        return record_of(messages, layout, structure)
     except UserError as error:
         raise UserError(f"example {row.example_id}: {error}") from None
+
+
+def json_line(record: Mapping[str, Any]) -> bytes:
+    """The record as one line of a file of JSON lines."""
+    return (json.dumps(record, ensure_ascii=False) + "\n").encode()
 
 
 @contextmanager

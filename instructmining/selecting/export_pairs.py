@@ -1,6 +1,5 @@
 """Chosen answers beside the answers that their data mark as rejected, for preference tuning."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +7,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from instructmining.errors import UserError
-from instructmining.layouts.records import CONTEXT, Messages
-from instructmining.selecting.export_files import Written, replacing
+from instructmining.layouts.records import Messages
+from instructmining.layouts.writing import plain_turn
+from instructmining.selecting.export_files import Written, json_line, replacing
 from instructmining.selecting.export_target import Target
 from instructmining.store.current import rejected_occurrences
 from instructmining.store.tables import Store
@@ -36,7 +36,7 @@ def write_preferences(store: Store, rows: DataFrame, target: Target) -> Written:
             record = preference_of(
                 *([each.asDict() for each in side] for side in (row.messages, row.rejected))
             )
-            file.write((json.dumps(record, ensure_ascii=False) + "\n").encode())
+            file.write(json_line(record))
             written += 1
             chosen.add(row.example_id)
         if not written:
@@ -66,13 +66,8 @@ def _pairs(store: Store, rows: DataFrame) -> DataFrame:
 
 def preference_of(chosen: Messages, rejected: Messages) -> dict[str, Any]:
     """The turns that both begin with, and what each goes on with."""
-    sides = [[_turn(each) for each in side] for side in (chosen, rejected)]
+    sides = [[plain_turn(each) for each in side] for side in (chosen, rejected)]
     same = 0
     while same < min(map(len, sides)) - 1 and sides[0][same] == sides[1][same]:
         same += 1
     return {"prompt": sides[0][:same], "chosen": sides[0][same:], "rejected": sides[1][same:]}
-
-
-def _turn(message: dict[str, Any]) -> dict[str, Any]:
-    role = "assistant" if message["role"] == CONTEXT else message["role"]
-    return {"role": role, "content": message["content"]}

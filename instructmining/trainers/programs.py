@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from instructmining.layouts.records import CONTEXT, Messages
-from instructmining.layouts.writing import record_of
+from instructmining.layouts.writing import plain_turn, record_of
 from instructmining.turns.structure import Structure
 
 MODEL = "YOUR-MODEL"  # stands where a user names the model to be tuned
@@ -54,12 +54,7 @@ def _has_blocks(structure: Structure) -> bool:
 
 
 def _texts(messages: Messages, structure: Structure) -> dict[str, Any]:
-    return {"messages": [_text_turn(turn) for turn in messages]}
-
-
-def _text_turn(turn: dict[str, Any]) -> dict[str, Any]:
-    role = "assistant" if turn["role"] == CONTEXT else turn["role"]
-    return {"role": role, "content": turn["content"]}
+    return {"messages": [plain_turn(turn) for turn in messages]}
 
 
 def _trl(messages: Messages, structure: Structure) -> dict[str, Any]:
@@ -70,7 +65,7 @@ def _trl(messages: Messages, structure: Structure) -> dict[str, Any]:
 
 
 def _axolotl(messages: Messages, structure: Structure) -> dict[str, Any]:
-    turns = [{**_text_turn(turn), "train": turn["role"] == "assistant"} for turn in messages]
+    turns = [{**plain_turn(turn), "train": turn["role"] == "assistant"} for turn in messages]
     return {"messages": turns}
 
 
@@ -82,7 +77,7 @@ def _llama_factory(messages: Messages, structure: Structure) -> dict[str, Any] |
     if len(spoken) % 2 or asks != [True, False] * (len(spoken) // 2):
         return None
     beside = {"tools": structure["tools"]} if "tools" in structure else {}
-    record = record_of([_text_turn(turn) for turn in messages], "sharegpt", beside)
+    record = record_of([plain_turn(turn) for turn in messages], "sharegpt", beside)
     return {"conversations": record["conversations"], "tools": record.get("tools", "")}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from pyspark.sql import DataFrame
 
 from instructmining.errors import UserError
-from instructmining.selecting.export_files import Written, refuse_files, replacing
+from instructmining.selecting.export_files import Written, json_line, refuse_files, replacing
 from instructmining.selecting.export_target import Target
 from instructmining.trainers.programs import PROGRAMS, Program, losses
 
@@ -44,7 +44,7 @@ def write_for(rows: DataFrame, target: Target, name: str, overwrite: bool) -> Wr
     lost: Counter[str] = Counter()
     with replacing(file) as out:
         for record in records(examples, program, lost):
-            out.write((json.dumps(record, ensure_ascii=False) + "\n").encode())
+            out.write(json_line(record))
         if not lost["written"]:
             raise UserError(f"--for {name}: it takes none of the chosen conversations")
     with replacing(settings) as out:

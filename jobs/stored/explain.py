@@ -10,6 +10,7 @@ from instructmining.errors import UserError
 from instructmining.explaining.groups import Group, groups_of, page
 from instructmining.report.scored import Scored, open_scores
 from instructmining.settings.sections import Settings
+from instructmining.snippets import snippet
 from instructmining.spark.session import with_session
 from instructmining.store.distributions import quoted
 from instructmining.store.tables import Store
@@ -108,7 +109,7 @@ def _telling(store: Store, rows: DataFrame, groups: Sequence[Group]) -> dict[str
     )
     texts = store.read("examples").select("example_id", "prompt", "response")
     return {
-        row["name"]: _short(f"{row.prompt} → {row.response}")
+        row["name"]: snippet(f"{row.prompt} → {row.response}", _CHARACTERS)
         for row in best.join(texts, "example_id").collect()
     }
 
@@ -117,11 +118,6 @@ def _strength(group: Group) -> Column:
     move = group.moves[0]
     contribution = quoted(f"contribution_{move.term}")
     return contribution if move.difference > 0 else -contribution
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _CHARACTERS else f"{line[: _CHARACTERS - 1]}…"
 
 
 def run_with_session(settings: Settings) -> str:
