@@ -29,7 +29,7 @@ def refuse_without_result(results: pd.DataFrame, spent: Spent, what: str) -> Non
     """Fail where there is nothing to compare.
 
     Args:
-        found: of `outcomes`.
+        results: of `outcomes`.
         spent: of the same runs.
         what: was finetuned.
 
