@@ -58,16 +58,17 @@ def loaded_finetuner(
 def plan_of(
     model: ResolvedModel, device: str, dtype: str, measure: Measure, recipe: Finetune
 ) -> Plan:
-    """How the run uses the memory: with packs on a GPU as many tokens at a time as fit."""
+    """How the run uses the memory: a GPU's as far as it goes, where packs are asked for.
+
+    Rows that are padded to the longest cost more the more of them are read together.
+    """
     from udfs.finetuning.finetuner import adapter_of
 
     count = parameters_in([model.folder])
     adapter = adapter_of(recipe, count)
-    tokens = measure.token_budget
-    if not device.startswith("cuda"):
-        return Plan(tokens or default_token_budget(device), adapter == "lora", False)
-    if not measure.packing:  # rows are padded to the longest, which many at a time make dearer
-        tokens = tokens or default_token_budget(device)
+    if not (measure.packing and device.startswith("cuda")):
+        tokens = measure.token_budget or default_token_budget(device)
+        return Plan(tokens, recomputes=adapter == "lora", keeps_start=False)
     memory = int(gpu_memory(device) * min(1.0, measure.gpu_amount or 1.0))
     width = 2 if dtype == "bfloat16" else 4
-    return planned(shape_of(model.folder), count, adapter, width, memory, tokens)
+    return planned(shape_of(model.folder), count, adapter, width, memory, measure.token_budget)

@@ -7,12 +7,14 @@ import weakref
 import numpy as np
 import pytest
 import tiny_models
+from torch import nn
 
 from instructmining.errors import UserError
 from instructmining.models.lists import IMPORTED, ModelSpec
 from instructmining.settings.sections import Measure
 from udfs.indicators import KINDS, resolve
-from udfs.running.compiling import worth_compiling
+from udfs.running.compiling import compile_in_place, worth_compiling
+from udfs.running.measurement import Runtime
 from udfs.running.scorers import load_scorer
 
 GREETING = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
@@ -110,7 +112,17 @@ def test_packs_and_compiling_are_the_settings_choice(language_models):
     assert [worth_compiling(rows, 4) for rows in (1_999_999, 2_000_000)] == [False, True]
 
 
-@pytest.mark.slow  # compiling for a CPU takes a minute and more
+def test_layers_are_compiled_and_not_the_model_around_them(language_models):
+    compiled = load_scorer(language_models[0], "cpu", "float32", measure=Measure(compile=True))
+    body = compiled.log_loss.body  # nothing is compiled before the first call
+    replaced = [name for name, module in body.named_modules() if "forward" in vars(module)]
+    assert replaced == [f"layers.{i}" for i in range(body.config.num_hidden_layers)]
+    heads = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+    compile_in_place(heads, Runtime(compiled=True))
+    assert [name for name, module in heads.named_modules() if "forward" in vars(module)] == [""]
+
+
+@pytest.mark.slow  # compiling for a CPU takes seconds
 def test_a_compiled_model_measures_the_same(language_models, tmp_path, monkeypatch):
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "")  # put back afterwards
     monkeypatch.setenv("TRITON_CACHE_DIR", "")
