@@ -10,7 +10,8 @@ import pytest
 import yaml
 from installed import ROOT
 
-from instructmining.models.lists import ModelList
+from instructmining.models.list_checks import mistakes
+from instructmining.models.lists import ModelList, ModelSpec
 from udfs.indicators import KINDS
 
 DOCS = ROOT / "docs"
@@ -44,13 +45,13 @@ def test_an_indicator_is_one_file_one_line_and_one_test(tmp_path):
     """
     scorer, line, test = blocks("adding-an-indicator.md", "python")
     copy_repository(tmp_path)
-    (tmp_path / "udfs/indicators/repetition.py").write_text(scorer, encoding="utf-8")
+    (tmp_path / "udfs/indicators/repeated_words.py").write_text(scorer, encoding="utf-8")
     registry = tmp_path / "udfs/indicators/__init__.py"
     before = registry.read_text(encoding="utf-8")
     after = before.replace('    "sentence_encoder":', f'{line}    "sentence_encoder":', 1)
     assert after != before
     registry.write_text(after, encoding="utf-8")
-    reference = tmp_path / "tests/reference/test_repetition_reference.py"
+    reference = tmp_path / "tests/reference/test_repeated_words_reference.py"
     reference.write_text(test, encoding="utf-8")
 
     run(tmp_path, "ruff", "check", "--no-cache", ".")
@@ -90,6 +91,12 @@ def run(folder, module, *arguments):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def test_the_new_indicator_s_name_is_free():
+    [listed] = blocks("adding-an-indicator.md", "yaml")
+    entries = yaml.safe_load(listed)["classifiers"]
+    assert mistakes({}, {name: ModelSpec(**entry) for name, entry in entries.items()}) == []
 
 
 def test_the_model_list_of_the_guide_is_one():
