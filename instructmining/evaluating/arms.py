@@ -7,6 +7,8 @@
 | random | drawn at random | another draw, in another order |
 | longest | the longest responses | the same, in another order |
 | full | the whole pool, without replacement, for as many steps | another order of the pool |
+| random_balanced | with `evaluate.also`: drawn at random, of every source as many | another draw |
+| quality, ifd, … | with `evaluate.also`: the best by this strategy | the same, in another order |
 | oracle | with `evaluate.clean`: drawn at random from the clean rows | another draw |
 | base | none: the model that is not finetuned | the same |
 
@@ -26,7 +28,7 @@ from instructmining.selecting.selection import SIZES
 from instructmining.settings.learning import Evaluate, Finetune, Select
 
 ARMS = ("selected", "diverse", "random", "longest", "full")  # none can be left out
-ORACLE, BASE = "oracle", "base"
+ORACLE, BASE, BALANCED = "oracle", "base", "random_balanced"
 PAIRS = tuple((arm, rival) for arm in ("selected", "diverse") for rival in ("random", "longest"))
 BESIDE = (("selected", BASE), ("random", BASE))  # what finetuning itself is worth
 _APART = 1_000_000  # the draws of `full` share no seed with those of `random`
@@ -39,7 +41,7 @@ class Arm:
     """What one arm trains on at one seed.
 
     Attributes:
-        name: of ARMS.
+        name: of `recipes`.
         seed: of the order, and of the draw where there is one.
         ids: the best first.
         recipe: how they were chosen.
@@ -80,12 +82,33 @@ def recipes(evaluate: Evaluate, select: Select, finetune: Finetune) -> dict[str,
         "longest": plain.model_copy(update={"strategy": "longest"}),
         "full": Select(strategy="random", floor="off", **whole),
     }
-    return arms | ({ORACLE: arms["random"]} if evaluate.clean else {})
+    also = {name: _beside(name, plain) for name in evaluate.also}
+    return arms | also | ({ORACLE: arms["random"]} if evaluate.clean else {})
+
+
+def balanced(recipe: Select, sources: int) -> Select:
+    """The recipe of `random_balanced`, for a pool of this many sources.
+
+    Raises:
+        UserError: arms have a number of tokens, which sources cannot share equally.
+    """
+    if recipe.top is None:
+        raise UserError(
+            f"evaluate.also={BALANCED} takes as many examples of every source: give --top instead "
+            "of --tokens"
+        )
+    return recipe.model_copy(update={"per_source": ceil(recipe.top / sources)})
+
+
+def _beside(name: str, plain: Select) -> Select:
+    strategy = "random" if name == BALANCED else name
+    return plain.model_copy(update={"strategy": strategy})
 
 
 def pairs_of(evaluate: Evaluate) -> tuple[tuple[str, str], ...]:
     """The comparisons of an evaluation: (arm, rival)."""
-    return PAIRS + BESIDE + ((("selected", ORACLE),) if evaluate.clean else ())
+    oracle = (("selected", ORACLE),) if evaluate.clean else ()
+    return PAIRS + tuple(("selected", name) for name in evaluate.also) + BESIDE + oracle
 
 
 def sized(select: Select, top: int | None = None, tokens: int | None = None) -> Select:
@@ -115,6 +138,8 @@ def subsets_of(
     arms = []
     for name, recipe in chosen.items():
         own = clean if name == ORACLE and clean is not None else rows
+        if name == BALANCED:
+            recipe = balanced(recipe, rows.select("source").distinct().count())
         if recipe.strategy != "random":
             ids = _picked(own, pick, recipe, name)
             arms += [Arm(name, seed, ids, recipe) for seed in seeds]

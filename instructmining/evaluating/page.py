@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from instructmining.evaluating.arms import ARMS
+from instructmining.evaluating.arms import ARMS, BASE
 from instructmining.evaluating.comparison import verdicts
 from instructmining.fitting.page import markdown
 
@@ -40,7 +40,10 @@ class EvaluationPage:
 
     def sentences(self) -> list[str]:
         """The verdicts, after what is missing for them."""
-        return [*missing(self.outcomes, self.wanted, self.failed), *verdicts(self.differences)]
+        arms = dict.fromkeys([*ARMS, *self.differences["arm"], *self.differences["rival"]])
+        finetuned = [arm for arm in arms if arm != BASE]
+        absent = missing(self.outcomes, finetuned, self.wanted, self.failed)
+        return [*absent, *verdicts(self.differences)]
 
     def text(self) -> str:
         """The whole page."""
@@ -93,12 +96,14 @@ def exact(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(**{str(name): column for name, column in shown.items()})
 
 
-def missing(outcomes: pd.DataFrame, wanted: int, failed: Mapping[str, str]) -> list[str]:
+def missing(
+    outcomes: pd.DataFrame, arms: Sequence[str], wanted: int, failed: Mapping[str, str]
+) -> list[str]:
     """A sentence for every arm that has fewer losses than seeds, with a reason."""
     counts = outcomes["arm"].value_counts()
     why = f"; the first reason: {next(iter(failed.values()))}" if failed else ""
     return [
         f"arm {arm}: only {counts.get(arm, 0)} of {wanted} finetunes have a result{why}"
-        for arm in ARMS
+        for arm in arms
         if counts.get(arm, 0) < wanted
     ]

@@ -245,6 +245,13 @@ class Evaluate(Section):
         "SQL over the columns of --keep that says which rows are clean, as in quality = 'good': "
         "adds the arm `oracle`, drawn at random from them. null: no such arm.",
     )
+    also: tuple[
+        Literal["random_balanced", "quality", "highest_reward", "lowest_perplexity", "ifd"], ...
+    ] = setting(
+        (),
+        "Further arms to compare the selection with: strategies of `select`, or random_balanced, "
+        "drawn at random in equal parts from every source.",
+    )
     overlap: int = setting(
         8,
         "Words in a row that an example may not share with an evaluation set.",

@@ -113,6 +113,7 @@ OPTIONS: dict[str, dict[str, str]] = {
         "--seeds": "evaluate.seeds",
         "--seed": "evaluate.seed",
         "--diversity": "evaluate.diversity",
+        "--also": "evaluate.also",
         "--clean": "evaluate.clean",
         "--models": "models",
         **_INDICATORS,

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from instructmining.errors import UserError
-from instructmining.evaluating.arms import ARMS, recipes
+from instructmining.evaluating.arms import ARMS, balanced, pairs_of, recipes
 from instructmining.evaluating.page import missing
 from instructmining.settings.learning import Evaluate, Finetune, Select
 from instructmining.settings.sections import Settings
@@ -34,6 +34,22 @@ def test_arms_of_equal_tokens_have_no_number_of_examples() -> None:
     assert {recipe.top for recipe in found.values()} == {None}
     assert found["random"].tokens == 9000
     assert found["full"].tokens == 27_000
+
+
+def test_further_arms_are_strategies_without_the_floor_or_equal_parts_of_every_source() -> None:
+    evaluate = options("--also", "random_balanced,highest_reward", "--top", "50").evaluate
+    found = recipes(evaluate, Select(), Finetune())
+    assert list(found)[-2:] == ["random_balanced", "highest_reward"]
+    assert (found["highest_reward"].strategy, found["highest_reward"].floor) == (
+        "highest_reward",
+        "off",
+    )
+    part = balanced(found["random_balanced"], sources=3)
+    assert (part.strategy, part.per_source, part.top) == ("random", 17, 50)
+    assert ("selected", "highest_reward") in pairs_of(evaluate)
+    tokens = recipes(Evaluate(tokens=900, also=("random_balanced",)), Select(), Finetune())
+    with pytest.raises(UserError, match="give --top instead"):
+        balanced(tokens["random_balanced"], sources=3)
 
 
 def test_selected_arms_follow_the_settings_of_select_and_the_others_do_not() -> None:
@@ -89,7 +105,7 @@ def test_arms_with_fewer_runs_than_seeds_are_named_with_a_reason() -> None:
     outcomes = pd.DataFrame(
         {"arm": ["selected", "selected", "random", "longest", "longest", "full", "full"]}
     )
-    said = missing(outcomes, 2, {"key": "OutOfMemoryError: no room"})
+    said = missing(outcomes, ARMS, 2, {"key": "OutOfMemoryError: no room"})
     assert [line.partition(" finetunes")[0] for line in said] == [
         "arm diverse: only 0 of 2",
         "arm random: only 1 of 2",
