@@ -4,7 +4,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from instructmining.errors import UserError
@@ -12,6 +11,7 @@ from instructmining.evaluating.arms import Arm, Pick, sized
 from instructmining.evaluating.comparison import means
 from instructmining.evaluating.page import exact
 from instructmining.evaluating.plots import sizes_figure
+from instructmining.evaluating.size_reading import reading, smallest_as_good
 from instructmining.evaluating.size_search import search_size
 from instructmining.fitting.page import markdown
 from instructmining.settings.learning import Select
@@ -29,8 +29,8 @@ class SizeCurve:
 
     Attributes:
         curve: `evaluation`, `arm`, `size`, `n`, `loss`, `low`, `high`, `sd`.
-        best: size at which the selected examples have the lowest mean loss on the first
-            evaluation set.
+        best: the smallest size of the selected examples whose loss on the first evaluation set is
+            as good as the lowest.
         sentences: what can be said of the curve on that set.
         page: Markdown.
     """
@@ -67,11 +67,11 @@ class _Sizes:
         """Examples of the largest subset there is: a row without a score is never selected."""
         return len(self._order("selected", self.recipes["selected"]))
 
-    def arms(self, name: str, sizes: Sequence[int]) -> list[Arm]:
+    def arms(self, name: str, sizes: Sequence[int], seeds: Sequence[int]) -> list[Arm]:
         """Every size at every seed."""
         recipe = self.recipes[name]
         arms = []
-        for seed in self.seeds:
+        for seed in seeds:
             drawn = recipe.model_copy(update={"seed": seed}) if name == "random" else recipe
             order = self._order(name, drawn)
             arms += [
@@ -87,9 +87,16 @@ class _Sizes:
             self.orders[key] = tuple(row.example_id for row in rows)
         return self.orders[key]
 
-    def measured(self, name: str, sizes: Sequence[int]) -> pd.DataFrame:
+    def again(self, size: int) -> pd.DataFrame:
+        """Both arms at one size, at as many seeds that no curve has seen; as `measured`."""
+        fresh = range(self.seeds.stop, self.seeds.stop + len(self.seeds))
+        return pd.concat([self.measured(name, [size], fresh) for name in self.recipes])
+
+    def measured(
+        self, name: str, sizes: Sequence[int], seeds: Sequence[int] | None = None
+    ) -> pd.DataFrame:
         """Finetune an arm at these sizes: `evaluation`, `arm`, `seed`, `loss`, `size`, `tokens`."""
-        arms = self.arms(name, sizes)
+        arms = self.arms(name, sizes, self.seeds if seeds is None else seeds)
         facts = facts_of(self.rows, arms)
         runs = [ArmRun(arm, self.experiment.planned(arm, facts), self.experiment) for arm in arms]
         store_members(self.experiment, runs)
@@ -130,15 +137,16 @@ def size_curve(
         [means(group).assign(size=size) for size, group in losses.groupby("size")],
         ignore_index=True,
     )
-    page = page_of(curve, experiment, title)
+    shown = curve[curve["evaluation"] == target]
+    choice = smallest_as_good(shown[shown["arm"] == "selected"])
+    again = means(sizes.again(choice.size))
+    chosen = choice.sentences(target, again[again["evaluation"] == target])
+    page = page_of(curve, experiment, title, chosen)
     tracked.log_text(page, "sizes.md")
     tracked.log_text(losses.to_csv(index=False), "sizes.csv")
-    shown = curve[curve["evaluation"] == target]
     if tracked.records:
         tracked.log_figures({"sizes": sizes_figure(shown, target)})
-    own = shown[shown["arm"] == "selected"]
-    best = int(own["size"].to_numpy()[own["loss"].to_numpy().argmin()])
-    return SizeCurve(curve, best, reading(shown, target), page)
+    return SizeCurve(curve, choice.size, [*chosen, *reading(shown, target)], page)
 
 
 def ends_of(sizes: Sequence[str], most: int) -> tuple[int, int] | None:
@@ -190,9 +198,9 @@ def sizes_of(named: Sequence[str], most: int) -> list[int]:
     return sizes
 
 
-def page_of(curve: pd.DataFrame, experiment: Experiment, title: str) -> str:
-    """The curve as a table per evaluation set, and what can be said of it."""
-    lines = [f"# Sizes: {title}\n"]
+def page_of(curve: pd.DataFrame, experiment: Experiment, title: str, chosen: Sequence[str]) -> str:
+    """The size that is chosen, what can be said of the curve, and a table per evaluation set."""
+    lines = [f"# Sizes: {title}\n", *(f"- {sentence}" for sentence in chosen)]
     for evaluation in experiment.sets:
         rows = curve[curve["evaluation"] == evaluation.name].sort_values(["size", "arm"])
         lines += [f"- {sentence}" for sentence in reading(rows, evaluation.name)]
@@ -201,37 +209,6 @@ def page_of(curve: pd.DataFrame, experiment: Experiment, title: str) -> str:
         table = rows.set_index("size")[["arm", "n", "loss", "low", "high", "sd"]]
         lines += [f"\n## {evaluation.name}\n", *markdown(exact(table), "examples")]
     return "\n".join(lines) + "\n"
-
-
-def reading(rows: pd.DataFrame, name: str) -> list[str]:
-    """The best size, and whether its loss can be told from that of its neighbours."""
-    said = []
-    for arm, group in rows.groupby("arm", sort=False):
-        best = group.sort_values("loss").iloc[0]
-        as_good = group[group["low"] <= best["loss"]]["size"]
-        rivals = ", ".join(f"{size:,}" for size in as_good if size != best["size"])
-        unsure = f"; within their intervals as good: {rivals}" if rivals else ""
-        said.append(
-            f"{name}: {arm} has its lowest mean loss, {best['loss']:.4f}, at "
-            f"{best['size']:,} examples (n = {best['n']} seeds a size)" + unsure
-        )
-        if risen := second_descent(group):
-            said.append(
-                f"{name}: the loss of {arm} rises at {risen:,} examples and falls again "
-                "beyond, further apart than their intervals: a second descent"
-            )
-    return said
-
-
-def second_descent(group: pd.DataFrame) -> int | None:
-    """A size whose interval lies above those of a smaller and of a larger one; None without one."""
-    ordered = group.sort_values("size")
-    low = ordered["low"].to_numpy(float)
-    high = ordered["high"].to_numpy(float)
-    for place in range(1, len(ordered) - 1):
-        if np.nanmin(high[:place]) < low[place] > np.nanmin(high[place + 1 :]):
-            return int(ordered["size"].iloc[place])
-    return None
 
 
 def _searched(sizes: _Sizes, target: str, ends: tuple[int, int], trials: int) -> pd.DataFrame:

@@ -155,7 +155,9 @@ def evaluation(folder: Path, judge: dict[str, object] | None = None, **given: ob
 
 @pytest.fixture(scope="module")
 def evaluated(spark: SparkSession, folder: Path) -> Evaluated:
-    found = run(spark, evaluation(folder, {"seeds": 2}, clean="quality = 'good'"))
+    found = run(
+        spark, evaluation(folder, {"seeds": 2}, clean="quality = 'good'", also=("random_balanced",))
+    )
     assert isinstance(found, Evaluated)
     return found
 
@@ -199,7 +201,7 @@ def test_the_plan_is_on_the_page_and_the_oracle_draws_clean_rows_alone(
 def test_every_arm_is_there_at_every_seed_with_equal_steps(evaluated: Evaluated) -> None:
     counts = evaluated.outcomes.groupby("arm")["seed"].count()
     assert dict(counts) == dict.fromkeys(
-        ("selected", "diverse", "random", "longest", "full", "oracle"), 2
+        ("selected", "diverse", "random", "longest", "full", "oracle", "random_balanced"), 2
     )
     assert set(evaluated.outcomes["steps"]) == {6}  # two epochs of 24 examples, 8 a step
     full = evaluated.outcomes.query("arm == 'full'")
@@ -226,11 +228,11 @@ def test_the_tables_hold_what_the_page_says(
     stored = store.read("comparisons").toPandas()
     columns = ["evaluation", "arm", "rival", "difference", "low", "high", "p"]
     merged = evaluated.differences[columns].merge(stored[columns], on=columns[:3])
-    assert len(merged) == len(evaluated.differences) == 14
+    assert len(merged) == len(evaluated.differences) == 16
     assert merged["difference_x"].tolist() == pytest.approx(merged["difference_y"].tolist())
     assert all(sentence in evaluated.page for sentence in stored["verdict"])
     arms = store.read("arms").join(store.read("finetuning_runs"), "run_key")
-    assert arms.groupBy("arm").count().count() == 6
+    assert arms.groupBy("arm").count().count() == 7
 
 
 def test_answers_are_stored_and_judged_by_the_reward_model(
@@ -354,9 +356,12 @@ def test_select_takes_as_many_as_the_finetunes_find_best(
     curve = pd.read_csv(io.StringIO(table_of(said)), sep="|", skipinitialspace=True)
     curve.columns = curve.columns.str.strip()
     own = curve[curve["arm"].str.strip() == "selected"]
-    best = int(own.loc[own["loss"].astype(float).idxmin(), "examples"])
+    loss, sd = (own[name].astype(float).to_numpy() for name in ("loss", "sd"))
+    error = (np.square(sd).mean() / 2) ** 0.5  # two seeds a size
+    best = int(own["examples"].astype(int)[loss <= loss.min() + error + 1e-4].min())
     assert found.facts.size == best
     assert f"note: --size auto:8-10 chose {best} examples" in said
+    assert f"asked: {best} examples at 2 fresh seeds: selected " in said
     assert "asked: random has its lowest mean loss" in said
     assert f"--top {best}" in found.text.splitlines()[-1]
     assert len((folder / "sized.jsonl").read_text(encoding="utf-8").splitlines()) == best

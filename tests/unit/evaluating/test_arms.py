@@ -6,11 +6,12 @@ import pytest
 from instructmining.errors import UserError
 from instructmining.evaluating.arms import ARMS, balanced, pairs_of, recipes
 from instructmining.evaluating.page import missing
+from instructmining.evaluating.size_reading import second_descent, smallest_as_good
 from instructmining.settings.learning import Evaluate, Finetune, Select
 from instructmining.settings.sections import Settings
 from jobs.commands.evaluate import evaluate
 from jobs.commands.options import settings_of
-from jobs.evaluating.size_curve import ends_of, second_descent, sizes_of
+from jobs.evaluating.size_curve import ends_of, sizes_of
 
 
 def options(*given: str) -> Settings:
@@ -134,3 +135,21 @@ def test_a_second_descent_is_told_only_where_intervals_are_apart() -> None:
     assert second_descent(curve(1.0, 1.2, 0.9, half=0.05)) == 200
     assert second_descent(curve(1.0, 1.2, 0.9, half=0.2)) is None
     assert second_descent(curve(1.2, 1.0, 1.1, half=0.01)) is None
+
+
+def test_the_smallest_size_within_one_pooled_error_of_the_lowest_is_taken() -> None:
+    curve = pd.DataFrame(
+        {
+            "size": [400, 100, 200],
+            "n": [4, 4, 4],
+            "loss": [2.00, 2.10, 2.04],
+            "sd": [0.01, 0.03, 0.17],
+        }
+    )
+    choice = smallest_as_good(curve)  # alone, 400 has an error of 0.005
+    assert choice.error == pytest.approx(((0.01**2 + 0.03**2 + 0.17**2) / 3 / 4) ** 0.5)
+    assert (choice.size, choice.lowest) == (200, 400)
+    steady = smallest_as_good(curve.assign(sd=[0.01, 0.03, 0.02]))
+    assert (steady.size, steady.lowest) == (400, 400)
+    single = smallest_as_good(curve.assign(n=1, sd=float("nan")))
+    assert (single.size, single.error) == (400, 0.0)

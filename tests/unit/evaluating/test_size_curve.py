@@ -75,7 +75,7 @@ def curve(monkeypatch, *sizes: str, failed: dict[str, str] | None = None):
         run=lambda plan, name: SimpleNamespace(failed=failed or {}),
     )
     tracked = SimpleNamespace(log_text=lambda text, name: None, records=False)
-    return size_curve(experiment, EvaluationPool(None, POOL, {}, []), pick, tracked, "t").curve
+    return size_curve(experiment, EvaluationPool(None, POOL, {}, []), pick, tracked, "t")
 
 
 def test_sizes_beyond_what_can_be_selected_are_refused_with_the_true_number(monkeypatch):
@@ -86,7 +86,8 @@ def test_sizes_beyond_what_can_be_selected_are_refused_with_the_true_number(monk
 
 
 def test_every_size_counts_every_seed_once(monkeypatch):
-    found = curve(monkeypatch, "800", "900")
+    measured = curve(monkeypatch, "800", "900")
+    found = measured.curve
     assert found[["arm", "size", "n"]].to_numpy().tolist() == [
         ["selected", 800, 2],
         ["random", 800, 2],
@@ -97,6 +98,10 @@ def test_every_size_counts_every_seed_once(monkeypatch):
     by_hand = means(pd.DataFrame(runs, columns=["evaluation", "arm", "seed", "loss"])).loc[0]
     largest = found[(found["arm"] == "selected") & (found["size"] == 900)].iloc[0]
     assert (largest["low"], largest["high"]) == pytest.approx((by_hand["low"], by_hand["high"]))
+    assert measured.best == 800  # 0.001 above the lowest, and the seeds are 0.01 apart
+    again = "800 examples at 2 fresh seeds: selected 2.0170 ["  # seeds 2 and 3, not 0 and 1
+    assert again in measured.page
+    assert "800 is the smallest size whose loss is, beside that of 900, within" in measured.page
 
 
 def test_a_search_goes_up_to_what_can_be_selected(monkeypatch):
@@ -104,7 +109,7 @@ def test_a_search_goes_up_to_what_can_be_selected(monkeypatch):
         return [loss_of(low), loss_of(high)]
 
     monkeypatch.setattr(module, "search_size", search)
-    assert sorted(set(curve(monkeypatch, "auto")["size"])) == [32, SCORED]
+    assert sorted(set(curve(monkeypatch, "auto").curve["size"])) == [32, SCORED]
 
 
 def test_runs_that_all_fail_end_with_their_reason(monkeypatch):
