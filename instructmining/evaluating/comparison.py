@@ -160,6 +160,33 @@ def verdicts(comparisons: pd.DataFrame) -> list[str]:
     return [verdict(row) for row in comparisons.itertuples()]
 
 
+def disagreements(
+    comparisons: pd.DataFrame, arms: tuple[str, str], preferred: Mapping[str, str | None]
+) -> list[str]:
+    """A sentence for every evaluation set whose losses and answers speak for different arms.
+
+    Args:
+        comparisons: of `differences`, with the corrected p.
+        arms: that were judged.
+        preferred: by evaluation set, the arm that the answers speak for; None for neither.
+    """
+    said = []
+    row: Any
+    for row in comparisons.itertuples():
+        if (row.arm, row.rival) != arms or row.evaluation not in preferred:
+            continue
+        by_loss = None
+        if row.p_adjusted < 1 - LEVEL:
+            by_loss = row.arm if row.difference < 0 else row.rival
+        by_answers = preferred[row.evaluation]
+        if by_loss != by_answers:
+            said.append(
+                f"{row.evaluation}: loss and answers disagree: the loss speaks for "
+                f"{by_loss or 'neither'}, the answers for {by_answers or 'neither'}"
+            )
+    return said
+
+
 def p_text(p: float) -> str:
     """`0.032`, or `<0.001`."""
     return "<0.001" if p < 0.001 else f"{p:.3f}"

@@ -217,12 +217,11 @@ def told(arm: str, rival: str, evaluation: str, judge: str, outcomes: Tally) -> 
     left = "".join(_left_out(outcomes))
     if not outcomes.n:
         return f"{place}no pair could be judged{left}"
-    p, (ahead, behind) = outcomes.p(), outcomes.decided()
-    if p < 0.05:
-        better, worse = (arm, rival) if ahead > behind else (rival, arm)
-        said = f"{better} is preferred to {worse}"
-    else:
+    better = preferred(arm, rival, outcomes)
+    if better is None:
         said = f"no detectable preference between {arm} and {rival}"
+    else:
+        said = f"{better} is preferred to {rival if better == arm else arm}"
     shares = ", ".join(
         f"{name} {share:.1f} % [{low:.1f}, {high:.1f}]"
         for name, (share, low, high) in outcomes.shares().items()
@@ -230,9 +229,17 @@ def told(arm: str, rival: str, evaluation: str, judge: str, outcomes: Tally) -> 
     low, high = outcomes.score_interval()
     return (
         f"{place}{said}: {arm} {shares}, (win − lose)/all + 1 = {outcomes.score:.3f} "
-        f"[{low:.3f}, {high:.3f}], sign test p = {p_text(p)}, "
+        f"[{low:.3f}, {high:.3f}], sign test p = {p_text(outcomes.p())}, "
         f"n = {len(outcomes.prompts)} prompts, {outcomes.n} pairs{left}"
     )
+
+
+def preferred(arm: str, rival: str, outcomes: Tally) -> str | None:
+    """The arm that the answers speak for, by the sign test at 0.05; None for neither."""
+    if not outcomes.n or outcomes.p() >= 0.05:
+        return None
+    ahead, behind = outcomes.decided()
+    return arm if ahead > behind else rival
 
 
 def _left_out(outcomes: Tally) -> Iterator[str]:

@@ -249,8 +249,7 @@ class Evaluate(Section):
         Literal["random_balanced", "quality", "highest_reward", "lowest_perplexity", "ifd"], ...
     ] = setting(
         (),
-        "Further arms to compare the selection with: strategies of `select`, or random_balanced, "
-        "drawn at random in equal parts from every source.",
+        "Further arms: strategies of `select`, or random in equal parts of every source.",
     )
     overlap: int = setting(
         8,
@@ -270,8 +269,9 @@ class Evaluate(Section):
 class Judge(Section):
     """How answers are compared."""
 
-    kind: Literal["reward", "endpoint", "none"] = setting(
-        "reward", "Who compares the models' answers: the list's reward model, an endpoint, nobody."
+    kind: Literal["reward", "endpoint", "match", "none"] = setting(
+        "reward",
+        "What judges answers: the reward model, an endpoint, a match with the reference, nothing.",
     )
     arms: tuple[str, str] = setting(
         ("selected", "random"), "The two arms whose answers are compared."

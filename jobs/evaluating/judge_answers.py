@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from instructmining.errors import UserError
 from instructmining.evaluating.arms import ARMS
 from instructmining.evaluating.judge_endpoint import JudgeEndpoint
-from instructmining.evaluating.judging import Judgement, Tally, tally, told
+from instructmining.evaluating.judging import Judgement, Tally, preferred, tally, told
+from instructmining.evaluating.right_answers import by_match, rights_of
 from instructmining.models.lists import ResolvedModel
 from instructmining.settings.learning import Judge
 from jobs.evaluating.answers import prompts_of
@@ -25,11 +26,13 @@ class Judged:
         evaluation: its name.
         tally: outcomes for the first of the two arms.
         sentence: the same in words.
+        preferred: the arm that the answers speak for; None for neither.
     """
 
     evaluation: str
     tally: Tally
     sentence: str
+    preferred: str | None = None
 
 
 def judge_answers(
@@ -50,17 +53,17 @@ def judge_answers(
     prompts = prompts_of(experiment.sets, judge.prompts)
     pairs = list(shown_pairs(experiment, runs, prompts))
     judgements = _judgements(experiment, reward, pairs)
-    name = judge.kind if judge.kind == "reward" else f"{judge.model}, both orders"
-    arm, rival = judge.arms
     judged = []
     for evaluation in experiment.sets:
-        outcomes = tally(
-            (shown.example_id, judgement)
+        own = [
+            (shown, judgement)
             for shown, judgement in zip(pairs, judgements, strict=True)
             if shown.evaluation == evaluation.name
-        )
-        sentence = told(arm, rival, evaluation.name, name, outcomes)
-        judged.append(Judged(evaluation.name, outcomes, sentence))
+        ]
+        outcomes = tally((shown.example_id, judgement) for shown, judgement in own)
+        sentence = _sentence(judge, evaluation.name, outcomes, [shown for shown, _ in own])
+        better = preferred(*judge.arms, outcomes)
+        judged.append(Judged(evaluation.name, outcomes, sentence, better))
     return judged
 
 
@@ -81,11 +84,21 @@ def check_judge(judge: Judge, reward: ResolvedModel | None) -> None:
         raise UserError(f"judge.arms: there is no arm {unknown[0]}; known: {', '.join(ARMS)}")
 
 
+def _sentence(judge: Judge, evaluation: str, outcomes: Tally, pairs: Sequence[Shown]) -> str:
+    if judge.kind != "match":
+        name = "reward" if judge.kind == "reward" else f"{judge.model}, both orders"
+        return told(*judge.arms, evaluation, name, outcomes)
+    said = told(*judge.arms, evaluation, "match with the reference", outcomes)
+    return f"{said}; {rights_of((s.answers, s.reference) for s in pairs).words(*judge.arms)}"
+
+
 def _judgements(
     experiment: Experiment, reward: ResolvedModel | None, pairs: Sequence[Shown]
 ) -> list[Judgement]:
-    verdicts = VerdictTable(experiment.store, experiment.run_id)
     judge = experiment.settings.judge
+    if judge.kind == "match":
+        return [by_match(shown.answers, shown.reference) for shown in pairs]
+    verdicts = VerdictTable(experiment.store, experiment.run_id)
     if reward is None or judge.kind == "endpoint":
         return judge_by_endpoint(verdicts, JudgeEndpoint(judge), pairs)
     rewards = rewards_of(experiment, reward, pairs)

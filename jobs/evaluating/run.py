@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 
 from instructmining.errors import UserError
 from instructmining.evaluating.arms import pairs_of, recipes, seeds_of, subsets_of
-from instructmining.evaluating.comparison import differences, means, verdicts
+from instructmining.evaluating.comparison import differences, disagreements, means, verdicts
 from instructmining.evaluating.gap import gap_sentences
 from instructmining.evaluating.page import EvaluationPage
 from instructmining.evaluating.plots import arms_figure
@@ -134,6 +134,11 @@ def evaluate(setup: Setup, experiment: Experiment, tracked: Run) -> Evaluated:
         [
             *gap_sentences(losses, ("selected", "diverse", "longest"), prompts),
             *(verdict.sentence for verdict in judged),
+            *disagreements(
+                compared,
+                settings.judge.arms,
+                {verdict.evaluation: verdict.preferred for verdict in judged},
+            ),
             *[f"answers are not judged: {refused}"] * bool(refused),
         ],
         plan,

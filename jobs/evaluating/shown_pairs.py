@@ -1,7 +1,7 @@
 """Pairs of answers as a judge sees them: two arms, the same prompt, the same seed."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -23,6 +23,7 @@ class Shown:
         history: the conversation up to the answers.
         answers: the two texts.
         runs: keys of the finetuning runs that answered.
+        reference: the answer of the evaluation set.
     """
 
     evaluation: str
@@ -30,6 +31,7 @@ class Shown:
     history: Conversation
     answers: tuple[str, str]
     runs: tuple[str, str]
+    reference: str = ""
 
     @property
     def equal(self) -> bool:
@@ -40,7 +42,7 @@ class Shown:
         """The same pair in the other order."""
         answers = self.answers[::-1]
         runs = self.runs[::-1]
-        return Shown(self.evaluation, self.example_id, self.history, answers, runs)
+        return replace(self, answers=answers, runs=runs)
 
     def key(self, judge: str) -> str:
         """The key under which this judge's verdict is stored."""
@@ -78,5 +80,5 @@ def _pairs_of(
     text_of = answers.drop_duplicates(columns).set_index(columns)["answer"]
     for (evaluation, i), conversation in conversations.items():
         texts = (str(text_of[first, evaluation, i]), str(text_of[second, evaluation, i]))
-        history = up_to_last_reply(conversation)[:-1]
-        yield Shown(evaluation, i, history, texts, (first, second))
+        *history, reply = up_to_last_reply(conversation)
+        yield Shown(evaluation, i, history, texts, (first, second), reply["content"])

@@ -153,11 +153,12 @@ def evaluation(folder: Path, judge: dict[str, object] | None = None, **given: ob
     )
 
 
+EXTRA = {"clean": "quality = 'good'", "also": ("random_balanced",)}
+
+
 @pytest.fixture(scope="module")
 def evaluated(spark: SparkSession, folder: Path) -> Evaluated:
-    found = run(
-        spark, evaluation(folder, {"seeds": 2}, clean="quality = 'good'", also=("random_balanced",))
-    )
+    found = run(spark, evaluation(folder, {"seeds": 2}, **EXTRA))
     assert isinstance(found, Evaluated)
     return found
 
@@ -276,7 +277,7 @@ def test_an_endpoint_judges_in_both_orders_and_nothing_is_done_twice(
     with running() as server:
         server.replies = [lambda body: completion("[[A]]", 7)]  # it always favours the first place
         judge = {"kind": "endpoint", "url": server.url, "model": "biased"}
-        judged = evaluation(folder, judge, clean="quality = 'good'")
+        judged = evaluation(folder, judge, **EXTRA)
         first = run(spark, judged)
         asked = len(server.seen)
         again = run(spark, judged)
@@ -290,6 +291,9 @@ def test_an_endpoint_judges_in_both_orders_and_nothing_is_done_twice(
     assert (again.spent.runs, again.spent.failed) == (0, {})
     assert versions == [store.version(t) for t in ("finetuning_runs", "answers", "subsets")]
     pd.testing.assert_frame_equal(again.differences, evaluated.differences)
+    matched = run(spark, evaluation(folder, {"kind": "match"}, **EXTRA))
+    assert (matched.spent.runs, [each.tally.n for each in matched.judged]) == (0, [3, 3])
+    assert "; right answers: selected " in matched.page
 
 
 def test_a_judge_that_refuses_is_told_below_the_losses_that_were_paid_for(

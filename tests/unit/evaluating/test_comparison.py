@@ -8,6 +8,7 @@ from statsmodels.stats.weightstats import DescrStatsW
 
 from instructmining.evaluating.comparison import (
     differences,
+    disagreements,
     interval,
     means,
     paired,
@@ -92,6 +93,20 @@ def test_arms_of_equal_examples_show_no_difference() -> None:
     )
     assert "no detectable difference between selected and random: +0.0000" in said
     assert "p = 1.000" in said
+
+
+def test_answers_that_speak_for_another_arm_than_the_loss_are_named() -> None:
+    pair = ("selected", "random")
+    better = differences(losses(selected=SELECTED, random=RANDOM), [pair])
+    assert disagreements(better, pair, {"set": "selected"}) == []
+    assert disagreements(better, ("selected", "longest"), {"set": "random"}) == []
+    assert disagreements(better, pair, {"set": None}) == [
+        "set: loss and answers disagree: the loss speaks for selected, the answers for neither"
+    ]
+    alike = differences(losses(selected=SELECTED, random=SELECTED), [pair])
+    assert disagreements(alike, pair, {"set": None}) == []
+    [said] = disagreements(alike, pair, {"set": "random"})
+    assert said.endswith("the loss speaks for neither, the answers for random")
 
 
 def test_an_arm_without_runs_is_named_and_not_judged() -> None:
