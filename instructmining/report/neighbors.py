@@ -75,6 +75,7 @@ def near_duplicates(scored: Scored, groups: int, characters: int) -> Neighbors |
         characters: of each text.
     """
     rows = scored.store.read("pool_knn").where(F.col("pool") == scored.pool)
+    rows = rows.join(scored.rows.select("example_id"), "example_id", "left_semi")
     near = rows.select("example_id", "method", F.get("distances", F.lit(0)).alias("d"))
     counted = near.agg(
         F.count("*").alias("rows"),

@@ -32,8 +32,8 @@ class Scored:
         rule: its record; None where it is not to be found.
         note: why it is not, or empty.
         records: usable ones of each source, the largest first.
-        rows: columns of `scores`, `source` (the first one by name) and `shown`, the source or
-            `OTHERS`.
+        rows: of the examples that stand in a source today: columns of `scores`, `source` (the
+            first one by name) and `shown`, the source or `OTHERS`.
         indicators: columns that hold at least one number.
         unmeasured: indicators that hold none.
         terms: indicators of the rule.
@@ -62,7 +62,8 @@ def open_scores(store: Store, pool: str, source: str, tracking: Tracking) -> Sco
         tracking: where registered rules are looked up.
 
     Raises:
-        UserError: the pool has no scores, or none under this rule; says what there is.
+        UserError: the pool has no scores, or none under this rule; says what there is. Or none of
+            its examples stands in a source today.
     """
     key, rule, note = _choose(store, pool, source, tracking)
     scores = store.read("scores").where(
@@ -70,10 +71,16 @@ def open_scores(store: Store, pool: str, source: str, tracking: Tracking) -> Sco
     )
     contributions = [c for c in scores.columns if c.startswith("contribution_")]
     names = indicator_names(scores.columns)
-    held = scores.agg(*(F.count(f"`{c}`").alias(c) for c in [*names, *contributions])).first()
+    records = _records(store, pool)
+    if not records:
+        raise UserError(
+            f"no example of pool {pool!r} stands in its source today: score its data again, or "
+            "name another --pool"
+        )
+    rows = _with_source(scores, store, pool, records)
+    held = rows.agg(*(F.count(f"`{c}`").alias(c) for c in [*names, *contributions])).first()
     assert held is not None  # noqa: S101 - an aggregate without grouping has one row
     known = [c.removeprefix("contribution_") for c in contributions if held[c]]
-    records = _records(store, pool)
     return Scored(
         store,
         pool,
@@ -81,7 +88,7 @@ def open_scores(store: Store, pool: str, source: str, tracking: Tracking) -> Sco
         rule,
         note,
         records,
-        _with_source(scores, store, pool, records),
+        rows,
         indicators=tuple(name for name in names if held[name]),
         unmeasured=tuple(name for name in names if not held[name]),
         terms=tuple(rule.coefficients if rule else known),
@@ -162,10 +169,9 @@ def _records(store: Store, pool: str) -> tuple[tuple[str, int], ...]:
 def _with_source(
     scores: DataFrame, store: Store, pool: str, records: Sequence[tuple[str, int]]
 ) -> DataFrame:
-    occurrences = store.read("occurrences").where(F.col("pool") == pool)
+    """The scores of examples that stand in a source today."""
+    occurrences = current_occurrences(store, pool)
     first = occurrences.groupBy("example_id").agg(F.min("source").alias("source"))
     largest = [source for source, _ in records[:SHOWN_SOURCES]]
-    source = F.coalesce(F.col("source"), F.lit("unknown"))
-    shown = F.when(source.isin(largest), source).otherwise(OTHERS)
-    joined = scores.join(first, "example_id", "left")
-    return joined.withColumns({"source": source, "shown": shown})
+    shown = F.when(F.col("source").isin(largest), F.col("source")).otherwise(OTHERS)
+    return scores.join(first, "example_id").withColumn("shown", shown)

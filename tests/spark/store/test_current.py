@@ -1,10 +1,15 @@
 """Reports, views and queries show what sources hold today, not what they once held."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 from pyspark.sql import SparkSession
 
-from instructmining.report.scored import _records
+from instructmining.report.canary import canary_of
+from instructmining.report.scored import _records, open_scores
+from instructmining.rules.canary import Preference
+from instructmining.settings.sections import Tracking
 from instructmining.store.current import current_occurrences
 from instructmining.store.queries import read_queries
 from instructmining.store.schemas import TABLES
@@ -21,14 +26,19 @@ GONE = [("a.jsonl", 1, IDS[0]), ("a.jsonl", 2, IDS[1])]
 def filled(spark: SparkSession, target: str) -> Store:
     """A store of three occurrences; two of them stand in an edited source no more."""
     store = Store.open(spark, target)
+    known = ["source", "position", "example_id"]
     for table, rows in (("occurrences", ROWS), ("stale_occurrences", GONE)):
-        columns = ", ".join(f"`{c.name}` {c.type}" for c in TABLES[table].columns)
-        known = ["pool", "source", "position", "example_id", "run_id"]
-        frame = spark.createDataFrame([("p", *row, "run") for row in rows], known)
-        empty = spark.createDataFrame([], columns)
-        whole = empty.unionByName(frame, allowMissingColumns=True)
-        store.append(whole, table, f"run/{table}", {"run_id": "run"})
+        add(store, table, known, rows)
     return store
+
+
+def add(store: Store, table: str, known: list[str], rows: list[tuple[Any, ...]]) -> None:
+    """Rows of the pool p, of which only these columns are known."""
+    columns = ", ".join(f"`{c.name}` {c.type}" for c in TABLES[table].columns)
+    spark = store.spark
+    frame = spark.createDataFrame([("p", "run", *row) for row in rows], ["pool", "run_id", *known])
+    whole = spark.createDataFrame([], columns).unionByName(frame, allowMissingColumns=True)
+    store.append(whole, table, f"run/{table}", {"run_id": "run"})
 
 
 def test_what_a_source_holds_no_more_is_in_no_count_view_or_list(
@@ -42,6 +52,28 @@ def test_what_a_source_holds_no_more_is_in_no_count_view_or_list(
         spark.sql(statement)
     assert spark.table("occurrences").count() == 1
     spark.sql("DROP VIEW occurrences")
+
+
+def test_a_report_is_of_current_examples_and_of_the_pairs_that_their_models_measured(
+    spark: SparkSession, store_path: str, tmp_path: Path
+) -> None:
+    store = filled(spark, store_path)
+    rule = tmp_path / "wet.json"
+    rule.write_text(json.dumps({"name": "wet", "intercept": 1.0, "coefficients": {"reward": -1.0}}))
+    known = ["example_id", "rule_name", "rule_version", "reward", "predicted_log_loss"]
+    stored = [
+        (name, "wet", "1", reward, -reward) for name, reward in zip(IDS, (9.0, 2.0), strict=False)
+    ]
+    add(store, "scores", known, stored)
+    known = ["models", "kind", "example_id", "held_out", "real", "spoiled"]
+    pairs = [
+        ("before", "spam", IDS[1], True, {"reward": 7.0}, {"reward": 8.0}),
+        ("now", "spam", IDS[1], True, {"reward": 2.0}, {"reward": 1.0}),
+    ]
+    add(store, "canary", known, pairs)
+    scored = open_scores(store, "p", str(rule), Tracking(uri="none"))
+    assert [row.example_id for row in scored.rows.collect()] == [IDS[1]]
+    assert canary_of(scored) == [Preference("spam", 1.0, 1)]
 
 
 def test_views_of_a_schema_show_what_sources_hold_today(spark: SparkSession) -> None:
