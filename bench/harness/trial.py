@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.harness.stored import count, table, version
+from instructmining.snippets import snippet
 from jobs.cli import console
 
 _COUNTS = re.compile(
@@ -98,8 +99,7 @@ class Trial:
         return self._short("; ".join(parts))
 
     def _short(self, text: str) -> str:
-        plain = " ".join(text.replace(str(self.given), self.given.name).split())
-        return plain if len(plain) <= _SHOWN else plain[: _SHOWN - 1] + "…"
+        return snippet(text.replace(str(self.given), self.given.name), _SHOWN)
 
 
 def words(messages: Sequence[dict[str, Any]], role: str) -> str:

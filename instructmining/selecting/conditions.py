@@ -17,8 +17,13 @@ _REFUSED = re.compile(
 )
 
 
-def condition(rows: DataFrame, text: str) -> Column:
+def condition(rows: DataFrame, text: str, option: str = "--where") -> Column:
     """The condition as a column of the rows.
+
+    Args:
+        rows: whose columns it may name.
+        text: what the user wrote.
+        option: where, for messages.
 
     Raises:
         UserError: it is not SQL, not a condition, has a subquery, or names a column that the rows
@@ -27,22 +32,22 @@ def condition(rows: DataFrame, text: str) -> Column:
     refused = _REFUSED.search(_QUOTED.sub("''", text))
     if refused is not None:
         raise UserError(
-            f"--where {text}: {refused[0]} is not allowed; write a condition over columns of a row"
+            f"{option} {text}: {refused[0]} is not allowed; write a condition over columns of a row"
         )
     try:
         kind = rows.select(F.expr(text).alias("condition")).schema["condition"].dataType
         if isinstance(kind, BooleanType):
             _ = rows.where(F.expr(text)).schema  # refuses what spans rows
     except ParseException:
-        raise UserError(f"--where {text}: that is not a condition in SQL") from None
+        raise UserError(f"{option} {text}: that is not a condition in SQL") from None
     except AnalysisException as error:
         if "UNRESOLVED_COLUMN" in str(error):
             known = ", ".join(sorted(rows.columns))
             raise UserError(
-                f"--where {text}: there is no such column; the columns are {known}"
+                f"{option} {text}: there is no such column; the columns are {known}"
             ) from None
         first = str(error).partition("\n")[0]
-        raise UserError(f"--where {text}: {first}") from None
+        raise UserError(f"{option} {text}: {first}") from None
     if not isinstance(kind, BooleanType):
-        raise UserError(f"--where {text}: that is {kind.simpleString()}, not a condition")
+        raise UserError(f"{option} {text}: that is {kind.simpleString()}, not a condition")
     return F.expr(text)

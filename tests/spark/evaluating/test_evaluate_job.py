@@ -194,7 +194,10 @@ def test_the_plan_is_on_the_page_and_the_oracle_draws_clean_rows_alone(
     weights = np.array(stored.prompt_tokens["asked"])
     mean = np.array(stored.prompt_losses["asked"]) @ weights / weights.sum()
     assert mean == pytest.approx(stored.losses["asked"], rel=1e-6)
-    for condition, complaint in (("colour = 'red'", "SQL over quality"), ("quality =", "SQL over")):
+    for condition, complaint in (
+        ("colour = 'red'", "--clean .* the columns are example_id, quality"),
+        ("quality =", "--clean .* is not a condition in SQL"),
+    ):
         with pytest.raises(UserError, match=complaint):
             run(spark, evaluation(folder, clean=condition))
 
