@@ -15,6 +15,10 @@ class FailedRowsError(Exception):
     """Too many rows could not be measured; what was measured is stored. Exit code 1."""
 
 
+class DriftError(Exception):
+    """An indicator moved further than `--fail-on-drift` allows; all is stored. Exit code 1."""
+
+
 class BrokenOffError(Exception):
     """A full disk or a killed process ended the run; what was committed stays. Exit code 1."""
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import click
 
 from instructmining import __version__
-from instructmining.errors import BrokenOffError, FailedRowsError, UserError, cause
+from instructmining.errors import BrokenOffError, DriftError, FailedRowsError, UserError, cause
 from jobs.commands.erase import erase
 from jobs.commands.evaluate import evaluate
 from jobs.commands.fit import fit
@@ -49,7 +49,7 @@ def console(argv: Sequence[str] | None = None) -> None:
         main(argv)
     except UserError as error:
         _fail(str(error), 2)
-    except FailedRowsError as error:
+    except (DriftError, FailedRowsError) as error:
         _fail(str(error), 1)
     except BrokenOffError as error:
         _fail(f"{error}{_full_report()}", 1)

@@ -6,11 +6,11 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).parents[1]
-JOBS = {
-    name: job
-    for file in sorted((ROOT / "resources").glob("*.yml"))
-    for name, job in yaml.safe_load(file.read_text(encoding="utf-8"))["resources"]["jobs"].items()
-}
+RESOURCES: dict[str, dict] = {}
+for file in sorted((ROOT / "resources").glob("*.yml")):
+    for kind, named in yaml.safe_load(file.read_text(encoding="utf-8"))["resources"].items():
+        RESOURCES.setdefault(kind, {}).update(named)
+JOBS = RESOURCES["jobs"]
 TASKS = [(name, task) for name, job in JOBS.items() for task in job["tasks"]]
 VARIABLES = {
     name: variable["default"]

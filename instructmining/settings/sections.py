@@ -257,6 +257,13 @@ class Settings(Section):
         "Change nothing. `score` measures a small sample and prints what a run would cost; "
         "`maintain` prints what it would remove.",
     )
+    fail_on_drift: float | None = setting(
+        None,
+        "Fail, when everything is stored, if the median of an indicator over what was measured "
+        "last in the pool lies further from that of what was measured before than this share of "
+        "the range between the 5th and 95th percentile. null: do not compare.",
+        gt=0,
+    )
     read: Read = Read()
     measure: Measure = Measure()
     knn: Knn = Knn()

@@ -8,8 +8,9 @@ class Explain(Section):
 
     by: str = setting(
         "source",
-        "What groups examples: source, length (quarters of the responses), or a column that was "
-        "kept (`read.keep`), such as a language.",
+        "What groups examples: source, length (quarters of the responses), language (a kept column "
+        "of that name, else that of the response; also prompt_language and response_language), or "
+        "a column that was kept (`read.keep`).",
     )
     groups: int = setting(10, "Number of groups shown, the largest.", ge=1)
 

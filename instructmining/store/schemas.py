@@ -1,5 +1,7 @@
 """The data contract: every table, column, comment and constraint in one place."""
 
+from instructmining.store.columns import BUCKET, FINGERPRINT, ID, POOL, POSITION, RUN, SOURCE
+from instructmining.store.drift_table import DRIFT
 from instructmining.store.table import Column, Table
 
 MESSAGES = "ARRAY<STRUCT<role: STRING, content: STRING>>"
@@ -18,29 +20,20 @@ INDICATORS = {
 }
 
 
-_ID = Column("example_id", "STRING", "first 128 bits of SHA-256 of the conversation, hex", True)
-_BUCKET = Column("bucket", "INT", "first three hex digits of example_id, 0 to 4095", True)
-_POOL = Column("pool", "STRING", "named set of examples", True)
-_SOURCE = Column("source", "STRING", "file or table the record came from", True)
-_POSITION = Column(
-    "position", "BIGINT", "line, element or row number, from 1; of a table a row hash", True
-)
-_FINGERPRINT = Column("fingerprint", "STRING", "what was measured with: see fingerprints", True)
-_RUN = Column("run_id", "STRING", "run that wrote the row", True)
 _MEASURED = (
     Column("tokens", "BIGINT", "tokens the model was asked to read"),
     Column("truncated_tokens", "BIGINT", "tokens cut away to fit its window"),
     Column("status", "STRING", "ok, or failed: see reason", True),
     Column("reason", "STRING", "why values are absent; null where none is"),
-    _RUN,
+    RUN,
 )
 
 TABLES: dict[str, Table] = {
     "examples": Table(
         "One row per distinct example, immutable; text lives only here",
         (
-            _ID,
-            _BUCKET,
+            ID,
+            BUCKET,
             Column(
                 "messages",
                 MESSAGES,
@@ -56,48 +49,48 @@ TABLES: dict[str, Table] = {
             Column("response", "STRING", "last assistant turn"),
             Column("format", "STRING", "layout it was read from"),
             Column("raw", "STRING", "the source record: exact for JSON, by value for tables"),
-            _RUN,
+            RUN,
         ),
         cluster_by=("example_id",),
     ),
     "occurrences": Table(
         "One row per usable input record: copies, sources and quotas are aggregates of it",
         (
-            _POOL,
-            _ID,
-            _SOURCE,
-            _POSITION,
+            POOL,
+            ID,
+            SOURCE,
+            POSITION,
             Column("source_key", "STRING", "the user's own key (--id)"),
             Column("kept", "MAP<STRING, STRING>", "the user's own columns (--keep)"),
             Column("unread", "ARRAY<STRING>", "fields with text that the example does not hold"),
-            _RUN,
+            RUN,
         ),
         cluster_by=("pool", "example_id"),
     ),
     "stale_occurrences": Table(
         "Occurrences whose record was gone when their source was read again",
-        (_POOL, _SOURCE, _POSITION, _ID, _RUN),
+        (POOL, SOURCE, POSITION, ID, RUN),
         cluster_by=("pool", "example_id"),
     ),
     "quarantine": Table(
         "One row per unusable input record",
         (
-            _SOURCE,
-            _POSITION,
+            SOURCE,
+            POSITION,
             Column("content_hash", "STRING", "SHA-256 of the record, first 32 digits", True),
             Column("raw", "STRING", "the record, cut at 4096 characters"),
             Column("reason", "STRING", "why it cannot be used, one code", True),
             Column("detail", "STRING", "the same in words"),
-            _RUN,
+            RUN,
         ),
     ),
     "stage_values": Table(
         "What one model stage measured on one example",
         (
-            _ID,
-            _BUCKET,
+            ID,
+            BUCKET,
             Column("stage", "STRING", "stage name", True),
-            _FINGERPRINT,
+            FINGERPRINT,
             Column("values", "MAP<STRING, DOUBLE>", "indicator to value; absent where unmeasured"),
             *_MEASURED,
         ),
@@ -107,9 +100,9 @@ TABLES: dict[str, Table] = {
     "embeddings": Table(
         "One sentence vector per example and encoder",
         (
-            _ID,
-            _BUCKET,
-            _FINGERPRINT,
+            ID,
+            BUCKET,
+            FINGERPRINT,
             Column("vector", "ARRAY<FLOAT>", "unit length; null where it could not be measured"),
             *_MEASURED,
         ),
@@ -119,31 +112,31 @@ TABLES: dict[str, Table] = {
     "fingerprints": Table(
         "What a fingerprint stands for",
         (
-            _FINGERPRINT,
+            FINGERPRINT,
             Column("stage", "STRING", "stage it measures", True),
             Column("source", "STRING", "where the model came from"),
             Column("definition", "STRING", "JSON of everything the fingerprint hashes"),
             Column("provenance", "STRING", "JSON of dtype, device and library versions"),
-            _RUN,
+            RUN,
         ),
     ),
     "pool_knn": Table(
         "Distances to the neighbours of each example within its pool",
         (
-            _POOL,
+            POOL,
             Column("pool_version", "STRING", "hash of the pool's members and vectors", True),
-            _ID,
+            ID,
             Column("distances", "ARRAY<DOUBLE>", "euclidean, neighbours 1 to k, itself excluded"),
             Column("method", "STRING", "exact or hnsw, with its recall"),
-            _RUN,
+            RUN,
         ),
         cluster_by=("pool",),
     ),
     "scores": Table(
         "Predicted log loss of every example of a pool under one rule: lower is better",
         (
-            _POOL,
-            _ID,
+            POOL,
+            ID,
             Column("rule_name", "STRING", "rule that predicted", True),
             Column("rule_version", "STRING", "its version", True),
             *(Column(name, "DOUBLE", comment) for name, comment in INDICATORS.items()),
@@ -155,7 +148,7 @@ TABLES: dict[str, Table] = {
             Column("out_of_range", "BOOLEAN", "an indicator is outside the range of the rule"),
             Column("rule_models_match", "BOOLEAN", "measured with the models the rule knows"),
             Column("inputs_version", "STRING", "hash of everything the scores were computed from"),
-            _RUN,
+            RUN,
         ),
         cluster_by=("pool", "rule_name", "rule_version"),
         constraints=(
@@ -166,38 +159,39 @@ TABLES: dict[str, Table] = {
     "canary": Table(
         "One row per spoiled copy of an example: does a rule prefer the real one?",
         (
-            _POOL,
+            POOL,
             Column("models", "STRING", "hash of the models that measured both rows", True),
             Column("kind", "STRING", "how the copy was spoiled", True),
-            _ID,
+            ID,
             Column("held_out", "BOOLEAN", "no embedded model is trained on this kind"),
             Column("real", "MAP<STRING, DOUBLE>", "indicators of the example"),
             Column("spoiled", "MAP<STRING, DOUBLE>", "indicators of its spoiled copy"),
-            _RUN,
+            RUN,
         ),
         cluster_by=("pool",),
     ),
+    "drift": DRIFT,
     "subsets": Table(
         "One row per example of a subset",
         (
             Column("subset", "STRING", "hash of the ids in it", True),
             Column("recipe", "STRING", "how it was drawn, as JSON", True),
             Column("rank", "BIGINT", "place in it, from 1", True),
-            _ID,
-            _RUN,
+            ID,
+            RUN,
         ),
         cluster_by=("subset",),
     ),
     "left_out": Table(
         "An example that a selection left out before it chose, and why",
         (
-            _POOL,
-            _ID,
+            POOL,
+            ID,
             Column("why", "STRING", "overlap or near_duplicate", True),
             Column("beside", "STRING", "evaluation set, or id of the better example", True),
             Column("similarity", "DOUBLE", "of the two texts, for a near-duplicate"),
             Column("shared", "STRING", "words that both have in a row, for an overlap"),
-            _RUN,
+            RUN,
         ),
         cluster_by=("run_id",),
     ),
@@ -227,27 +221,27 @@ TABLES: dict[str, Table] = {
             Column("device", "STRING", "where, and in which precision"),
             Column("status", "STRING", "ok, or failed: see reason", True),
             Column("reason", "STRING", "why there is no loss"),
-            _RUN,
+            RUN,
         ),
         cluster_by=("run_key",),
     ),
     "arms": Table(
         "One row per arm and seed of an evaluation: joins finetuning_runs by run_key",
         (
-            _POOL,
+            POOL,
             Column("arm", "STRING", "selected, diverse, random, longest or full", True),
             Column("seed", "BIGINT", "of the order, and of the draw where there is one", True),
             Column("run_key", "STRING", "its finetune: equal subsets share one", True),
             Column("subset", "STRING", "hash of the ids it was trained on", True),
             Column("recipe", "STRING", "how its examples were chosen, as JSON", True),
-            _RUN,
+            RUN,
         ),
         cluster_by=("run_key",),
     ),
     "comparisons": Table(
         "One row per pair of arms and evaluation set: difference of their losses, paired by seed",
         (
-            _POOL,
+            POOL,
             Column("evaluation", "STRING", "evaluation set", True),
             Column("arm", "STRING", "the arm that is judged", True),
             Column("rival", "STRING", "the arm it is compared with", True),
@@ -261,7 +255,7 @@ TABLES: dict[str, Table] = {
             Column("p_signs", "DOUBLE", "of all flips of the signs; at least 2 / 2^n"),
             Column("p_adjusted", "DOUBLE", "Holm, over all rows of the evaluation run"),
             Column("verdict", "STRING", "the same in words"),
-            _RUN,
+            RUN,
         ),
         cluster_by=("pool",),
     ),
@@ -274,7 +268,7 @@ TABLES: dict[str, Table] = {
             Column("decoding", "STRING", "how tokens were chosen, and how many, as JSON", True),
             Column("answer", "STRING", "the model's text, without end of turn"),
             Column("finished", "BOOLEAN", "it ended by itself, not at the limit of tokens"),
-            _RUN,
+            RUN,
         ),
         cluster_by=("run_key",),
     ),
@@ -290,7 +284,7 @@ TABLES: dict[str, Table] = {
             Column("verdict", "STRING", "first, second, tie, or unreadable", True),
             Column("margin", "DOUBLE", "reward of first - second, of a reward model"),
             Column("tokens", "BIGINT", "of the call, as the endpoint counts them"),
-            _RUN,
+            RUN,
         ),
         cluster_by=("verdict_key",),
     ),

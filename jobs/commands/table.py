@@ -47,6 +47,7 @@ OPTIONS: dict[str, dict[str, str]] = {
         **_DEVICE,
         "--dtype": "measure.dtype",
         "--max-failed-fraction": "measure.max_failed_fraction",
+        "--fail-on-drift": "fail_on_drift",
         "--retry-failed": "measure.retry_failed",
         "--dry-run": "dry_run",
     },

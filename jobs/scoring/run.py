@@ -34,6 +34,7 @@ from jobs.checks.resources import check_gpus
 from jobs.importing.numbers import import_kept
 from jobs.scoring.asked_stages import chosen_stages, needed_models
 from jobs.scoring.canary import canary_of, measure_canary
+from jobs.scoring.drift import refuse_drift
 from jobs.scoring.failures import refuse_failures
 from jobs.scoring.record import record_run
 from jobs.scoring.rule_choice import RuleChoice, rule_for
@@ -52,6 +53,7 @@ def run(spark: SparkSession, settings: Settings) -> Summary:
         UserError: a mistake in the settings or the data, before or while they are read.
         FailedRowsError: more rows failed than `measure.max_failed_fraction` allows; everything
             measured is stored and the summary is printed first.
+        DriftError: likewise, see `fail_on_drift`.
     """
     store = Store.open(spark, settings.store)
     models = models_of(settings)
@@ -90,6 +92,9 @@ def run(spark: SparkSession, settings: Settings) -> Summary:
         if summary.measured_rows:
             counts = measured_counts(store, pool.members)
         refuse_failures(counts, models_used, settings.measure.max_failed_fraction)
+        if settings.fail_on_drift is not None:
+            fingerprints = [model.fingerprint for model in resolved.values()]
+            refuse_drift(store, pool, fingerprints, settings.fail_on_drift, tracked.id)
     return summary
 
 

@@ -1,4 +1,4 @@
-"""Why is this group bad: by source, length or a kept column, which terms move its prediction."""
+"""Why is this group bad: which terms move the prediction of a source, length, language, column."""
 
 from collections.abc import Sequence
 from functools import reduce
@@ -9,11 +9,13 @@ from pyspark.sql import functions as F
 from instructmining.errors import UserError
 from instructmining.explaining.groups import Group, groups_of, page
 from instructmining.report.scored import Scored, open_scores
+from instructmining.selecting.floor import LANGUAGES
 from instructmining.settings.sections import Settings
 from instructmining.snippets import snippet
 from instructmining.spark.session import with_session
 from instructmining.store.distributions import quoted
 from instructmining.store.tables import Store
+from udfs.texts.language import can_tell_languages, language_column
 
 _CHARACTERS = 100  # of an example
 _NONE = "(none)"
@@ -53,12 +55,28 @@ def _grouped(scored: Scored, by: str) -> DataFrame:
     kept = scored.store.read("occurrences").where(F.col("pool") == scored.pool)
     value = F.try_element_at("kept", F.lit(by))
     known = kept.groupBy("example_id").agg(F.min(value).alias("name"))
-    if known.where("name IS NOT NULL").isEmpty():
-        names = kept.select(F.explode(F.map_keys("kept")).alias("key")).distinct().limit(20)
-        there = ", ".join(["source", "length", *sorted(row.key for row in names.collect())])
-        raise UserError(f"--by {by}: the pool keeps no such column; there are {there}")
+    if by in LANGUAGES or known.where("name IS NOT NULL").isEmpty():
+        if by not in (*LANGUAGES, "language"):
+            names = kept.select(F.explode(F.map_keys("kept")).alias("key")).distinct().limit(20)
+            own = sorted(row.key for row in names.collect())
+            there = ", ".join(dict.fromkeys(["source", "length", "language", *own]))
+            raise UserError(f"--by {by}: the pool keeps no such column; there are {there}")
+        known = _languages(scored, "prompt" if by == "prompt_language" else "response")
     joined = scored.rows.join(known, "example_id", "left")
     return joined.withColumn("name", F.coalesce("name", F.lit(_NONE)))
+
+
+def _languages(scored: Scored, side: str) -> DataFrame:
+    """`example_id, name`: the language of one side of each example, where one can be sure.
+
+    Raises:
+        UserError: what tells languages is not installed.
+    """
+    if not can_tell_languages():
+        raise UserError("--by language: languages are not known here: pip install py3langid")
+    texts = scored.store.read("examples").select("example_id", side)
+    rows = texts.join(scored.rows.select("example_id"), "example_id", "left_semi")
+    return rows.select("example_id", language_column(F.col(side)).alias("name"))
 
 
 def _quarter(rows: DataFrame) -> Column:

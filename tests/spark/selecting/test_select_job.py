@@ -549,5 +549,8 @@ def test_groups_are_explained_by_what_the_rule_sees(
         assert f"{name}: {mean:+.4f}, {mean - rest:+.4f} to the rest" in text
     by_length = explain(spark, settings(folder, explain={"by": "length"}))
     assert by_length.count(" tokens: ") == 4
+    by_language = explain(spark, settings(folder, explain={"by": "language"}))
+    assert "\nen: " in by_language
+    assert "\nar: " in by_language
     with pytest.raises(UserError, match="--by topic: the pool keeps no such column"):
         explain(spark, settings(folder, explain={"by": "topic"}))

@@ -15,7 +15,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
-from bundle import JOBS, ROOT, TASKS, VARIABLES, local_arguments
+from bundle import JOBS, RESOURCES, ROOT, TASKS, VARIABLES, local_arguments
 
 from instructmining.settings.sections import Settings
 from jobs.cli import commands, main
@@ -63,7 +63,7 @@ def test_the_bundle_conforms_to_the_schema_of_the_command_line():
     text = text.replace(r"[\\p{L}\\p{N}]", "[a-zA-Z0-9]").replace(r"\\p{L}", "[a-zA-Z]")
     schema = json.loads(text)
     check = jsonschema.validators.validator_for(schema)(schema)
-    whole = {**BUNDLE, "resources": {"jobs": JOBS}}
+    whole = {**BUNDLE, "resources": RESOURCES}
     assert list(check.iter_errors(whole)) == []
     whole["resources"] = {"jobs": {"score": {**JOBS["score"], "tusks": []}}}
     assert list(check.iter_errors(whole))
@@ -157,7 +157,7 @@ def test_every_parameter_is_used_and_every_reference_known(name):
 
 
 def test_every_variable_is_declared_and_used():
-    text = yaml.safe_dump([BUNDLE, JOBS])
+    text = yaml.safe_dump([BUNDLE, RESOURCES])
     assert set(re.findall(r"\$\{var\.(\w+)\}", text)) == set(BUNDLE["variables"])
 
 
