@@ -14,7 +14,7 @@ from instructmining.models.lists import ModelList
 from instructmining.rules.rule import LinearRule
 from instructmining.settings.sections import Knn
 from instructmining.store.distributions import quoted
-from instructmining.store.planning import pool_version
+from instructmining.store.planning import measurements, pool_version
 from instructmining.store.schemas import INDICATORS
 from instructmining.store.tables import Store
 from instructmining.store.views import create_views
@@ -212,12 +212,10 @@ def inputs_version(
 ) -> str:
     """A hash of all that decides the scores: members, measurements, neighbours and rule."""
     prints = list(measured.fingerprints.values())
-    counted = {}
-    for table in ("stage_values", "embeddings"):
-        rows = store.read(table).where(F.col("fingerprint").isin(prints))
-        rows = rows.join(members, "example_id", "left_semi")
-        for row in rows.groupBy("fingerprint", "status").count().collect():
-            counted[f"{row.fingerprint} {row.status}"] = row["count"]
+    measured_rows = measurements(store).where(F.col("fingerprint").isin(prints))
+    ours = measured_rows.join(members, "example_id", "left_semi")
+    counts = ours.groupBy("fingerprint", "status").count().collect()
+    counted = {f"{row.fingerprint} {row.status}": row["count"] for row in counts}
     neighbors = store.read("pool_knn").where(F.col("pool") == pool)
     versions = neighbors.select("pool_version").distinct().collect()
     decided = {

@@ -1,6 +1,6 @@
 """The one page that a job ends with: counts, times, extremes, tables, and what to ask next."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from instructmining.reading.ingest import Ingested
 from instructmining.reading.unread_fields import unread_lines
 from instructmining.rules.canary import Preference
 from instructmining.rules.rule import LinearRule
+from instructmining.scoring.overview import Overview
 from instructmining.snippets import snippet
 from instructmining.store.definition_sql import sql_text
 from instructmining.store.tables import Store
@@ -35,6 +36,7 @@ class Summary:
     rule_why: str = ""
     canary: list[Preference] = field(default_factory=list)
     scores: DataFrame | None = None
+    overview: Overview | None = None  # of `scores`
     best: DataFrame | None = None  # rows of `scores` to show the best of; None: all
     warnings: list[str] = field(default_factory=list)
     tracking: str = ""
@@ -80,15 +82,13 @@ class Summary:
                 if count
             ]
             lines.append(f"  new in the store: {read.new_examples:,} examples")
-        if self.scores is not None:
-            row = self.scores.agg(
-                F.count("*").alias("n"), F.count("predicted_log_loss").alias("p")
-            ).first()
-            assert row is not None  # noqa: S101 - an aggregate without grouping has one row
+        if self.overview is not None:
+            found = self.overview
             lines.append(
-                f"  in the pool: {row.n:,} examples, {row.n - row.p:,} without a prediction"
+                f"  in the pool: {found.rows:,} examples, "
+                f"{found.rows - found.predicted:,} without a prediction"
             )
-            lines += self._missing()
+            lines += self._missing() if found.incomplete else []
         lines.append(f"  measured by models in this run: {self.measured_rows:,} rows")
         return "\n".join(lines)
 
@@ -133,10 +133,10 @@ class Summary:
         )
 
     def _extremes(self) -> str:
-        if self.scores is None or self.rule is None:
+        if self.scores is None or self.rule is None or self.overview is None:
             return ""
         rule = self.rule
-        means = _means(self.scores, [f"contribution_{name}" for name in rule.coefficients])
+        means = self.overview.means
         if not means:
             return ""
         found = _extremes(self.scores, self.best, self.store)
@@ -208,16 +208,8 @@ def _extremes(scores: DataFrame, above: DataFrame | None, store: Store) -> list[
     return best.unionByName(worst).join(texts, "example_id").collect()
 
 
-def _means(scores: DataFrame, columns: Sequence[str]) -> dict[str, float]:
-    row = scores.agg(*(F.avg(name).alias(name) for name in columns)).first()
-    return {name: row[name] for name in columns if row is not None and row[name] is not None}
-
-
 def _why(row: Mapping[str, Any], rule: LinearRule, means: Mapping[str, float]) -> str:
     """What moved the prediction away from the pool's mean, the largest first."""
-    moved = {
-        name: row[f"contribution_{name}"] - means[f"contribution_{name}"]
-        for name in rule.coefficients
-    }
+    moved = {name: row[f"contribution_{name}"] - means[name] for name in rule.coefficients}
     ordered = sorted(moved, key=lambda name: -abs(moved[name]))
     return ", ".join(f"{name} {row[name]:.4g} ({moved[name]:+.3f})" for name in ordered)

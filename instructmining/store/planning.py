@@ -68,13 +68,18 @@ class MeasuredCount:
     failed: int  # of these, examples of which every measurement failed
 
 
-def measured_counts(store: Store, pool_members: DataFrame) -> dict[str, MeasuredCount]:
-    """By fingerprint, whichever run measured it: one query over both tables of measurements."""
+def measurements(store: Store) -> DataFrame:
+    """`fingerprint, example_id, status` of all that models have measured."""
     about = ("fingerprint", "example_id", "status")
     tables = (store.read(table).select(*about) for table in ("stage_values", "embeddings"))
-    rows = reduce(DataFrame.unionByName, tables)
+    return reduce(DataFrame.unionByName, tables)
+
+
+def measured_counts(store: Store, pool_members: DataFrame) -> dict[str, MeasuredCount]:
+    """By fingerprint, whichever run measured it: one query over both tables of measurements."""
     measured = (
-        rows.join(pool_members.select("example_id"), "example_id", "left_semi")
+        measurements(store)
+        .join(pool_members.select("example_id"), "example_id", "left_semi")
         .groupBy("fingerprint", "example_id")
         .agg(F.max((F.col("status") == "ok").cast("int")).alias("ok"))
     )

@@ -45,15 +45,13 @@ def measure_canary(
     settings: Settings,
     run_id: str,
 ) -> int:
-    """Spoil rows of the pool, measure them and store the pairs, unless they are there.
+    """Spoil rows of the pool, measure them and store the pairs.
 
     Returns:
-        How many spoiled rows were measured; 0 where these models have a canary of the pool.
+        How many spoiled rows were measured.
     """
     models = models_of(measured)
-    if not settings.canary.rows or not stored_pairs(store, pool.name, models).isEmpty():
-        return 0
-    rows = min(settings.canary.rows, max(_FEWEST, pool.examples.count() // _SHARE))
+    rows = min(settings.canary.rows, max(_FEWEST, pool.size // _SHARE))
     order = [F.xxhash64(F.lit("canary"), "example_id"), F.col("example_id")]
     drawn = pool.examples.where("response IS NOT NULL").orderBy(*order)
     texts = drawn.select("example_id", "prompt", "response", "messages")
@@ -78,15 +76,15 @@ def measure_canary(
     return len(pairs)
 
 
-def canary_of(store: Store, pool: str, rule: LinearRule, measured: Measured) -> list[Preference]:
-    """How often a rule prefers real rows of a pool, by kind; empty where no canary is stored."""
-    rows = stored_pairs(store, pool, models_of(measured)).select("kind", "real", "spoiled")
-    return preferences(rule, ((row.kind, row.real, row.spoiled) for row in rows.collect()))
+def stored_pairs(store: Store, pool: str, measured: Measured) -> list[Row]:
+    """The pairs of a pool that these models measured: `kind, real, spoiled`."""
+    ours = (F.col("pool") == pool) & (F.col("models") == models_of(measured))
+    return store.read("canary").where(ours).select("kind", "real", "spoiled").collect()
 
 
-def stored_pairs(store: Store, pool: str, models: str) -> DataFrame:
-    """The pairs of a pool that these models measured."""
-    return store.read("canary").where((F.col("pool") == pool) & (F.col("models") == models))
+def preferences_in(pairs: Sequence[Row], rule: LinearRule) -> list[Preference]:
+    """How often a rule prefers the real rows, by kind; empty where there are no pairs."""
+    return preferences(rule, ((row.kind, row.real, row.spoiled) for row in pairs))
 
 
 def models_of(measured: Measured) -> str:

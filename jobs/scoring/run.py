@@ -14,7 +14,7 @@ from instructmining.models.lists import COLUMN, IMPORTED, ModelList, ResolvedMod
 from instructmining.reading.ingest import ingest
 from instructmining.reading.inputs import find_inputs
 from instructmining.rules.canary import metrics_of
-from instructmining.rules.rule import LinearRule
+from instructmining.scoring.overview import extrapolated, overview
 from instructmining.scoring.scores import score_pool, scores_of
 from instructmining.scoring.summary import Summary
 from instructmining.settings.sections import Measure, Settings
@@ -33,7 +33,7 @@ from jobs.checks.preflight import preflight
 from jobs.checks.resources import check_gpus
 from jobs.importing.numbers import import_kept
 from jobs.scoring.asked_stages import chosen_stages, needed_models
-from jobs.scoring.canary import canary_of, measure_canary
+from jobs.scoring.canary import measure_canary, preferences_in, stored_pairs
 from jobs.scoring.drift import refuse_drift
 from jobs.scoring.failures import refuse_failures
 from jobs.scoring.record import record_run
@@ -44,6 +44,7 @@ from udfs.indicators import models_of, resolve
 
 T = TypeVar("T")
 _SOURCES_NAMED = 3
+_AT_HAND = 1_000_000  # rows whose scores are kept while the summary asks for them
 
 
 def run(spark: SparkSession, settings: Settings) -> Summary:
@@ -82,7 +83,7 @@ def run(spark: SparkSession, settings: Settings) -> Summary:
         counts = measured_counts(store, pool.members)
         results = measure(store, pool, resolved, chosen, counts, settings, tracked, summary)
         if choice is not None:
-            apply_rule(store, pool, choice, tracked, summary)
+            apply_rule(store, pool, choice, tracked, summary, stack)
             if settings.select.floor == "on" and summary.scores is not None:
                 summary.best = best_above_floor(store, summary.scores, settings)
             try_canary(store, pool, resolved if chosen else {}, choice, settings, tracked, summary)
@@ -199,7 +200,12 @@ def with_columns(settings: Settings, models: ModelList) -> Settings:
 
 
 def apply_rule(
-    store: Store, pool: Pool, choice: RuleChoice, tracked: Run, summary: Summary
+    store: Store,
+    pool: Pool,
+    choice: RuleChoice,
+    tracked: Run,
+    summary: Summary,
+    stack: ExitStack,
 ) -> None:
     """Write the scores, and say where the rule's models differ."""
     rule = choice.rule
@@ -220,8 +226,12 @@ def apply_rule(
     )
     summary.rule, summary.rule_why = rule, choice.why
     summary.scores = scores_of(store, pool.name, rule)
+    if pool.size <= _AT_HAND:
+        summary.scores.persist()
+        stack.callback(summary.scores.unpersist)
+    summary.overview = overview(summary.scores, rule)
     summary.warnings += choice.notes
-    summary.warnings += extrapolated(summary.scores, rule)
+    summary.warnings += extrapolated(summary.overview, rule)
     tracked.log_rule(rule, choice.why, mismatches)
 
 
@@ -238,20 +248,22 @@ def try_canary(
 
     Without models at hand what is stored is asked.
     """
-    if resolved and has_predictions(summary.scores):
-        rows = timed(
-            summary,
-            "canary",
-            lambda: measure_canary(store, pool, resolved, choice.measured, settings, tracked.id),
-        )
+    pairs = stored_pairs(store, pool.name, choice.measured)
+    if resolved and summary.overview is not None and summary.overview.predicted:
+        rows = 0
+        if settings.canary.rows and not pairs:
+            rows = timed(
+                summary,
+                "canary",
+                lambda: measure_canary(
+                    store, pool, resolved, choice.measured, settings, tracked.id
+                ),
+            )
+            pairs = stored_pairs(store, pool.name, choice.measured)
+        summary.seconds.setdefault("canary", 0.0)
         summary.stages["canary"] = f"{rows:,} spoiled rows measured"
-    summary.canary = canary_of(store, pool.name, choice.rule, choice.measured)
+    summary.canary = preferences_in(pairs, choice.rule)
     tracked.log_canary(choice.rule, metrics_of(summary.canary))
-
-
-def has_predictions(scores: DataFrame | None) -> bool:
-    """Whether the rule predicts anything here."""
-    return scores is not None and not scores.where("predicted_log_loss IS NOT NULL").isEmpty()
 
 
 def edited(store: Store, pool: str) -> list[str]:
@@ -267,17 +279,6 @@ def edited(store: Store, pool: str) -> list[str]:
         f"{count:,} examples of the pool are no longer in the data, which was edited ({named}"
         f"{more}): `select` leaves them out (--all takes them), distances and percentiles count "
         f"them; `{shlex.join(remedy)}` drops them"
-    ]
-
-
-def extrapolated(scores: DataFrame, rule: LinearRule) -> list[str]:
-    """A sentence where examples lie outside what the rule was fitted on."""
-    outside = scores.where("out_of_range").count() if rule.ranges else 0
-    if not outside:
-        return []
-    return [
-        f"{outside:,} examples have an indicator outside of what rule {rule.name} was fitted "
-        "on (out_of_range): their predictions go beyond what was measured"
     ]
 
 

@@ -68,6 +68,12 @@ def goes_by_marks(select: Select) -> bool:
 
 def marks(store: Store, rows: DataFrame, settings: Settings) -> DataFrame:
     """The rows with `quality`, length, features and languages of the texts, and `floor_reason`."""
+    together = with_quality(with_text_features(store, rows))
+    return with_floor(together, settings.floor, languages(store, settings))
+
+
+def with_text_features(store: Store, rows: DataFrame) -> DataFrame:
+    """The rows with length, features and languages of their texts."""
     texts = store.read("examples").select("example_id", "messages", "prompt", "response")
     languages_of_texts = {
         name: language_column(F.col(name.removesuffix("_language")))
@@ -82,8 +88,7 @@ def marks(store: Store, rows: DataFrame, settings: Settings) -> DataFrame:
     }
     read = texts.join(rows.select("example_id"), "example_id", "left_semi").withColumns(columns)
     read = read.drop("messages", "prompt", "response")
-    together = with_quality(rows.join(read, "example_id", "left"))
-    return with_floor(together, settings.floor, languages(store, settings))
+    return rows.join(read, "example_id", "left")
 
 
 def best_above_floor(store: Store, scores: DataFrame, settings: Settings) -> DataFrame:
@@ -94,8 +99,8 @@ def best_above_floor(store: Store, scores: DataFrame, settings: Settings) -> Dat
     """
     known = scores.where(F.col("predicted_log_loss").isNotNull())
     best = known.orderBy("predicted_log_loss", "example_id").limit(_LOOKED_AT)
-    floor = settings.floor.model_copy(update={"quality_percentile": 0.0})
-    rows = marks(store, best, settings.model_copy(update={"floor": floor}))
+    rows = with_text_features(store, best).withColumn("quality", F.lit(None).cast("double"))
+    rows = with_floor(rows, settings.floor, languages(store, settings))
     return rows.where(F.col(REASON).isNull())
 
 
