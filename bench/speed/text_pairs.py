@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 from rich.console import Console
 from rich.table import Table
 
-from instructmining.duplicates.text_pairs import RUN, bands_for, similar_pairs
+from instructmining.features.text_pairs import RUN, bands_for, similar_pairs
 from instructmining.spark.session import get_session
 
 THRESHOLDS = (0.6, 0.8, 0.9)

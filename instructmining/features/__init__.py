@@ -1,1 +1,1 @@
-"""What is read off a text without a model: native Spark columns, and where they are stored."""
+"""What is read off texts without a model: columns, where they are stored, which texts are alike."""

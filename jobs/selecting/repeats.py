@@ -3,7 +3,7 @@
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from instructmining.duplicates.text_pairs import similar_pairs
+from instructmining.features.text_pairs import similar_pairs
 from instructmining.finetunes.evaluation_sets import read_evaluation_sets
 from instructmining.finetunes.overlap import overlapping
 from instructmining.selecting.floor import eligible

@@ -7,7 +7,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from instructmining.errors import UserError
-from instructmining.explaining.groups import Group, groups_of, page
+from instructmining.report.groups import Group, groups_of, page
 from instructmining.report.scored import Scored, open_scores
 from instructmining.selecting.floor import LANGUAGES
 from instructmining.settings.sections import Settings

@@ -9,7 +9,7 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from instructmining.duplicates.text_pairs import similar_pairs
+from instructmining.features.text_pairs import similar_pairs
 from instructmining.settings.loading import load_settings
 from instructmining.store.tables import Store
 from jobs.scoring.run import run as score

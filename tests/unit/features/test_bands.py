@@ -2,8 +2,8 @@
 
 import pytest
 
-from instructmining.duplicates.text_pairs import MISSED, ROWS, bands_for
 from instructmining.errors import UserError
+from instructmining.features.text_pairs import MISSED, ROWS, bands_for
 from instructmining.settings.loading import load_settings
 
 

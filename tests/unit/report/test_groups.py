@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from instructmining.explaining.groups import groups_of, page
+from instructmining.report.groups import groups_of, page
 
 ROWS = [
     {"name": "a", "size": 3, "scored": 2, "loss": 2.0, "contribution_x": 1.0, "value_x": 10.0},

@@ -1,1 +1,0 @@
-"""Which examples nearly repeat others, by their words."""
