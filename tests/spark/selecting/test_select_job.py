@@ -551,6 +551,6 @@ def test_groups_are_explained_by_what_the_rule_sees(
     assert by_length.count(" tokens: ") == 4
     by_language = explain(spark, settings(folder, explain={"by": "language"}))
     assert "\nen: " in by_language
-    assert "\nar: " in by_language
+    assert "\nja: " in by_language
     with pytest.raises(UserError, match="--by topic: the pool keeps no such column"):
         explain(spark, settings(folder, explain={"by": "topic"}))
