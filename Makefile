@@ -13,7 +13,7 @@ SPARK4_0 := .venv-spark-4.0
 LOWEST := .venv-lowest
 
 .DEFAULT_GOAL := help
-.PHONY: audit base-fresh bench-full bench-gpu help setup score fit evaluate test test-slow test-cases test-cluster test-gpu test-compat test-lowest campaign soak lint typecheck check bench models models-check notebooks dist env-archive clean
+.PHONY: audit base-fresh bench-full bench-gpu help setup score fit evaluate proof test test-slow test-cases test-cluster test-gpu test-compat test-lowest campaign soak lint typecheck check bench models models-check notebooks dist env-archive clean
 
 help: ## print this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ fit: setup ## learn a rule on a small scale from a share of the free pools of DA
 evaluate: setup ## score Dolly of DATA once, then prove the selection on a small scale (3 seeds)
 	$(BIN)/instructmining score --input "$(DATA)/instruct/databricks-dolly-15k.jsonl" --store "$(OUTPUT)" --pool dolly
 	$(BIN)/instructmining evaluate --store "$(OUTPUT)" --pool dolly --eval "self_instruct=$(DATA)/eval/self_instruct_user_oriented_252.jsonl" --top 120 --seeds 3 --epochs 2 --judged-prompts 50 $(ARGS)
+
+proof: setup ## a dirty pool of DATA: how clean each selector's choice is, and what models trained on it are worth
+	$(BIN)/python -m bench.proof --data "$(DATA)" $(ARGS)
 
 test: setup ## the test suite; begun within MINUTES, if given
 	$(BIN)/python -m pytest -q $(if $(MINUTES),--begin-within=$(MINUTES))

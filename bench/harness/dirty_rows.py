@@ -2,13 +2,15 @@
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from instructmining.identity import example_id, half
 from instructmining.spoiling.held_out import KINDS
 from instructmining.spoiling.material import Material
-from training.data import Example, pool_examples, single_turn
+from training.data import Example, Messages, pool_examples, single_turn
 
 CLEAN = "clean"
 # Four that the quality model trains on, two that resemble its gibberish, four unlike any of them.
@@ -37,40 +39,78 @@ def sound_examples(data: Path, source: str) -> list[Example]:
     return list(distinct.values())
 
 
-def write_pool(
-    examples: Sequence[Example], file: Path, rows: int, dirty: float, seed: int
-) -> dict[str, int]:
+@dataclass(frozen=True)
+class Draw:
+    """A random order of the examples, cut into what a pool and its evaluation are made of.
+
+    Attributes:
+        clean: rows of pools.
+        spare: what spoiled rows are made of.
+        held_out: in no pool, to measure on.
+    """
+
+    clean: Sequence[Example]
+    spare: Sequence[Example]
+    held_out: Sequence[Example]
+
+
+def draw(examples: Sequence[Example], rows: int, held_out: int, seed: int) -> Draw:
+    """Cut the examples in a random order: the first `rows`, the last `held_out`, and the rest."""
+    drawn = random.Random(seed).sample(list(examples), len(examples))  # noqa: S311 - no secret
+    last = len(drawn) - held_out
+    return Draw(drawn[:rows], drawn[rows:last], drawn[last:])
+
+
+def write_pool(drawn: Draw, file: Path, dirty: float, seed: int) -> dict[str, int]:
     """A pool as JSON lines with the field `label`: `clean`, or the kind of dirt.
 
+    A pool of more dirt holds all the dirt of one of less, and a part of its clean rows, so that
+    rows are measured once for several shares. Spoiled rows are of half 1, as the clean ones are.
+
     Args:
-        examples: to draw from; spoiled rows are made of others than the clean ones.
+        drawn: of `draw`; the pool has as many rows as it has clean ones.
         file: to write.
-        rows: of the pool.
-        dirty: share of them that is spoiled, by all kinds of `DIRT` alike.
-        seed: of the draw and of the dirt.
+        dirty: share of the rows that is spoiled, by all kinds of `DIRT` alike.
+        seed: of the dirt.
 
     Returns:
         Rows by label.
     """
-    generator = random.Random(seed)  # noqa: S311 - a seed, not a secret
-    drawn = generator.sample(list(examples), len(examples))
-    material = Material(drawn, "held_out")
-    of_each = round(rows * dirty / len(DIRT))
-    clean = rows - of_each * len(DIRT)
-    lines = [_line(example, example.response, CLEAN) for example in drawn[:clean]]
-    others = iter(drawn[clean:])
-    for kind in DIRT:
-        made = 0
-        while made < of_each:
-            example = next(others)
-            spoiled = KINDS[kind](example, material, generator)
-            if spoiled:
-                lines.append(_line(example, spoiled, kind))
-                made += 1
+    material = Material([*drawn.clean, *drawn.spare], "held_out")
+    of_each = round(len(drawn.clean) * dirty / len(DIRT))
+    clean = len(drawn.clean) - of_each * len(DIRT)
+    lines = [_line(example.messages, CLEAN) for example in drawn.clean[:clean]]
+    for place, kind in enumerate(DIRT):
+        made = _spoiled(drawn.spare[place :: len(DIRT)], kind, material, seed)
+        lines += [_line(messages, kind) for messages in islice(made, of_each)]
     file.write_text("".join(lines), encoding="utf-8")
     return {CLEAN: clean, **dict.fromkeys(DIRT, of_each)}
 
 
-def _line(example: Example, response: str, label: str) -> str:
-    answer = {"role": "assistant", "content": response}
-    return json.dumps({"messages": [*example.messages[:-1], answer], "label": label}) + "\n"
+def write_held_out(drawn: Draw, file: Path) -> None:
+    """The examples that are in no pool, as JSON lines."""
+    lines = [_line(example.messages, CLEAN) for example in drawn.held_out]
+    file.write_text("".join(lines), encoding="utf-8")
+
+
+def write_sample(file: Path, to: Path, count: int, seed: int) -> None:
+    """Some of the records of JSON lines, in a random order."""
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+    drawn = random.Random(seed).sample(lines, min(count, len(lines)))  # noqa: S311 - no secret
+    to.write_text("".join(drawn), encoding="utf-8")
+
+
+def _spoiled(
+    examples: Sequence[Example], kind: str, material: Material, seed: int
+) -> Iterator[Messages]:
+    generator = random.Random(f"{seed} {kind}")  # noqa: S311 - a seed, not a secret
+    for example in examples:
+        response = KINDS[kind](example, material, generator)
+        answer = {"role": "assistant", "content": response or ""}
+        messages = [*example.messages[:-1], answer]
+        if response and half(example_id(messages)) == 1:
+            yield messages
+
+
+def _line(messages: Messages, label: str) -> str:
+    return json.dumps({"messages": messages, "label": label}) + "\n"

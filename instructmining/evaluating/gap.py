@@ -6,8 +6,9 @@
 percentile bootstrap over seeds, and over prompts where their losses are known.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -59,11 +60,25 @@ def gap_closed(arm: Values, random: Values, oracle: Values, weights: Values) -> 
     )
 
 
-def gap_sentences(
+class Closed(NamedTuple):
+    """The gap that an arm closes on an evaluation set, over this many seeds."""
+
+    evaluation: str
+    arm: str
+    gap: Gap
+    seeds: int
+
+
+def gaps(
     losses: pd.DataFrame, arms: Sequence[str], prompts: Mapping[str, PromptLosses]
-) -> list[str]:
-    """The gap that every arm closes on every evaluation set; none without an oracle."""
-    said = []
+) -> Iterator[Closed]:
+    """The gap that every arm closes on every evaluation set; none without an oracle.
+
+    Args:
+        losses: `evaluation`, `arm`, `seed`, `loss`; one row per finished run.
+        arms: to set against random and oracle; those without two common seeds are left out.
+        prompts: by evaluation set, losses of single prompts.
+    """
     for evaluation, group in losses.groupby("evaluation", sort=False):
         table = group.pivot_table(index="seed", columns="arm", values="loss")
         if ORACLE not in table:
@@ -80,8 +95,17 @@ def gap_sentences(
             else:
                 one, random, oracle = (table.loc[seeds, [name]].to_numpy(float) for name in wanted)
                 gap = gap_closed(one, random, oracle, np.ones(1))
-            said.append(f"{evaluation}: {_words(arm, gap, len(seeds))}")
-    return said
+            yield Closed(str(evaluation), arm, gap, len(seeds))
+
+
+def gap_sentences(
+    losses: pd.DataFrame, arms: Sequence[str], prompts: Mapping[str, PromptLosses]
+) -> list[str]:
+    """What `gaps` finds, in words."""
+    return [
+        f"{one.evaluation}: {_words(one.arm, one.gap, one.seeds)}"
+        for one in gaps(losses, arms, prompts)
+    ]
 
 
 def _words(arm: str, gap: Gap, seeds: int) -> str:

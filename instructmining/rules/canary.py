@@ -1,7 +1,8 @@
 """Does a rule prefer real rows to spoiled copies? By kind of dirt, from stored indicators."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import floor
 
 from instructmining.rules.rule import LinearRule
 
@@ -57,6 +58,29 @@ def metrics_of(measured: Iterable[Preference]) -> dict[str, float]:
     return {PREFIX + one.kind: one.of_100 for one in measured}
 
 
+def canary_lines(measured: Sequence[Preference]) -> list[str]:
+    """The canary for a person: the whole, what the rule falls for, what it tells apart.
+
+    Args:
+        measured: of `preferences`, one at least.
+    """
+    total = sum(one.pairs for one in measured)
+    share = 100 * sum(one.real for one in measured) / total
+    most = max(one.pairs for one in measured)
+    weak = [one for one in measured if one.of_100 < LEAST]
+    strong = [one for one in measured if one.of_100 >= LEAST]
+    return [
+        f"canary: the rule prefers the real row to a spoiled copy in {share:.0f} of 100 pairs "
+        f"({total:,} pairs, at most {most:,} of a kind; 50 is chance)",
+        *[f"  below {LEAST}, it would select them: {_listed(weak)}"] * bool(weak),
+        *[f"  {'the others' if weak else 'by kind'}: {_listed(strong)}"] * bool(strong),
+    ]
+
+
+def _listed(measured: Iterable[Preference]) -> str:
+    return ", ".join(f"{one.kind} {floor(one.of_100)}" for one in measured)
+
+
 def canary_objection(rule: str, metrics: Mapping[str, float]) -> str | None:
     """Why a rule must not become champion; None where it prefers real rows to every kind of dirt.
 
@@ -71,7 +95,7 @@ def canary_objection(rule: str, metrics: Mapping[str, float]) -> str | None:
     }
     if not weak:
         return None
-    listed = ", ".join(f"{kind} {value:.0f}" for kind, value in weak.items())
+    listed = ", ".join(f"{kind} {floor(value)}" for kind, value in weak.items())
     return (
         f"{rule} prefers the real row to its spoiled copy in fewer than {LEAST} of 100 pairs "
         f"({listed}): it would select dirt; --force promotes it nevertheless"

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from instructmining.progress import duration
 from instructmining.reading.ingest import Ingested
 from instructmining.reading.unread_fields import unread_lines
-from instructmining.rules.canary import Preference
+from instructmining.rules.canary import Preference, canary_lines
 from instructmining.rules.rule import LinearRule
 from instructmining.scoring.overview import Overview
 from instructmining.snippets import snippet
@@ -122,15 +122,7 @@ class Summary:
         )
 
     def _canary(self) -> str:
-        if not self.canary:
-            return ""
-        total = sum(one.pairs for one in self.canary)
-        share = 100 * sum(one.real for one in self.canary) / total
-        kinds = ", ".join(f"{one.kind} {one.of_100:.0f}" for one in self.canary)
-        return (
-            f"canary: the rule prefers the real row to a spoiled copy in {share:.0f} of 100 pairs "
-            f"({total:,} pairs)\n  by kind: {kinds}"
-        )
+        return "\n".join(canary_lines(self.canary)) if self.canary else ""
 
     def _extremes(self) -> str:
         if self.scores is None or self.rule is None or self.overview is None:

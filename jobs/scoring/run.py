@@ -249,9 +249,10 @@ def try_canary(
     Without models at hand what is stored is asked.
     """
     pairs = stored_pairs(store, pool.name, choice.measured)
-    if resolved and summary.overview is not None and summary.overview.predicted:
+    tried = summary.overview is not None and summary.overview.predicted
+    if settings.canary.rows and resolved and tried:
         rows = 0
-        if settings.canary.rows and not pairs:
+        if not pairs:
             rows = timed(
                 summary,
                 "canary",
