@@ -25,8 +25,6 @@ RULE = "paper-v1"
 ARMS: dict[str, Select] = {
     "random": Select(strategy="random", floor="off"),
     "longest": Select(strategy="longest", floor="off"),
-    "floor, random": Select(strategy="random"),
-    "floor, longest": Select(strategy="longest"),
     "floor, rule": Select(strategy="rule"),
     "floor, quality": Select(strategy="quality"),
     ORACLE: Select(strategy="random", floor="off"),
@@ -110,6 +108,7 @@ def planned(spark: SparkSession, settings: Settings, stack: ExitStack, run_id: s
     }
     arms = subsets_of(rows, picker(setup), recipes, seeds_of(evaluate), clean)
     facts = facts_of(rows, arms)
+    arms.sort(key=lambda arm: arm.seed)  # what is broken off has whole seeds
     runs = [ArmRun(arm, experiment.planned(arm, facts), experiment) for arm in arms]
     return Planned(experiment, runs, chosen(rows, labels, evaluate.top), labels)
 
