@@ -72,7 +72,7 @@ def canary_lines(measured: Sequence[Preference]) -> list[str]:
     return [
         f"canary: the rule prefers the real row to a spoiled copy in {share:.0f} of 100 pairs "
         f"({total:,} pairs, at most {most:,} of a kind; 50 is chance)",
-        *[f"  below {LEAST}, it would select them: {_listed(weak)}"] * bool(weak),
+        *[f"  below {LEAST}, the rule alone would select them: {_listed(weak)}"] * bool(weak),
         *[f"  {'the others' if weak else 'by kind'}: {_listed(strong)}"] * bool(strong),
     ]
 

@@ -36,7 +36,7 @@ def test_kinds_that_fool_the_rule_stand_apart_and_are_never_rounded_up_to_the_li
     assert canary_lines(measured) == [
         "canary: the rule prefers the real row to a spoiled copy in 80 of 100 pairs "
         "(400 pairs, at most 200 of a kind; 50 is chance)",
-        "  below 60, it would select them: spam 59",
+        "  below 60, the rule alone would select them: spam 59",
         "  the others: html 100",
     ]
     assert canary_lines(measured[1:])[1:] == ["  by kind: html 100"]
