@@ -84,8 +84,18 @@ def measure(master: str, only: int | None = None, sets: Sequence[str] = ()) -> d
         sets: settings such as `spark.sql.codegen.wholeStage=true`, to compare with ours.
     """
     with TemporaryDirectory() as folder:
-        commands = list(_commands(Path(folder)))[:only]
-        return {name: _measured(name, each, folder, master, sets) for name, each in commands}
+        measured: dict[str, Measured] = {}
+        for name, each in list(_commands(Path(folder)))[:only]:
+            measured[name] = _measured(name, each, folder, master, sets)
+            _tell(name, measured[name])
+        return measured
+
+
+def _tell(name: str, measured: Measured) -> None:
+    """One line as soon as a command has ended, for whoever waits and where a run breaks off."""
+    program, work = measured.program, measured.work
+    said = f"{program.wall:.1f} s, {program.cpu:.1f} CPU s, {work.queries} queries"
+    print(f"{name}: {said}, {work.jobs} jobs, {work.tasks} tasks", file=sys.stderr, flush=True)
 
 
 def _commands(folder: Path) -> Iterator[tuple[str, list[str]]]:
