@@ -92,7 +92,7 @@ def measure(master: str, only: int | None = None, sets: Sequence[str] = ()) -> d
 
 
 def _tell(name: str, measured: Measured) -> None:
-    """One line as soon as a command has ended, for whoever waits and where a run breaks off."""
+    """One line as soon as a command has ended, so that a run that breaks off has said something."""
     program, work = measured.program, measured.work
     said = f"{program.wall:.1f} s, {program.cpu:.1f} CPU s, {work.queries} queries"
     print(f"{name}: {said}, {work.jobs} jobs, {work.tasks} tasks", file=sys.stderr, flush=True)
