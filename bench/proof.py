@@ -5,12 +5,12 @@
 
 Pools of free data sets (half 1, which no embedded model trained on), of which a known share of the
 rows is spoiled by ten kinds of dirt, four of which no model was trained against. Each is scored by
-the product, and `evaluate` finetunes the same number of examples of every arm: random, longest,
-rule and quality behind the floor, and an oracle that draws at random from the clean rows, which the
-labels tell. Printed are how clean the choice of every selector is (`--seeds 0`: only this), the
-loss of every arm with a 95 % interval over the seeds, the share of the gap between random and
-oracle that an arm closes, and the difference to random and to longest, over seeds and prompts, with
-p after Holm's correction over all comparisons of the pool.
+the product, and `evaluate` finetunes the same number of examples of every arm: random and longest
+with and without the floor, rule and quality with it, and an oracle that draws at random from the
+clean rows, which the labels tell. Printed are how clean the choice of every selector is
+(`--seeds 0`: only this), the loss of every arm with a 95 % interval over the seeds, the share of
+the gap between random and oracle that an arm closes, the difference to random and to longest, over
+seeds and prompts, with p after Holm's correction over all comparisons of the pool.
 
 The base model must be a stranger to the pool, or clean data cannot help it: the embedded one never
 saw Alpaca; for Dolly `make base-fresh` trains one. With `--store` a broken-off run goes on.

@@ -25,6 +25,8 @@ RULE = "paper-v1"
 ARMS: dict[str, Select] = {
     "random": Select(strategy="random", floor="off"),
     "longest": Select(strategy="longest", floor="off"),
+    "floor, random": Select(strategy="random"),
+    "floor, longest": Select(strategy="longest"),
     "floor, rule": Select(strategy="rule"),
     "floor, quality": Select(strategy="quality"),
     ORACLE: Select(strategy="random", floor="off"),
