@@ -138,17 +138,25 @@ def verdict(row: Any) -> str:
         )
     test = f"(p = {p_text(row.p_adjusted)} after {_counted(row.comparisons)})"
     over = f"n = {row.n} seeds" + (f", {row.prompts} prompts" if row.prompts else "")
-    if not row.p_adjusted < 1 - LEVEL:
+    better = _better(row)
+    if better is None:
         return (
             f"{place}no detectable difference between {row.arm} and {row.rival}: "
             f"{row.difference:+.4f} [{row.low:+.4f}, {row.high:+.4f}] nats per token {test}, {over}"
         )
-    if row.difference < 0:
+    if better == row.arm:
         said, ends = f"{row.arm} beats {row.rival} by", (-row.high, -row.low)
     else:
         said, ends = f"{row.rival} is better than {row.arm} by", (row.low, row.high)
     size = f"{abs(row.difference):.4f} [{ends[0]:.4f}, {ends[1]:.4f}] nats per token"
     return f"{place}{said} {size} {test}, {over}"
+
+
+def _better(row: Any) -> str | None:
+    """The arm whose loss is surely lower, after the correction; None for neither."""
+    if not row.p_adjusted < 1 - LEVEL:
+        return None
+    return str(row.arm if row.difference < 0 else row.rival)
 
 
 def _counted(comparisons: int) -> str:
@@ -175,10 +183,7 @@ def disagreements(
     for row in comparisons.itertuples():
         if (row.arm, row.rival) != arms or row.evaluation not in preferred:
             continue
-        by_loss = None
-        if row.p_adjusted < 1 - LEVEL:
-            by_loss = row.arm if row.difference < 0 else row.rival
-        by_answers = preferred[row.evaluation]
+        by_loss, by_answers = _better(row), preferred[row.evaluation]
         if by_loss != by_answers:
             said.append(
                 f"{row.evaluation}: loss and answers disagree: the loss speaks for "

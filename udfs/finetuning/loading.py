@@ -62,13 +62,13 @@ def plan_of(
 
     Rows that are padded to the longest cost more the more of them are read together.
     """
+    if not (measure.packing and device.startswith("cuda")):
+        tokens = measure.token_budget or default_token_budget(device)
+        return Plan(tokens, recomputes=True, keeps_start=False)
     from udfs.finetuning.finetuner import adapter_of
 
     count = parameters_in([model.folder])
     adapter = adapter_of(recipe, count)
-    if not (measure.packing and device.startswith("cuda")):
-        tokens = measure.token_budget or default_token_budget(device)
-        return Plan(tokens, recomputes=adapter == "lora", keeps_start=False)
     memory = int(gpu_memory(device) * min(1.0, measure.gpu_amount or 1.0))
     width = 2 if dtype == "bfloat16" else 4
     return planned(shape_of(model.folder), count, adapter, width, memory, measure.token_budget)

@@ -42,7 +42,7 @@ class Plan(NamedTuple):
 
     Attributes:
         token_budget: of one forward pass in a step.
-        recomputes: LoRA's layers compute their activations again on the way back.
+        recomputes: with LoRA, layers compute their activations again on the way back.
         keeps_start: the weights that every run starts from stay on the device.
     """
 
