@@ -229,7 +229,7 @@ TABLES: dict[str, Table] = {
         "One row per arm and seed of an evaluation: joins finetuning_runs by run_key",
         (
             POOL,
-            Column("arm", "STRING", "selected, diverse, random, longest or full", True),
+            Column("arm", "STRING", "as the page of the evaluation names it", True),
             Column("seed", "BIGINT", "of the order, and of the draw where there is one", True),
             Column("run_key", "STRING", "its finetune: equal subsets share one", True),
             Column("subset", "STRING", "hash of the ids it was trained on", True),
