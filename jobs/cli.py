@@ -25,7 +25,7 @@ from jobs.commands.starting import completion, doctor, init
 # Libraries that a command imports, and the extras that carry them with what it needs besides.
 _EXTRAS = {
     **dict.fromkeys(("pyspark", "delta", "pandas", "pyarrow", "numpy"), "local,models,tracking"),
-    **dict.fromkeys(("torch", "transformers", "sentence_transformers"), "models"),
+    **dict.fromkeys(("torch", "transformers", "sentence_transformers", "urllib3"), "models"),
     "mlflow": "tracking",
     "jinja2": "report",
     **dict.fromkeys(("peft", "statsmodels"), "fit"),

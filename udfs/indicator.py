@@ -8,7 +8,7 @@ marked non-deterministic: Spark would otherwise be free to evaluate a model twic
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql.pandas.functions import pandas_udf
 
 from instructmining.models.lists import ModelList, ResolvedModel
+from instructmining.settings.endpoints import Endpoint
 from instructmining.settings.sections import Measure
 from udfs.indicators import kind_of, resolve
 from udfs.on_spark.arrow import vector_lists, windows
@@ -25,9 +26,27 @@ from udfs.on_spark.audit import Stopwatch
 from udfs.on_spark.audit import window as audited
 from udfs.on_spark.placement import arrived, in_model_workers, ship
 from udfs.running.device import choose_device, limit_threads, resolve_dtype
-from udfs.running.measurement import FAILED, Conversation, Measurement, TwoSteps
+from udfs.running.measurement import (
+    FAILED,
+    NOT_ASKED,
+    Conversation,
+    Measurement,
+    TwoSteps,
+)
 from udfs.running.prefetch import prepared_ahead
 from udfs.running.scorers import load_scorer
+
+
+class Spending(NamedTuple):
+    """What the tasks of one Spark job may ask of servers, all of them together."""
+
+    endpoint: Endpoint
+    tasks: int
+
+    def of_task(self, task: int) -> Endpoint:
+        """The share of the task with this number."""
+        return self.endpoint.share(task % self.tasks, self.tasks)
+
 
 WINDOW_ROWS = 4096  # rows sorted by length together: see docs/performance.md, Padding
 MEASURED = (
@@ -43,6 +62,7 @@ def with_measurements(
     measure: Measure,
     profile: Any = None,
     audit: Any = None,
+    spending: Spending | None = None,
 ) -> DataFrame:
     """What one stage measures on `examples(example_id, bucket, messages)`: see MEASURED, EMBEDDED.
 
@@ -52,18 +72,22 @@ def with_measurements(
         measure: dtype, device and token budget.
         profile: resource profile of the stage's tasks, or None.
         audit: an accumulator that hears of every window, see `udfs.on_spark.audit`.
+        spending: what may be asked of a server, where one holds the model. A row that this leaves
+            out is not in the result.
     """
     embeds = kind_of(model.spec).vectors
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         watch = Stopwatch()
-        scorer = _scorer(model, measure)
+        scorer = _scorer(model, measure, spending)
         loading = watch.read()[0]
         for window, measured, spent in measured_windows(scorer, windows(batches, WINDOW_ROWS)):
             if audit is not None:
                 audit.add([audited(scorer, window.num_rows, spent, loading, measured.work)])
             loading = 0.0
-            yield _as_arrow(window, measured, embeds)
+            measured_rows = _as_arrow(window, measured, embeds)
+            asked = [reason != NOT_ASKED for reason in measured.reasons]
+            yield measured_rows if all(asked) else measured_rows.filter(pa.array(asked))
 
     rows = examples.select("example_id", "bucket", "messages")
     return in_model_workers(rows, run, EMBEDDED if embeds else MEASURED, profile)
@@ -154,11 +178,13 @@ def task_place(measure: Measure) -> tuple[str, str]:
     return device, resolve_dtype(measure.dtype, device)
 
 
-def _scorer(model: ResolvedModel, measure: Measure) -> Any:
+def _scorer(model: ResolvedModel, measure: Measure, spending: Spending | None = None) -> Any:
     """The task's scorer on the task's device; the model stays loaded in this worker process."""
+    task = TaskContext.get()
+    share = spending.of_task(task.partitionId() if task else 0) if spending else None
     # Kinds without weights need neither a device nor torch.
     device, dtype = task_place(measure) if model.folder else ("cpu", "float32")
-    return load_scorer(arrived(model), device, dtype, measure.token_budget, measure)
+    return load_scorer(arrived(model), device, dtype, measure.token_budget, measure, share)
 
 
 def _as_arrow(window: pa.Table, measured: Measurement, embeds: bool) -> pa.RecordBatch:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from instructmining.features.names import NOT_INDICATORS
+from instructmining.models.served import SERVED_KINDS
 from instructmining.settings.sections import STAGES
 from instructmining.store.schemas import INDICATORS, TABLES
 
@@ -31,6 +32,7 @@ _COLUMNS = {column for table in _TABLES for column in TABLES[table].names} | {
 RESERVED = (_COLUMNS | set(STAGES)) - set(INDICATORS)
 _PREFIXES = ("knn_", "contribution_", "reason_")
 _ONE_NUMBER = {
+    *SERVED_KINDS,
     "gpt_neox_reward",
     "imported",
     "mtld",

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from instructmining.errors import UserError
 from instructmining.models.list_checks import mistakes
+from instructmining.models.served import Served, mistakes_of_served
 from instructmining.models.weight_files import AGAIN, check_weights
 from instructmining.packaged import conf_folder
 from instructmining.settings.sections import Tracking
@@ -34,7 +35,7 @@ _DEFINING_FILES = (
     "modules.json",
     "sentence_bert_config.json",
 )
-_NOT_DEFINING = {"source", "base", "revision", "trust_remote_code", "about"}
+_NOT_DEFINING = {"source", "base", "revision", "trust_remote_code", "about", "served"}
 # The few keys of a tokenizer_config.json that change what is read.
 _TOKENIZER_KEYS = {
     "add_bos_token",
@@ -64,11 +65,24 @@ class ModelSpec(BaseModel):
     pooling: Literal["cls", "last", "mean"] = "mean"
     indicators: tuple[str, ...] = Field(min_length=1)
     label: str | None = None  # sequence_classifier: probability of this label; None: the raw logit
-    question: str | None = None  # yes_no: what is asked about the last reply, after it
+    # yes_no, endpoint_chat: what is asked about the last reply, after it
+    question: str | None = None
+    served: Served | None = None  # endpoint_…: the model at the server that `source` is the URL of
     function: str | None = None  # python: "module:function", conversations -> list of numbers
     version: str = "1"  # python, imported: raise it when the numbers are computed differently
     trust_remote_code: bool = False
     about: str = ""
+
+    @property
+    def origin(self) -> str:
+        """Where it is from; of a model on a server its name there, since servers move."""
+        return self.served.model if self.served else self.source
+
+    @model_validator(mode="after")
+    def _is_served_or_not(self) -> "ModelSpec":
+        if mistake := mistakes_of_served(self.kind, self.source, self.served, self.question):
+            raise ValueError(mistake)
+        return self
 
 
 class ModelList(BaseModel):
@@ -155,7 +169,7 @@ def find_model(spec: ModelSpec, formula: int, tracking: Tracking | None = None) 
     Raises:
         UserError: there is no such model, or a file of it is damaged.
     """
-    has_files = spec.source and spec.kind != IMPORTED
+    has_files = spec.source and spec.kind != IMPORTED and spec.served is None
     folder = locate(spec.source, spec.revision, tracking) if has_files else None
     base = locate(spec.base, tracking=tracking) if spec.base else None
     for path in filter(None, (folder, base)):
@@ -233,6 +247,8 @@ def _definition(spec: ModelSpec, folder: Path | None, base: Path | None) -> dict
     about = spec.model_dump(exclude=_NOT_DEFINING)
     if spec.question is None:  # of kinds that are older than this field: as it was
         del about["question"]
+    if spec.served is not None:
+        about["served"] = spec.served.definition()
     files = {
         f"{role}/{name}": digest
         for role, path in (("model", folder), ("base", base))

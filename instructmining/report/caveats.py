@@ -142,7 +142,7 @@ def _models(known: list[Measurer], models: str) -> ModelList | None:
 
 def _source(spec: ModelSpec) -> str:
     """As `fingerprints` calls it."""
-    return spec.source or spec.function or spec.kind
+    return spec.origin or spec.function or spec.kind
 
 
 def _notes(known: list[Measurer], models: str) -> list[str]:

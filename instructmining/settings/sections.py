@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import model_validator
 
+from instructmining.settings.endpoints import Endpoint
 from instructmining.settings.learning import (
     Canary,
     Evaluate,
@@ -61,7 +62,7 @@ class Measure(Section):
     chunk_rows: int | None = setting(
         None,
         "Rows per task slot between two commits, which is the most that a killed job repeats. "
-        "null: 4,096, on GPUs 65,536.",
+        "null: 4,096, on GPUs 65,536, of servers 512.",
         ge=1,
     )
     token_budget: int | None = setting(
@@ -266,6 +267,7 @@ class Settings(Section):
     )
     read: Read = Read()
     measure: Measure = Measure()
+    endpoint: Endpoint = Endpoint()
     knn: Knn = Knn()
     canary: Canary = Canary()
     rule: Rule = Rule()

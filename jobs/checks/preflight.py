@@ -36,7 +36,7 @@ from jobs.checks.resources import (
     place_of,
 )
 from jobs.scoring.stages import table_of
-from udfs.indicator import with_measurements
+from udfs.indicator import Spending, with_measurements
 from udfs.on_spark.placement import gpu_profile, model_slots, ship
 from udfs.running.measurement import FAILED
 
@@ -239,7 +239,9 @@ def _try(
     shipped = ship(spark, model)
     profile = gpu_profile(spark, measure)
     try:
-        measured = with_measurements(rows, shipped, measure, profile).select("status", "reason")
+        measured = with_measurements(
+            rows, shipped, measure, profile, spending=Spending(settings.endpoint, 1)
+        ).select("status", "reason")
         reasons = [row.reason for row in measured.collect() if row.status == "failed"]
     except SPARK_ERRORS as error:
         raise UserError(

@@ -11,8 +11,9 @@ from instructmining.store.schemas import MEASURABLE
 from jobs.evaluating.arm_runs import Experiment
 from jobs.evaluating.shown_pairs import Shown
 from jobs.evaluating.verdict_table import Ruling, Verdicts
-from udfs.indicator import with_measurements
+from udfs.indicator import Spending, with_measurements
 from udfs.on_spark.placement import gpu_profile, model_slots, ship
+from udfs.running.measurement import NOT_ASKED
 
 Answer = tuple[str, str, str]  # evaluation set, example id, text
 _PLACES: dict[Outcome, Verdict] = {"win": "first", "lose": "second", "tie": "tie"}
@@ -54,14 +55,20 @@ def rewards_of(
         (str(number), 0, [*map(dict, history_of[name, i]), {"role": "assistant", "content": text}])
         for number, (name, i, text) in enumerate(answers)
     ]
-    examples = spark.createDataFrame(rows, MEASURABLE).repartition(model_slots(spark, measure))
+    slots = model_slots(spark, measure)
+    examples = spark.createDataFrame(rows, MEASURABLE).repartition(slots)
     measured = with_measurements(
-        examples, ship(spark, reward), measure, gpu_profile(spark, measure)
+        examples,
+        ship(spark, reward),
+        measure,
+        gpu_profile(spark, measure),
+        spending=Spending(experiment.settings.endpoint, slots),
     )
     value = F.col("values")[reward.spec.indicators[0]].alias("value")
     collected = measured.select("example_id", value, "status", "reason").collect()
     reward_of = {row.example_id: reward_of_row(row) for row in collected}
-    return {answer: reward_of[str(number)] for number, answer in enumerate(answers)}
+    not_asked = Reward(float("nan"), NOT_ASKED)
+    return {answer: reward_of.get(str(number), not_asked) for number, answer in enumerate(answers)}
 
 
 def reward_of_row(row: Row) -> Reward:

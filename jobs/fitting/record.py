@@ -53,7 +53,7 @@ def fitted_models(
         stages[f"knn_{measured.knn.neighbors}"] = "embed"
     return {
         name: FittedModel(
-            sources=(resolved[stage].spec.source or stage,), fingerprint=resolved[stage].fingerprint
+            sources=(resolved[stage].spec.origin or stage,), fingerprint=resolved[stage].fingerprint
         )
         for name, stage in stages.items()
     }

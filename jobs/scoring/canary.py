@@ -22,15 +22,17 @@ from instructmining.spoiling.held_out import HELD_OUT, KINDS
 from instructmining.spoiling.material import Material, Sound
 from instructmining.store.schemas import MEASURABLE
 from instructmining.store.tables import Store
-from jobs.scoring.stages import Pool
+from jobs.scoring.stages import Pool, left_of, one_sentence
 from jobs.stored.vectors import of_encoder, with_vectors
-from udfs.indicator import with_measurements
+from udfs.indicator import Spending, with_measurements
 from udfs.neighbors.frozen_reference import neighbors_in_reference
+from udfs.on_spark.audit import open_audit
 from udfs.on_spark.placement import gpu_profile, model_slots, ship
 
 _FEWEST = 5  # rows of each kind
 _SHARE = 100  # one row in so many of the pool is spoiled by each kind
 _MATERIAL = 4  # rows that corruptions draw from, for each one that is spoiled
+_NOT_PAID = "left out: endpoint.max_calls or endpoint.max_tokens leaves too little for it"
 _PAIRS = (
     "pool STRING, models STRING, kind STRING, example_id STRING, held_out BOOLEAN, "
     "real MAP<STRING, DOUBLE>, spoiled MAP<STRING, DOUBLE>, run_id STRING"
@@ -44,11 +46,14 @@ def measure_canary(
     measured: Measured,
     settings: Settings,
     run_id: str,
-) -> int:
+) -> str:
     """Spoil rows of the pool, measure them and store the pairs.
 
+    A spoiled row without a number counts as one that is not preferred: where the caps of `endpoint`
+    do not let all of them be asked, none is stored.
+
     Returns:
-        How many spoiled rows were measured.
+        What was done, in words.
     """
     models = models_of(measured)
     rows = min(settings.canary.rows, max(_FEWEST, pool.size // _SHARE))
@@ -56,7 +61,12 @@ def measure_canary(
     drawn = pool.examples.where("response IS NOT NULL").orderBy(*order)
     texts = drawn.select("example_id", "prompt", "response", "messages")
     spoiled = _spoiled(texts.limit(_MATERIAL * rows).collect(), rows)
-    values = _measured(store, pool, spoiled, resolved, settings)
+    served = [stage for stage, model in resolved.items() if model.spec.served is not None]
+    if len(served) * len(spoiled) > settings.endpoint.max_calls:
+        return _NOT_PAID
+    values, short = _measured(store, pool, spoiled, resolved, settings)
+    if short:
+        return _NOT_PAID
     real = _real_values(store, pool, {row["example_id"] for _, row, _ in spoiled}, measured)
     pairs = [
         (
@@ -73,7 +83,7 @@ def measure_canary(
     ]
     frame = store.spark.createDataFrame(pairs, _PAIRS)
     store.append(frame, "canary", f"{run_id}/canary", {"run_id": run_id})
-    return len(pairs)
+    return f"{len(pairs):,} spoiled rows measured"
 
 
 def stored_pairs(store: Store, pool: str, measured: Measured) -> list[Row]:
@@ -115,25 +125,35 @@ def _measured(
     spoiled: Sequence[tuple[str, Row, list[dict[str, str]]]],
     resolved: Mapping[str, ResolvedModel],
     settings: Settings,
-) -> dict[str, dict[str, float]]:
-    """`KIND:example_id` to the indicators of the spoiled row."""
+) -> tuple[dict[str, dict[str, float]], bool]:
+    """`KIND:example_id` to the indicators of the spoiled row; whether a cap left some out."""
     spark, measure = store.spark, settings.measure
     keys = [(f"{kind}:{row.example_id}", 0, turns) for kind, row, turns in spoiled]
     rows = spark.createDataFrame(keys, MEASURABLE)
-    rows = rows.repartition(model_slots(spark, measure), "example_id")
+    slots = model_slots(spark, measure)
+    rows = rows.repartition(slots, "example_id")
     values: dict[str, dict[str, float]] = {}
     profile = gpu_profile(spark, measure)
+    left = settings.endpoint
     for stage, model in resolved.items():
-        output = with_measurements(rows, ship(spark, model), measure, profile)
+        audit = open_audit(spark)
+        output = with_measurements(
+            rows, ship(spark, model), measure, profile, audit, Spending(left, slots)
+        )
         if stage != "embed":
-            for row in output.select("example_id", "values").collect():
+            with one_sentence(stage):
+                found = output.select("example_id", "values").collect()
+            left = left_of(left, audit.value)
+            if len(found) < len(spoiled):
+                return values, True
+            for row in found:
                 values.setdefault(row.example_id, {}).update(row["values"])
             continue
         vectors = output.where("vector IS NOT NULL").select("example_id", "vector")
         for key, distances in _distances(store, pool, vectors, model, settings):
             places = {f"knn_{i}": value for i, value in enumerate(distances, start=1)}
             values.setdefault(key, {}).update(places)
-    return values
+    return values, False
 
 
 def _distances(

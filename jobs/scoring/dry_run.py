@@ -18,7 +18,7 @@ from instructmining.store.tables import Store
 from jobs.checks.preflight import check_settings
 from jobs.scoring.asked_stages import chosen_stages
 from jobs.scoring.stages import table_of
-from udfs.indicator import with_measurements
+from udfs.indicator import Spending, with_measurements
 from udfs.indicators import models_of, resolve
 from udfs.on_spark.placement import gpu_profile, model_slots, ship
 
@@ -135,7 +135,8 @@ def stage_cost(
     taken = []
     for _ in range(2):
         started = time.monotonic()
-        measured = with_measurements(spread, shipped, settings.measure, profile)
+        spending = Spending(settings.endpoint, slots)
+        measured = with_measurements(spread, shipped, settings.measure, profile, spending=spending)
         rows = measured.agg(F.count("tokens")).first()
         taken.append(time.monotonic() - started)
     assert rows is not None  # noqa: S101 - an aggregate without grouping has one row

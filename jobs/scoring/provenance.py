@@ -33,7 +33,12 @@ _COSINE = {"float32": 1e-4, "bfloat16": 2e-3}
 def provenance(
     store: Store, model: ResolvedModel, measure: Measure, profile: Any
 ) -> dict[str, str]:
-    """How the executors will compute: device type, dtype and library versions."""
+    """How the executors will compute: device type, dtype and library versions.
+
+    A server computes as it does, whatever is installed here.
+    """
+    if model.spec.served is not None:
+        return {"device": "server"}
     has_weights = bool(model.folder)
 
     def ask(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -85,7 +90,7 @@ def admit(
     row = {
         "fingerprint": model.fingerprint,
         "stage": stage,
-        "source": model.spec.source or model.spec.function or model.spec.kind,
+        "source": model.spec.origin or model.spec.function or model.spec.kind,
         "definition": json.dumps(model.definition, sort_keys=True, ensure_ascii=False),
         "provenance": here,
         "run_id": run_id,

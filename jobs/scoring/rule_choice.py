@@ -49,7 +49,7 @@ def rule_for(
     if "embed" in resolved:
         by_indicator |= {f"knn_{i}": resolved["embed"] for i in range(1, 65)}
     fingerprints = {name: model.fingerprint for name, model in by_indicator.items()}
-    sources = {name: model.spec.source for name, model in by_indicator.items()}
+    sources = {name: model.spec.origin for name, model in by_indicator.items()}
     rule, why = choose_rule(wanted.source, fingerprints, tracking)
     mismatches = rule.mismatches(fingerprints, sources)
     if (most := max(neighbors_of(rule), default=0)) > knn.neighbors:

@@ -38,7 +38,7 @@ from jobs.scoring.drift import refuse_drift
 from jobs.scoring.failures import refuse_failures
 from jobs.scoring.record import record_run
 from jobs.scoring.rule_choice import RuleChoice, rule_for
-from jobs.scoring.stages import Pool, StageResult, run_knn, run_model_stage
+from jobs.scoring.stages import Pool, StageResult, after, run_knn, run_model_stage
 from jobs.selecting.marks import best_above_floor
 from udfs.indicators import models_of, resolve
 
@@ -86,7 +86,8 @@ def run(spark: SparkSession, settings: Settings) -> Summary:
             apply_rule(store, pool, choice, tracked, summary, stack)
             if settings.select.floor == "on" and summary.scores is not None:
                 summary.best = best_above_floor(store, summary.scores, settings)
-            try_canary(store, pool, resolved if chosen else {}, choice, settings, tracked, summary)
+            rest = after(settings, results)
+            try_canary(store, pool, resolved if chosen else {}, choice, rest, tracked, summary)
         print(summary.text())
         record_run(tracked, summary, settings, resolved, results)
         models_used = {stage: resolved[stage] for stage in chosen}
@@ -157,7 +158,9 @@ def measure(
             summary.seconds[stage] = 0.0
             continue
         result = timed(
-            summary, stage, partial(one_stage, store, stage, model, pool, settings, tracked)
+            summary,
+            stage,
+            partial(one_stage, store, stage, model, pool, after(settings, results), tracked),
         )
         results.append(result)
         summary.measured_rows += result.rows
@@ -251,9 +254,9 @@ def try_canary(
     pairs = stored_pairs(store, pool.name, choice.measured)
     tried = summary.overview is not None and summary.overview.predicted
     if settings.canary.rows and resolved and tried:
-        rows = 0
+        words = "0 spoiled rows measured"
         if not pairs:
-            rows = timed(
+            words = timed(
                 summary,
                 "canary",
                 lambda: measure_canary(
@@ -262,7 +265,7 @@ def try_canary(
             )
             pairs = stored_pairs(store, pool.name, choice.measured)
         summary.seconds.setdefault("canary", 0.0)
-        summary.stages["canary"] = f"{rows:,} spoiled rows measured"
+        summary.stages["canary"] = words
     summary.canary = preferences_in(pairs, choice.rule)
     tracked.log_canary(choice.rule, metrics_of(summary.canary))
 

@@ -1,27 +1,33 @@
 """Run the model stages: only what is missing, chunk by chunk, each committed as it finishes."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from instructmining.errors import UserError, cause
 from instructmining.models.lists import ResolvedModel
 from instructmining.progress import StageProgress
+from instructmining.reading.table_rows import SPARK_ERRORS
+from instructmining.settings.endpoints import Endpoint
 from instructmining.settings.sections import Knn, Settings
 from instructmining.store.planning import pending, plan, pool_version
 from instructmining.store.tables import Store
 from jobs.scoring.knn_reference import measure_new, moved, reference_of, stored_versions
 from jobs.scoring.provenance import admit
 from jobs.stored.vectors import gathered, of_encoder, with_vectors
-from udfs.indicator import with_measurements
+from udfs.indicator import Spending, with_measurements
 from udfs.indicators import kind_of
 from udfs.neighbors.cells import neighbors_by_cells
 from udfs.neighbors.pool import neighbors_of_pool
 from udfs.on_spark.audit import Window, open_audit, words
 from udfs.on_spark.placement import chunk_rows, gpu_profile, model_slots, ship
 from udfs.running.compiling import worth_compiling
+
+_SERVED_ROWS = 512  # of a task between two commits: calls that are paid for are soon stored
 
 
 @dataclass(frozen=True)
@@ -35,14 +41,20 @@ class StageResult:
     seconds: float
     note: str = ""
     windows: tuple[Window, ...] = ()  # what the tasks said
+    waiting: int = 0  # rows that a cap of calls left to the next run
 
     def words(self) -> str:
         """What it did, for the summary."""
         if self.note:
             return f"{self.rows:,} rows, {self.note}" if self.rows else self.note
-        if not self.rows:
+        if not self.rows and not self.waiting:
             return "0 rows measured, nothing was missing"
         parts = [f"{self.rows:,} rows measured, {self.rows / max(self.seconds, 1e-9):,.0f} rows/s"]
+        if self.waiting:
+            parts += [
+                f"{self.waiting:,} wait for the next run: endpoint.max_calls or "
+                "endpoint.max_tokens is reached"
+            ]
         parts += [f"{self.failed:,} failed"] if self.failed else []
         parts += [f"{self.truncated:,} cut to the model's window"] if self.truncated else []
         spent = words(self.windows)
@@ -74,7 +86,10 @@ def run_model_stage(
     measure = settings.measure
     todo = pending(store, pool.examples, table, model.fingerprint, measure.retry_failed)
     slots = model_slots(store.spark, measure)
-    chunks = plan(pool.examples, todo, chunk_rows(store.spark, measure) * slots)
+    rows_of_task = chunk_rows(store.spark, measure)
+    if model.spec.served is not None and measure.chunk_rows is None:
+        rows_of_task = _SERVED_ROWS
+    chunks = plan(pool.examples, todo, rows_of_task * slots)
     if not chunks:
         return StageResult(stage, 0, 0, 0, time.monotonic() - started)
     total = sum(chunk.rows for chunk in chunks)
@@ -92,15 +107,48 @@ def run_model_stage(
             # A fixed assignment and order: a chunk that is repeated on as many slots gives the
             # same numbers.
             rows = rows.repartition(slots, "example_id").sortWithinPartitions("example_id")
-            measured = with_measurements(rows, shipped, measure, profile, audit).select(
+            left = left_of(settings.endpoint, audit.value)
+            if model.spec.served is not None and left.is_spent:
+                break
+            measured = with_measurements(
+                rows, shipped, measure, profile, audit, Spending(left, slots)
+            ).select(
                 "*",
                 F.lit(stage).alias("stage"),
                 F.lit(model.fingerprint).alias("fingerprint"),
                 F.lit(run_id).alias("run_id"),
             )
-            store.append(measured, table, f"{run_id}/{stage}/{chunk.name}", about)
+            with one_sentence(stage):
+                store.append(measured, table, f"{run_id}/{stage}/{chunk.name}", about)
             progress.advance(chunk.rows)
     return _result(store, stage, table, model, run_id, total, started, tuple(audit.value))
+
+
+def left_of(endpoint: Endpoint, windows: Iterable[Window]) -> Endpoint:
+    """What the caps still allow after what the tasks spent."""
+    done = [window.work for window in windows]
+    return endpoint.after(sum(work.asked for work in done), sum(work.billed for work in done))
+
+
+def after(settings: Settings, results: Iterable[StageResult]) -> Settings:
+    """The settings with what these stages left of the caps of `endpoint`."""
+    windows = [window for result in results for window in result.windows]
+    return settings.model_copy(update={"endpoint": left_of(settings.endpoint, windows)})
+
+
+@contextmanager
+def one_sentence(stage: str) -> Iterator[None]:
+    """What an executor finds wrong with the user's settings is the user's to read, not Spark's.
+
+    Raises:
+        UserError: an executor raised it.
+    """
+    try:
+        yield
+    except SPARK_ERRORS as error:
+        if f"{UserError.__module__}.{UserError.__name__}: " in str(error):
+            raise UserError(f"stage {stage}: {cause(error)}") from None
+        raise
 
 
 def run_knn(
@@ -182,9 +230,18 @@ def _result(
         (F.col("fingerprint") == model.fingerprint) & (F.col("run_id") == run_id)
     )
     counts = mine.agg(
+        F.count("*").alias("rows"),
         F.count_if(F.col("status") == "failed").alias("failed"),
         F.count_if(F.col("truncated_tokens") > 0).alias("truncated"),
     ).first()
     assert counts is not None  # noqa: S101 - an aggregate without grouping has one row
     seconds = time.monotonic() - started
-    return StageResult(stage, rows, counts.failed, counts.truncated, seconds, windows=windows)
+    return StageResult(
+        stage,
+        counts.rows,
+        counts.failed,
+        counts.truncated,
+        seconds,
+        windows=windows,
+        waiting=rows - counts.rows,
+    )

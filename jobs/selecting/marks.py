@@ -111,5 +111,5 @@ def languages(store: Store, settings: Settings) -> Sequence[str]:
     models = load_model_list(settings.models)
     rows = store.read("fingerprints").select("source").distinct().collect()
     known = {row.source for row in rows}
-    named = {spec.source for spec in models.stages.values() if spec.source}
+    named = {spec.origin for spec in models.stages.values() if spec.origin}
     return models.reads if named <= known else ()

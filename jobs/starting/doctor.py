@@ -170,6 +170,10 @@ def _unreached(host: str, port: int) -> str | None:
 def _models(settings: Settings) -> Iterator[Check]:
     """The weights of the model list; none is downloaded."""
     for stage, spec in load_model_list(settings.models).stages.items():
+        if spec.served is not None:
+            asked = f"{spec.served.model} at {spec.source}, which is asked when it is needed"
+            yield Check(f"{stage} model", asked)
+            continue
         sources = () if spec.kind == IMPORTED else (spec.source, spec.base)
         for source in filter(None, sources):
             yield _weights(f"{stage} model", source, spec)

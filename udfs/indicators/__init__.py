@@ -32,6 +32,9 @@ class Kind(NamedTuple):
 
 KINDS = {
     "causal_lm": Kind("perplexity:PerplexityScorer", 1),
+    # The formula of these two is also the version of what they send.
+    "endpoint_chat": Kind("endpoint_chat:ChatScorer", 1),
+    "endpoint_reward": Kind("endpoint_reward:RewardScorer", 1),
     "gpt_neox_reward": Kind("reward:GPTNeoXRewardScorer", 2),
     IMPORTED: Kind("", 1),  # nothing is loaded: the numbers are in the store, see jobs/importing
     "mtld": Kind("mtld:MtldScorer", 1),

@@ -117,6 +117,7 @@ def words(windows: Sequence[Window]) -> str:
         if window.addresses or window.device != "cpu"
     }
     parts += [f"{len(devices)} GPU{'s' if len(devices) > 1 else ''}"] if devices else []
+    parts += [f"{done.asked:,} calls, {done.billed:,} tokens"] if done.asked else []
     parts += [f"{done.retries:,} calls repeated"] if done.retries else []
     return ", ".join(parts)
 

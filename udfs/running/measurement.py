@@ -7,6 +7,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from instructmining.settings.endpoints import Endpoint
+
 # {"role", "content"}; roles are system, user, assistant, tool, and assistant_context: a turn of the
 # assistant that is not to be learnt, which is read but is never the response.
 Message = dict[str, str]
@@ -15,6 +17,8 @@ Conversation = Sequence[Message]
 # How the reason of a call that broke begins; a value that is undefined by rule (a response too
 # short for MTLD, say) has a reason without it. Only the former counts as a failed row.
 FAILED = "failed: "
+# The reason of a row that a cap of calls left out: it is not stored, so that the next run asks it.
+NOT_ASKED = "a cap of the settings `endpoint` is reached"
 
 
 class Work(NamedTuple):
@@ -24,6 +28,8 @@ class Work(NamedTuple):
     computed: int = 0
     batches: int = 0
     retries: int = 0  # calls after a failure: half the budget, or single rows
+    asked: int = 0  # calls of a server, retries among them
+    billed: int = 0  # tokens that the server counted
 
 
 @dataclass
@@ -78,6 +84,7 @@ class Runtime:
         token_budget: upper limit of rows x longest in a batch.
         packed: put rows one after another where the model can, see `udfs.running.packing`.
         compiled: compile the model, see `udfs.running.compiling`.
+        endpoint: how a server is called, and what may be spent there.
     """
 
     folder: str = ""
@@ -87,6 +94,7 @@ class Runtime:
     token_budget: int = 4096
     packed: bool = False
     compiled: bool = False
+    endpoint: Endpoint = field(default_factory=Endpoint)
 
 
 class Scorer(Protocol):

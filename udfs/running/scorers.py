@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from instructmining.models.lists import ResolvedModel
 from instructmining.models.shape import shape_of
 from instructmining.models.weight_files import parameters_in
+from instructmining.settings.endpoints import Endpoint
 from instructmining.settings.sections import Measure
 from udfs.indicators import kind_of
 from udfs.running.budget import token_budget
@@ -27,6 +28,7 @@ def load_scorer(
     dtype: str = "auto",
     budget: int | None = None,
     measure: Measure | None = None,
+    endpoint: Endpoint | None = None,
 ) -> Scorer:
     """The scorer of a model, loaded once per process; loading another releases the first.
 
@@ -36,12 +38,20 @@ def load_scorer(
         dtype: `auto`, `bfloat16` or `float32`.
         budget: rows x longest of a batch; what suits model and device when None.
         measure: the share of a GPU that this copy has, packs and compiling.
+        endpoint: what a model on a server may spend; counted from zero by each scorer.
     """
     dtype = resolve_dtype(dtype, device)
     how = measure or Measure()
     budget = budget or suiting_budget(model, device, dtype, how.gpu_amount)
     runtime = Runtime(
-        model.folder, model.base_folder, device, dtype, budget, how.packing, how.compile
+        model.folder,
+        model.base_folder,
+        device,
+        dtype,
+        budget,
+        how.packing,
+        how.compile,
+        endpoint or Endpoint(),
     )
     use_compiled_code_of(how.compiled_code)
     key = ("scorer", model.fingerprint, repr(runtime))
@@ -52,7 +62,7 @@ def load_scorer(
         scorer = getattr(importlib.import_module(f"udfs.indicators.{module}"), name)
         return scorer(model.spec, runtime)
 
-    return resident(key, load)
+    return resident(key, load) if model.spec.served is None else load()
 
 
 def suiting_budget(model: ResolvedModel, device: str, dtype: str, gpu_amount: float = 1.0) -> int:

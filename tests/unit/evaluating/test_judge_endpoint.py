@@ -8,8 +8,8 @@ import pytest
 from judge_server import Server, completion, running
 
 from instructmining.errors import UserError
-from instructmining.evaluating import judge_endpoint
 from instructmining.evaluating.judge_endpoint import CAP, JudgeEndpoint
+from instructmining.served import client
 from instructmining.settings.learning import Judge
 
 KEY = "sk-very-secret"
@@ -18,7 +18,7 @@ KEY = "sk-very-secret"
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.setattr(judge_endpoint, "_back_off", lambda attempt: 0.01)
+    monkeypatch.setattr(client, "_back_off", lambda attempt: 0.01)
     with running() as server:
         yield server
 
