@@ -21,7 +21,7 @@ from instructmining.layouts.records import as_text
 from instructmining.layouts.standard_form import parsed_record, standard_rows
 from instructmining.layouts.turn_lists import parsed
 from instructmining.layouts.unread import Example, texts
-from instructmining.reading.folders import Input, inputs_of
+from instructmining.reading.folders import File, Input, inputs_of
 from instructmining.reading.inputs import hub_inputs, place_of, refuse_large, refuse_unknown
 from instructmining.reading.sniffing import BY_SPARK, KNOWN, Kind
 from instructmining.reading.splitting import RawRecord, split
@@ -82,7 +82,7 @@ def _inputs(name: str) -> list[Input]:
     """
     if is_hub_name(name):
         return hub_inputs(name)
-    files = [(f"file:{path.absolute()}", path.stat().st_size) for path in local_files(name)]
+    files = [File(f"file:{path.absolute()}", path.stat().st_size) for path in local_files(name)]
     path = str(_path(name).absolute())
     root = path if Path(path).exists() else fixed_part(path)
     found = inputs_of(None, f"file:{root}", files)

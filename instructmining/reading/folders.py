@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from instructmining.errors import UserError
 from instructmining.reading.sniffing import HEAD_BYTES, Kind, sniff
@@ -26,7 +28,13 @@ _ICEBERG = re.compile(r"(.*)/metadata/(?:v\d+|\d+-[0-9a-f-]{36})(?:\.gz)?\.metad
 _CACHED = re.compile(r"(?P<cache>.*/datasets--[^/]+)/(?P<folder>blobs|refs|snapshots)/(?P<name>.+)")
 _LINK = re.compile(rb"\s*((?:\.\./)+blobs/[0-9a-f]+)\s*")
 
-File = tuple[str, int]  # path and bytes
+
+class File(NamedTuple):
+    """A file of a listing."""
+
+    path: str
+    bytes: int
+    changed: int = 0  # milliseconds since 1970; 0: not known
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,7 @@ class Input:
     path: str
     kind: Kind
     bytes: int = 0  # 0 for tables
+    changed: int = 0  # when, in milliseconds since 1970; 0: not known, or a table
     named: str | None = None  # what its rows are known by, where that is not the path
 
     @property
@@ -49,20 +58,21 @@ class Input:
         return self.named or shown(self.path)
 
 
-def listing(spark: SparkSession, path: str) -> list[tuple[str, int]] | None:
-    """Paths and bytes of a file, a folder or a glob, hidden ones left out; None if there are none.
+def listing(spark: SparkSession, path: str) -> list[File] | None:
+    """The files of a file, a folder or a glob, hidden ones left out; None if there are none.
 
     A name is taken as it stands first: a file may be called `what[1]*.json`.
     """
     reader = spark.read.format("binaryFile").option("recursiveFileLookup", "true")
     for pattern in [escaped(path), path] if has_glob(path) else [escaped(path)]:
         try:
-            rows = reader.load(pattern).select("path", "length").collect()
+            found = reader.load(pattern)
+            rows = found.select("path", "length", F.unix_millis("modificationTime")).collect()
         except SPARK_ERRORS as error:
             if "PATH_NOT_FOUND" in str(error) or "does not exist" in str(error):
                 continue
             raise
-        return sorted((row.path, row.length) for row in rows)
+        return sorted(File(*row) for row in rows)
     return None
 
 
@@ -74,15 +84,15 @@ def inputs_of(spark: SparkSession | None, root: str, files: list[File]) -> list[
     Raises:
         UserError: there is an Iceberg table, whose files cannot be read without its metadata.
     """
-    _refuse_iceberg(path for path, _ in files)
+    _refuse_iceberg(file.path for file in files)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        folders = sorted({folder for path, _ in files for folder in _folders_between(root, path)})
+        folders = sorted({folder for file in files for folder in _folders_between(root, file.path)})
         answers = pool.map(lambda folder: is_delta(spark, folder), folders)
         tables = {folder for folder, answer in zip(folders, answers, strict=True) if answer}
-        table_of = {path: _table_around(root, path, tables) for path, _ in files}
-        alone, left_out = current_files([file for file in files if table_of[file[0]] is None])
-        inputs = list(pool.map(lambda file: _input(spark, *file), alone))
-    inputs += [Input(path, Kind("unknown"), length) for path, length in left_out]
+        table_of = {file.path: _table_around(root, file.path, tables) for file in files}
+        alone, left_out = current_files([file for file in files if table_of[file.path] is None])
+        inputs = list(pool.map(lambda file: _input(spark, file), alone))
+    inputs += [Input(file.path, Kind("unknown"), file.bytes) for file in left_out]
     inputs += [Input(table, Kind("delta")) for table in table_of.values() if table]
     return sorted(set(inputs), key=lambda each: each.path)
 
@@ -112,11 +122,18 @@ def is_delta(spark: SparkSession | None, path: str) -> bool:
     return bool(DeltaTable.isDeltaTable(spark, path))
 
 
-def _input(spark: SparkSession | None, path: str, length: int) -> Input:
-    first = head(spark, path)
-    if blob := blob_of(path, first):
-        return Input(blob, sniff(path, head(spark, blob)), Path(blob).stat().st_size)
-    return Input(path, sniff(path, first), length)
+def _input(spark: SparkSession | None, file: File) -> Input:
+    first = head(spark, file.path)
+    if blob := blob_of(file.path, first):
+        found = local_file(Path(blob))
+        return Input(blob, sniff(file.path, head(spark, blob)), found.bytes, found.changed)
+    return Input(file.path, sniff(file.path, first), file.bytes, file.changed)
+
+
+def local_file(path: Path) -> File:
+    """What the driver's own file system says of a file."""
+    found = path.stat()
+    return File(str(path), found.st_size, found.st_mtime_ns // 1_000_000)
 
 
 def head(spark: SparkSession | None, path: str) -> bytes:
@@ -154,7 +171,7 @@ def current_files(files: list[File]) -> tuple[list[File], list[File]]:
 
     What lies in no such cache is to be read.
     """
-    cached = {file: found for file in files if (found := _CACHED.fullmatch(file[0]))}
+    cached = {file: found for file in files if (found := _CACHED.fullmatch(file.path))}
     caches = {found["cache"] for found in cached.values() if found["folder"] == "snapshots"}
     revisions = {cache: _revision(cache) for cache in caches}
     to_read: list[File] = []

@@ -2,10 +2,9 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial, reduce
-from operator import or_
-from pathlib import Path
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
 
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, Row, SparkSession
@@ -15,8 +14,18 @@ from instructmining.errors import UserError, cause
 from instructmining.layouts.detection import TREE_ROW
 from instructmining.layouts.standard_form import UNDECODED, with_standard_form
 from instructmining.reading.folders import Input
-from instructmining.reading.inputs import local_folders, read_records
+from instructmining.reading.inputs import read_records
 from instructmining.reading.nested_files import with_commands
+from instructmining.reading.sources import (
+    SourceCounts,
+    counted,
+    examples_of,
+    remember,
+    sources_held,
+    states,
+    unchanged,
+    vanished,
+)
 from instructmining.reading.table_rows import SPARK_ERRORS
 from instructmining.reading.trees import with_trees
 from instructmining.reading.unread_fields import (
@@ -33,12 +42,12 @@ _NAME_FIELDS = (
     "; name the fields with --columns prompt=…,response=… (or turns=…, transcript=…; a name with a "
     'comma or dot in double quotes: prompt="a, b"), or the layout with --format'
 )
-_UNKNOWN_REST = ("unreadable_file", "damaged_file")  # reasons that stand for unread records
+_KEYS = "source STRING, position BIGINT, example_id STRING"
 
 
 @dataclass(frozen=True)
 class Ingested:
-    """What one run read: `rows = examples + copies + sum(quarantined)`."""
+    """What the sources of one run hold: `rows = examples + copies + sum(quarantined)`."""
 
     rows: int
     records: int  # of the files: a tree gives several rows, a question and its answer give one
@@ -52,12 +61,35 @@ class Ingested:
     unread: tuple[UnreadField, ...] = ()  # fields with text that are in no example
     media: int = 0  # rows with pictures, sounds, films or files, which no model sees
     tools: int = 0  # rows with tool definitions, which no model sees
+    unchanged: int = 0  # sources that were not read again
+    unchanged_rows: int = 0  # of them, counted in `rows` too
+
+
+@dataclass(frozen=True)
+class Reading:
+    """All rows of some inputs, kept on disk."""
+
+    rows: DataFrame
+    bad: Sequence[Row]  # files of which no record can be decoded: source, rows, first
+    trees: frozenset[str]  # sources with messages of trees, which may go on in other files
+
+
+@dataclass(frozen=True)
+class Added:
+    """What was read, and what of it the store did not have."""
+
+    sources: dict[str, SourceCounts] = field(default_factory=dict)
+    examples: int = 0
+    new_examples: int = 0
+    new_occurrences: int = 0
+    unread: Sequence[UnreadField] = ()
+    trees: frozenset[str] = frozenset()
 
 
 def ingest(
     store: Store, settings: Settings, inputs: list[Input], left_out: Sequence[str], run_id: str
 ) -> Ingested:
-    """Read the input and add what the store does not have yet.
+    """Read the input, but what did not change since it was last read, and add what is new.
 
     Args:
         store: gets the new rows.
@@ -71,50 +103,97 @@ def ingest(
             can be decoded and `read.skip_bad_files` is off; or a field with text is in no
             example and `read.strict_fields` is on.
     """
-    read, bad = persisted(store.spark, inputs, settings.read)
+    began = datetime.now(UTC)
+    today = states(store.spark, inputs, began)
+    held = sources_held(store, settings.pool)
+    kept = unchanged(store, settings, today, held)
+    gone = vanished(settings, held)
+    changed = [each for each in inputs if each.source not in kept]
+    added = Added()
+    if changed:
+        added = _read_changed(store, settings, changed, gone, has_more=bool(kept), run_id=run_id)
+        settled = {name: state for name, state in today.items() if name not in added.trees}
+        remember(store, settings, added.sources, settled, began, run_id)
+    elif gone:
+        mark_stale(store, store.spark.createDataFrame([], _KEYS), settings.pool, gone, run_id)
+    everything = sum([*kept.values(), *added.sources.values()], SourceCounts())
+    sources = [each.source for each in inputs]
+    examples = examples_of(store, settings.pool, sources) if kept else added.examples
+    return Ingested(
+        rows=everything.rows,
+        records=everything.records,
+        examples=examples,
+        copies=everything.usable - examples,
+        quarantined=dict(everything.quarantined),
+        new_examples=added.new_examples,
+        new_occurrences=added.new_occurrences,
+        inputs=tuple(each.named or each.path for each in inputs),
+        left_out=tuple(left_out),
+        unread=tuple(added.unread),
+        media=everything.media,
+        tools=everything.tools,
+        unchanged=len(kept),
+        unchanged_rows=sum(counts.rows for counts in kept.values()),
+    )
+
+
+def _read_changed(
+    store: Store,
+    settings: Settings,
+    inputs: list[Input],
+    gone: Sequence[str],
+    has_more: bool,
+    run_id: str,
+) -> Added:
+    """Read the inputs into the store; `has_more`: the pool's data are more than these."""
+    reading = persisted(store.spark, inputs, settings.read)
+    rows = reading.rows
     try:
-        if bad and not settings.read.skip_bad_files:
-            raise UserError(_bad_files(bad))
-        rows = _with_one_row_each(read, bad) if bad else read
-        counts = _counts(rows)
-        if not counts["rows"]:
-            raise UserError(f"no record in {', '.join(settings.input)}: the input is empty")
-        if "reason unknown_format" in counts:
-            rows = with_commands(rows, inputs)
-        if not counts["examples"]:
-            raise UserError(_nothing_usable(rows, settings))
-        unread = unread_fields(rows) if counts["unread"] else []
+        if reading.bad and not settings.read.skip_bad_files:
+            raise UserError(_bad_files(reading.bad))
+        if reading.bad:
+            rows = _with_one_row_each(rows, reading.bad)
+        counts, examples, with_unread = counted(rows, [each.source for each in inputs])
+        _refuse_unusable(rows, sum(counts.values(), SourceCounts()), inputs, settings, has_more)
+        unread = unread_fields(rows) if with_unread else []
         if settings.read.strict_fields:
             refuse_unread(unread)
         if settings.replace_pool:
             for table in ("occurrences", "stale_occurrences"):
                 store.delete(table, {"pool": settings.pool})
         new = _write(store, rows, settings.pool, run_id)
-        has_damage = any(f"reason {reason}" in counts for reason in _UNKNOWN_REST)
-        unknown = _not_read_whole(rows) if has_damage else set()
-        _mark_stale(store, rows, settings, inputs, unknown, run_id)
+        usable = rows.where(F.col("reason").isNull())
+        # What could not be read to its end may hold all that it held.
+        read_whole = {source for source, held in counts.items() if held.is_whole}
+        if len(read_whole) < len(counts):
+            usable = usable.where(F.col("source").isin(*read_whole))
+        mark_stale(store, usable, settings.pool, sorted({*read_whole, *gone}), run_id)
     finally:
-        read.unpersist()
-    reasons = {key: count for key, count in counts.items() if key.startswith("reason ")}
-    quarantined = {key.removeprefix("reason "): count for key, count in reasons.items()}
-    return Ingested(
-        rows=counts["rows"],
-        records=counts["records"],
-        examples=counts["examples"],
-        copies=counts["rows"] - counts["examples"] - sum(quarantined.values()),
-        quarantined=quarantined,
-        new_examples=new["examples"],
-        new_occurrences=new["occurrences"],
-        inputs=tuple(each.named or each.path for each in inputs),
-        left_out=tuple(left_out),
-        unread=tuple(unread),
-        media=counts["media"],
-        tools=counts["tools"],
+        reading.rows.unpersist()
+    return Added(counts, examples, new["examples"], new["occurrences"], unread, reading.trees)
+
+
+def _refuse_unusable(
+    rows: DataFrame, held: SourceCounts, inputs: list[Input], settings: Settings, has_more: bool
+) -> None:
+    """Refuse input without a row that can be used, unless what is known already has some."""
+    if has_more or held.usable:
+        return
+    if not held.rows:
+        raise UserError(f"no record in {', '.join(settings.input)}: the input is empty")
+    if "unknown_format" in held.quarantined:
+        rows = with_commands(rows, inputs)
+    first = rows.select("source", "position", "reason", "detail").first()
+    assert first is not None  # noqa: S101 - at least one row was counted
+    raise UserError(
+        f"no usable record in {', '.join(settings.input)}; the first: {first.source} record "
+        f"{first.position}: {first.detail} ({first.reason})"
+        + ("" if " | jq " in first.detail else _NAME_FIELDS)
     )
 
 
-def persisted(spark: SparkSession, inputs: list[Input], read: Read) -> tuple[DataFrame, list[Row]]:
-    """All rows, kept on disk, and the bad files among them (see `_undecoded`).
+def persisted(spark: SparkSession, inputs: list[Input], read: Read) -> Reading:
+    """All rows of the inputs.
 
     Raises:
         UserError: a file that is so large, or so far away, that only Spark can read it is damaged.
@@ -122,8 +201,8 @@ def persisted(spark: SparkSession, inputs: list[Input], read: Read) -> tuple[Dat
     rows = with_standard_form(read_records(spark, inputs, read.csv_escape), read)
     rows = rows.persist(StorageLevel.DISK_ONLY)
     try:
-        unread, trees = _undecoded(rows)
-        return (_joined(rows, read), unread) if trees else (rows, unread)
+        bad, trees = _undecoded(rows)
+        return Reading(_joined(rows, read) if trees else rows, bad, trees)
     except SPARK_ERRORS as error:
         rows.unpersist()
         if "FAILED_READ_FILE" not in str(error):
@@ -142,8 +221,8 @@ def _joined(rows: DataFrame, read: Read) -> DataFrame:
     return joined
 
 
-def _undecoded(rows: DataFrame) -> tuple[list[Row], bool]:
-    """Files of which no record can be decoded: `source, rows, first`; and whether there are trees.
+def _undecoded(rows: DataFrame) -> tuple[list[Row], frozenset[str]]:
+    """Files of which no record can be decoded: `source, rows, first`; and the sources with trees.
 
     Trees are messages in rows of their own.
     """
@@ -156,7 +235,8 @@ def _undecoded(rows: DataFrame) -> tuple[list[Row], bool]:
         F.count_if(F.col("reason") == TREE_ROW).alias("messages"),
     )
     found = counted.where("decoded = 0 OR messages > 0").orderBy("source").collect()
-    return [row for row in found if not row.decoded], any(row.messages for row in found)
+    bad = [row for row in found if not row.decoded]
+    return bad, frozenset(row.source for row in found if row.messages)
 
 
 def _bad_files(bad: Sequence[Row]) -> str:
@@ -189,24 +269,6 @@ def _with_one_row_each(rows: DataFrame, bad: Sequence[Row]) -> DataFrame:
     return kept.unionByName(replaced, allowMissingColumns=True)
 
 
-def _counts(rows: DataFrame) -> dict[str, int]:
-    grouped = rows.groupBy("reason").agg(
-        F.count("*").alias("rows"),
-        F.countDistinct("example_id").alias("examples"),
-        F.sum("records").alias("records"),
-        F.count_if(F.size("unread") > 0).alias("unread"),
-        F.count_if(F.col("media") > 0).alias("media"),
-        F.count_if("tools").alias("tools"),
-    )
-    found = grouped.collect()
-    counts = {f"reason {row.reason}": row.rows for row in found if row.reason is not None}
-    for name in ("rows", "records", "media", "tools"):
-        counts[name] = sum(row[name] for row in found)
-    counts["unread"] = sum(row.unread for row in found if row.reason is None)
-    counts["examples"] = sum(row.examples for row in found if row.reason is None)
-    return counts
-
-
 def _write(store: Store, rows: DataFrame, pool: str, run_id: str) -> dict[str, int]:
     rows = rows.withColumn("run_id", F.lit(run_id)).withColumn("pool", F.lit(pool))
     usable = rows.where(F.col("reason").isNull())
@@ -232,48 +294,5 @@ def _write(store: Store, rows: DataFrame, pool: str, run_id: str) -> dict[str, i
     }
 
 
-def _mark_stale(
-    store: Store,
-    rows: DataFrame,
-    settings: Settings,
-    inputs: Sequence[Input],
-    unknown: set[str],
-    run_id: str,
-) -> None:
-    """Mark what the sources held before and do not hold now, but for those that are `unknown`."""
-    sources = {each.source for each in inputs} | set(_vanished(store, settings))
-    usable = rows.where(F.col("reason").isNull())
-    if unknown:
-        usable = usable.where(~F.col("source").isin(list(unknown)))
-    mark_stale(store, usable, settings.pool, sorted(sources - unknown), run_id)
-
-
-def _not_read_whole(rows: DataFrame) -> set[str]:
-    """Sources that could not be read to their end: they may hold all that they held."""
-    damaged = rows.where(F.col("reason").isin(*_UNKNOWN_REST))
-    return {row.source for row in damaged.select("source").distinct().collect()}
-
-
-def _vanished(store: Store, settings: Settings) -> list[str]:
-    """Sources of the pool in the folders that are read, which are not there any more."""
-    folders = local_folders(settings.input)
-    if not folders:
-        return []
-    known = store.read("occurrences").where(F.col("pool") == settings.pool)
-    below = reduce(or_, (F.startswith("source", F.lit(f"{each}/")) for each in folders))
-    sources = known.where(below).select("source").distinct().collect()
-    return [row.source for row in sources if not Path(row.source).exists()]
-
-
 def _lacking(store: Store, table: str, rows: DataFrame, keys: list[str]) -> DataFrame:
     return rows.join(store.read(table).select(*keys), keys, "left_anti")
-
-
-def _nothing_usable(rows: DataFrame, settings: Settings) -> str:
-    first = rows.select("source", "position", "reason", "detail").first()
-    assert first is not None  # noqa: S101 - the caller counted at least one row
-    return (
-        f"no usable record in {', '.join(settings.input)}; the first: {first.source} record "
-        f"{first.position}: {first.detail} ({first.reason})"
-        + ("" if " | jq " in first.detail else _NAME_FIELDS)
-    )

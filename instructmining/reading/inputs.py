@@ -13,7 +13,7 @@ from instructmining.errors import UserError, cause
 from instructmining.hub.cached import hub_files, is_hub_name
 from instructmining.reading.csv_rows import Escape
 from instructmining.reading.files import in_one_piece, read_files, read_lines, splittable
-from instructmining.reading.folders import Input, inputs_of, is_delta, listing
+from instructmining.reading.folders import Input, inputs_of, is_delta, listing, local_file
 from instructmining.reading.sniffing import BY_SPARK, KNOWN, Kind
 from instructmining.reading.splitting import MAX_WHOLE, as_lines
 from instructmining.reading.table_rows import SPARK_ERRORS, read_by_spark, read_delta, union
@@ -49,8 +49,9 @@ def find_inputs(spark: SparkSession, names: tuple[str, ...]) -> tuple[list[Input
 def hub_inputs(name: str) -> list[Input]:
     """The files of a data set of the hub, which go by the names of their splits."""
     return [
-        Input(str(file.path), Kind("arrow"), file.path.stat().st_size, named=file.source)
+        Input(found.path, Kind("arrow"), found.bytes, found.changed, named=file.source)
         for file in hub_files(name)
+        for found in [local_file(file.path)]
     ]
 
 

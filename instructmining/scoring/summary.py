@@ -70,6 +70,11 @@ class Summary:
                 f"  quarantined: {count:,} {reason}"
                 for reason, count in sorted(read.quarantined.items())
             ]
+            if read.unchanged:
+                lines.append(
+                    f"  not read again: {read.unchanged:,} sources with {read.unchanged_rows:,} "
+                    "rows, which did not change (--read-again reads them)"
+                )
             lines += [f"  left out, not a data file: {path}" for path in read.left_out[:5]]
             lines += unread_lines(read.unread)
             unseen = {

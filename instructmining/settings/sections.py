@@ -46,6 +46,9 @@ class Read(Section):
     strict_fields: bool = setting(
         False, "Refuse input with fields that have text and are in no example."
     )
+    again: bool = setting(
+        False, "Read files and tables again that did not change since they were last read."
+    )
     skip_bad_files: bool = setting(
         False, "Quarantine a file without a readable record as one row instead of stopping."
     )

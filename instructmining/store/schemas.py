@@ -1,7 +1,7 @@
 """The data contract: every table, column, comment and constraint in one place."""
 
 from instructmining.store.columns import BUCKET, FINGERPRINT, ID, POOL, POSITION, RUN, SOURCE
-from instructmining.store.drift_table import DRIFT
+from instructmining.store.run_tables import DRIFT, SOURCES
 from instructmining.store.table import Column, Table
 
 MESSAGES = "ARRAY<STRUCT<role: STRING, content: STRING>>"
@@ -170,6 +170,7 @@ TABLES: dict[str, Table] = {
         ),
         cluster_by=("pool",),
     ),
+    "sources": SOURCES,
     "drift": DRIFT,
     "subsets": Table(
         "One row per example of a subset",

@@ -44,6 +44,7 @@ OPTIONS: dict[str, dict[str, str]] = {
         "--best-path": "read.best_path",
         "--strict-fields": "read.strict_fields",
         "--skip-bad-files": "read.skip_bad_files",
+        "--read-again": "read.again",
         **_DEVICE,
         "--dtype": "measure.dtype",
         "--max-failed-fraction": "measure.max_failed_fraction",

@@ -62,7 +62,7 @@ def run(spark: SparkSession, settings: Settings) -> list[StageCost]:
     resolved = {stage: resolve(models.stages[stage], settings.tracking) for stage in chosen}
     inputs, _ = find_inputs(spark, settings.input)
     notes = check_settings(spark, store, settings, inputs, resolved, chosen)
-    rows, _ = persisted(spark, inputs, settings.read)
+    rows = persisted(spark, inputs, settings.read).rows
     examples = rows.where(F.col("reason").isNull()).dropDuplicates(["example_id"])
     counted = rows.agg(
         F.count("*").alias("all"),

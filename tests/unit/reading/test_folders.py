@@ -12,7 +12,7 @@ import pytest
 
 from instructmining.errors import UserError
 from instructmining.reading import folders
-from instructmining.reading.folders import Input, blob_of, current_files, inputs_of
+from instructmining.reading.folders import File, Input, blob_of, current_files, inputs_of
 
 ROWS = [{"instruction": "Grüße", "output": "日本"}, {"instruction": "q", "output": "a"}]
 LINES = "\n".join(json.dumps(row, ensure_ascii=False) for row in ROWS)
@@ -20,8 +20,8 @@ LINES = "\n".join(json.dumps(row, ensure_ascii=False) for row in ROWS)
 
 def inputs(root: Path) -> list[Input]:
     """Local files are looked at without Spark."""
-    files = [(f"file:{path}", path.stat().st_size) for path in sorted(root.rglob("*.*"))]
-    paths = [file for file in files if Path(file[0].removeprefix("file:")).is_file()]
+    files = [File(f"file:{path}", path.stat().st_size) for path in sorted(root.rglob("*.*"))]
+    paths = [file for file in files if Path(file.path.removeprefix("file:")).is_file()]
     return inputs_of(None, f"file:{root}", paths)
 
 
@@ -47,8 +47,8 @@ def hub_cache(folder: Path, copied: bool) -> Path:
     return cache
 
 
-def all_files(root: Path) -> list[tuple[str, int]]:
-    return [(f"file:{p}", p.stat().st_size) for p in sorted(root.rglob("*")) if p.is_file()]
+def all_files(root: Path) -> list[File]:
+    return [File(f"file:{p}", p.stat().st_size) for p in sorted(root.rglob("*")) if p.is_file()]
 
 
 @pytest.mark.parametrize("copied", [False, True])
@@ -73,7 +73,7 @@ def test_without_the_name_of_a_revision_all_are_read(tmp_path) -> None:
             cache / "refs/main"
         ).write_text(text)
         to_read, others = current_files(all_files(tmp_path))
-        assert [Path(path).parent.name for path, _ in to_read] == ["data", "new2", "old1"]
+        assert [Path(file.path).parent.name for file in to_read] == ["data", "new2", "old1"]
         assert others == []
 
 
@@ -83,7 +83,7 @@ def test_a_folder_called_blobs_elsewhere_is_a_folder(tmp_path) -> None:
         (tmp_path / name).write_text(LINES)
     files = all_files(tmp_path)
     assert current_files(files) == (files, [])
-    assert blob_of(files[0][0], b"../../blobs/0a1b") is None
+    assert blob_of(files[0].path, b"../../blobs/0a1b") is None
 
 
 def test_descriptions_beside_a_saved_data_set_are_left_out(tmp_path) -> None:
