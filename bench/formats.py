@@ -2,65 +2,71 @@
 
 One row per case: rows in, scored, copies, quarantined by reason, exit code. The command fails
 where a code is not the expected one, where the printed sum does not agree with the tables, or
-where anything looks like a stack trace.
+where anything looks like a stack trace. All cases share one store. What ends well and needs no
+option is read by one command for several cases; with `--alone`, or where one of them is not as it
+should be, each has a command and a pool of its own.
 """
 
 import argparse
 import contextlib
 import io
-import re
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from bench.harness.format_cases import CASES, Case
-from bench.harness.stored import table
+from bench.harness.format_outcomes import (
+    Outcome,
+    Ran,
+    added,
+    quarantined,
+    stored,
+    wrong_case,
+    wrong_command,
+)
 from instructmining.spark.session import get_session
 from jobs.cli import console
 
-_COUNTS = re.compile(
-    r"rows read ([\d,]+) = scored ([\d,]+) \+ copies ([\d,]+) \+ quarantined ([\d,]+)"
-)
+MOST = 14  # cases of one command
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What one case came to."""
+def together(cases: Sequence[Case]) -> list[list[Case]]:
+    """The cases in groups that one command reads each, in their order within each group."""
+    quiet = [case for case in cases if case.code == 0 and not case.arguments and not case.alone]
+    groups = [quiet[at : at + MOST] for at in range(0, len(quiet), MOST)]
+    return [*groups, *([case] for case in cases if case not in quiet)]
 
-    name: str
-    code: int
-    rows: int
-    scored: int
-    copies: int
-    reasons: dict[str, int]
-    said: str  # the last line on the error stream
-    problem: str | None  # what is wrong with it, if anything
 
-    def line(self) -> str:
-        """A row of the printed table."""
-        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(self.reasons.items()))
-        mark = "ok" if self.problem is None else f"FAILED: {self.problem}"
-        return (
-            f"{self.name:<42} {self.rows:>7,} {self.scored:>7,} {self.copies:>6,} "
-            f"{self.code:>4}  {mark}  {reasons or self.said[:150]}"
+def run_cases(cases: Sequence[Case], folder: Path, store: Path) -> list[Outcome]:
+    """Write the files, run one command, and compare what it says with its tables.
+
+    Args:
+        cases: what to read, and what must come of each; several have no options.
+        folder: for the files; its name is the pool's.
+        store: of all cases.
+    """
+    places = [folder / str(number) / "in" for number in range(len(cases))]
+    known = quarantined(store)
+    inputs = [_written(case, place) for case, place in zip(cases, places, strict=True)]
+    ran = run_command(inputs, store, [f"--pool={folder.name}", *cases[0].arguments])
+    rows = stored(store, folder.name, known, places)
+    wrong = wrong_command(ran, cases[0].code, added(rows))
+    found = [
+        Outcome(
+            case.name, ran.code, each, _said(ran, place), wrong or wrong_case(case, ran.code, each)
         )
+        for case, each, place in zip(cases, rows, places, strict=True)
+    ]
+    if len(cases) == 1 or not any(outcome.problem for outcome in found):
+        return found
+    # Whose fault it is, each alone says.
+    parts = [folder.with_name(f"{folder.name}-{number}") for number in range(len(cases))]
+    return [run_cases([case], part, store)[0] for case, part in zip(cases, parts, strict=True)]
 
 
-def run_case(case: Case, folder: Path) -> Outcome:
-    """Write the case's files, run the command, and compare what it says with its tables."""
-    given = folder / "in"
-    store = folder / "store"
-    given.mkdir(parents=True)
-    case.write(given)
-    (source,) = list(given.iterdir()) if len(list(given.iterdir())) == 1 else (given,)
-    return outcome(case, run_command(source, store, case.arguments), store)
-
-
-def run_command(source: Path, store: Path, arguments: Sequence[str]) -> tuple[int, str, str]:
-    """Exit code and what was printed to both streams."""
+def run_command(inputs: Sequence[Path], store: Path, arguments: Sequence[str]) -> Ran:
+    """Score the inputs without a model."""
     out = io.StringIO()
     err = io.StringIO()
     code = 0
@@ -69,7 +75,7 @@ def run_command(source: Path, store: Path, arguments: Sequence[str]) -> tuple[in
             console(
                 [
                     "score",
-                    f"--input={source}",
+                    *(f"--input={each}" for each in inputs),
                     f"--store={store}",
                     "--stages=ingest",
                     "--tracking-uri=none",
@@ -78,36 +84,20 @@ def run_command(source: Path, store: Path, arguments: Sequence[str]) -> tuple[in
             )
         except SystemExit as ended:
             code = int(ended.code or 0)
-    return code, out.getvalue(), err.getvalue()
+    return Ran(code, out.getvalue(), err.getvalue())
 
 
-def outcome(case: Case, ran: tuple[int, str, str], store: Path) -> Outcome:
-    """Compare what was printed with the tables and with what the case expects."""
-    code, out, err = ran
-    counts = _COUNTS.search(out)
-    rows, scored, copies, bad = (
-        (int(found.replace(",", "")) for found in counts.groups()) if counts else (0, 0, 0, 0)
-    )
-    reasons = dict(Counter(table(store, "quarantine")["reason"])) if bad else {}
-    problem = None
-    if "Traceback" in out + err or "\tat " in out + err:
-        problem = "a stack trace"
-    elif case.code is not None and code != case.code:
-        problem = f"code {code}, not {case.code}: {err.strip()[-300:]}"
-    elif code == 2 and (len(err.strip().splitlines()) != 1 or rows):
-        problem = f"not one sentence: {err.strip()[:300]}"
-    elif rows != scored + copies + bad or sum(reasons.values()) != bad:
-        problem = "the sum does not agree"
-    elif counts and (
-        scored != len(table(store, "examples"))
-        or scored + copies != len(table(store, "occurrences"))
-    ):
-        problem = "the tables do not agree"
-    elif code == 0 and case.examples not in (None, scored):
-        problem = f"{scored} examples, not {case.examples}"
-    said = (err.strip().splitlines() or [""])[-1].removeprefix("instructmining: ")
-    said = said.replace(f"{store.parent}/in", "…")
-    return Outcome(case.name, code, rows, scored, copies, reasons, said, problem)
+def _written(case: Case, place: Path) -> Path:
+    """What `score` is given: the only thing that the case wrote, or the folder of all."""
+    place.mkdir(parents=True)
+    case.write(place)
+    made = list(place.iterdir())
+    return made[0] if len(made) == 1 else place
+
+
+def _said(ran: Ran, place: Path) -> str:
+    last = (ran.err.strip().splitlines() or [""])[-1].removeprefix("instructmining: ")
+    return last.replace(str(place), "…")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -115,6 +105,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="also read every file below this folder")
     parser.add_argument("--only", default="", help="cases whose name contains this")
+    parser.add_argument("--alone", action="store_true", help="a command for each case")
     arguments = parser.parse_args(argv)
     spark, ours = get_session()
     cases = [case for case in CASES if arguments.only in case.name]
@@ -124,13 +115,14 @@ def main(argv: Sequence[str] | None = None) -> None:
             Case(f"data: {p.parent.name}/{p.name}", _link(p), code=None, examples=None)
             for p in found
         ]
+    groups = [[case] for case in cases] if arguments.alone else together(cases)
     print(f"{'case':<42} {'rows':>7} {'scored':>7} {'copies':>6} {'code':>4}")
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
-        for number, case in enumerate(cases):
-            outcome = run_case(case, Path(folder) / str(number))
-            failed += outcome.problem is not None
-            print(outcome.line(), flush=True)
+        for number, group in enumerate(groups):
+            for outcome in run_cases(group, Path(folder) / f"p{number}", Path(folder) / "store"):
+                failed += outcome.problem is not None
+                print(outcome.line(), flush=True)
     print(f"{len(cases)} cases, {failed} failed")
     if ours:
         spark.stop()

@@ -35,6 +35,7 @@ class Case:
     arguments: tuple[str, ...] = ()
     code: int | None = 0  # None: as it comes
     examples: int | None = len(PAIRS)  # None: as it comes
+    alone: bool = False  # whether it changes how other inputs of the same command are read
 
 
 def lines(records: list[Any], **options: Any) -> bytes:
@@ -192,7 +193,11 @@ GOOD = [
     ),
     Case("layout: chosen and rejected", file("a.jsonl", lines(PREFERENCE)), examples=10),
     Case("layout: HH transcripts", file("a.jsonl", lines(HH)), examples=10),
-    Case("layout: MT-Bench, two files", files({"q.jsonl": QUESTIONS, "a.jsonl": ANSWERS})),
+    Case(
+        "layout: MT-Bench, two files",
+        files({"q.jsonl": QUESTIONS, "a.jsonl": ANSWERS}),
+        alone=True,
+    ),
     Case("layout: vendor's dialogues", file("a.jsonl", lines(VENDOR)), VENDOR_COLUMNS),
     Case(
         "layout: transcript in a cell",

@@ -66,7 +66,7 @@ def run_case(name: str, write: Callable[[Path], int], folder: Path, refused: boo
     size = sum(path.stat().st_size for path in given.iterdir())
     started = time.monotonic()
     with peak_memory() as peak:
-        code, _, err = run_command(given, store, ())
+        code, _, err = run_command([given], store, ())
     seconds = time.monotonic() - started
     stored = 0 if code else count(store, "examples")
     said = err.strip().splitlines()

@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -31,12 +32,12 @@ LINES = re.findall(r"```bash\n(.*?)\n```", (ROOT / "docs" / "sql.md").read_text(
 
 @pytest.fixture(scope="module")
 def ask(spark: SparkSession, sample_store: SampleStore):
-    """A query by name; the rule is the one with ranges."""
+    """What a query found, by name, asked once; the rule is the one with ranges."""
     session = spark.newSession()  # the views of the tables are nobody else's
     queries = read_queries(FILE, sample_store.store, "default", "other")
     for statement in queries["tables"]:
         session.sql(statement)
-    return lambda name: session.sql(queries[name][0]).toPandas()
+    return cache(lambda name: session.sql(queries[name][0]).toPandas())
 
 
 @pytest.fixture(scope="module")
