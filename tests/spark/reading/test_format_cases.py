@@ -1,7 +1,9 @@
 """Every format and every bad input through the command line: sums agree, no stack trace."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
@@ -39,3 +41,14 @@ def test_rows_in_are_scored_copies_and_quarantined(
 ) -> None:
     found = outcomes(number)[case.name]
     assert found.problem is None, found.line()
+
+
+@pytest.mark.slow
+def test_a_wrong_case_of_a_command_is_named_and_the_others_are_right(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    right, other = (
+        case for case in CASES if case.name in ("layout: alpaca", "bad: missing fields")
+    )
+    found = run_cases([replace(right, examples=4), other], tmp_path / "pool", tmp_path / "store")
+    assert [outcome.problem for outcome in found] == ["5 examples, not 4", None]

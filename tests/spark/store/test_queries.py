@@ -27,6 +27,12 @@ FILE = str(ROOT / "docs" / "queries.sql")
 NAMES = list(read_queries(FILE, "out", "default", "paper-v1"))
 VIEWS = ("tables", "current_occurrences", "evaluation_tables")
 LATER = ("finetuning_runs", "arms", "verdicts", "subset_sources")  # no table of theirs here yet
+FEW_TASKS = """
+spark.sql.catalogImplementation in-memory
+spark.sql.shuffle.partitions 2
+spark.databricks.delta.snapshotPartitions 2
+spark.ui.enabled false
+"""
 LINES = re.findall(r"```bash\n(.*?)\n```", (ROOT / "docs" / "sql.md").read_text("utf-8"), re.DOTALL)
 
 
@@ -222,9 +228,12 @@ def test_a_line_of_spark_sql_reads_the_store(sample_store: SampleStore, tmp_path
         pytest.skip("Delta's jars are not on this machine")
     line = re.sub(r"--packages \S+", f"--jars {jars}", line)  # the same jars, without a network
     (tmp_path / "out").symlink_to(sample_store.store)
-    script = f"export PATH={Path(sys.executable).parent}:$PATH; unset PYSPARK_GATEWAY_PORT; {line}"
+    # Few tasks and no metastore, as a session of ours has it: the line itself stays as it is.
+    (tmp_path / "spark-defaults.conf").write_text(FEW_TASKS)
+    environment = f"export PATH={Path(sys.executable).parent}:$PATH SPARK_CONF_DIR={tmp_path}"
+    script = f"{environment}; unset PYSPARK_GATEWAY_PORT; {line}"
     done = subprocess.run(
-        ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=300
+        ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stderr[-2000:]
     rows = {tuple(found.split("\t")) for found in done.stdout.strip().splitlines()}
