@@ -27,6 +27,8 @@ $(VENV)/.done: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -q uv
 	$(BIN)/uv pip install -q --python $(BIN)/python --compile-bytecode -c constraints.txt -e '.[local,models,tracking,fit,report,hub,dev]'
 	$(BIN)/python -c 'from instructmining.spark.session import get_session; get_session()[0].stop()'
+	@# Local commands start faster with it; none needs it.
+	$(BIN)/python -m instructmining.spark.make_class_archive || true
 	@touch $@
 
 score: setup ## score INPUT (default: the sample) into OUTPUT; more options in ARGS

@@ -85,7 +85,7 @@ def measure(master: str, only: int | None = None, sets: Sequence[str] = ()) -> d
     """
     with TemporaryDirectory() as folder:
         measured: dict[str, Measured] = {}
-        for name, each in list(_commands(Path(folder)))[:only]:
+        for name, each in list(commands(Path(folder)))[:only]:
             measured[name] = _measured(name, each, folder, master, sets)
             _tell(name, measured[name])
         return measured
@@ -98,7 +98,7 @@ def _tell(name: str, measured: Measured) -> None:
     print(f"{name}: {said}, {work.jobs} jobs, {work.tasks} tasks", file=sys.stderr, flush=True)
 
 
-def _commands(folder: Path) -> Iterator[tuple[str, list[str]]]:
+def commands(folder: Path) -> Iterator[tuple[str, list[str]]]:
     """Name and arguments of Python."""
     shared = ["--store", str(folder / "store"), "--tracking-uri", f"sqlite:///{folder}/mlflow.db"]
     cli = ["-m", "jobs.cli"]

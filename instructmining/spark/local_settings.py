@@ -53,9 +53,14 @@ def settings_for(master: str, little_data: bool) -> dict[str, str]:
     settings = dict(FEW_TASKS)
     if master.startswith("local"):
         settings |= LOCAL
-    if re.match(r"local(\[|$)", master):
+    if is_one_jvm(master):
         settings |= ONE_JVM | (LITTLE_DATA if little_data else {})
     return settings
+
+
+def is_one_jvm(master: str) -> bool:
+    """Whether tasks are threads of the driver's JVM: `local`, `local[n]`, not `local-cluster`."""
+    return re.match(r"local(\[|$)", master) is not None
 
 
 def is_little(settings: Settings) -> bool:

@@ -16,8 +16,15 @@ from pyspark.sql.utils import is_remote
 from instructmining.errors import FailedRowsError, UserError
 from instructmining.settings.sections import Settings
 from instructmining.spark.broken_off import broken_off
+from instructmining.spark.class_archive import with_class_archive
 from instructmining.spark.delta_jars import delta_jars
-from instructmining.spark.local_settings import FEW_TASKS, LOCAL, is_little, settings_for
+from instructmining.spark.local_settings import (
+    FEW_TASKS,
+    LOCAL,
+    is_little,
+    is_one_jvm,
+    settings_for,
+)
 from instructmining.spark.process_log import log_path, open_log
 
 Given = TypeVar("Given", bound=Settings)
@@ -178,8 +185,10 @@ def _stop(spark: SparkSession) -> None:
 
 def _local_session(extra: Mapping[str, str], little_data: bool) -> SparkSession:
     master = _master()
-    usual = settings_for(master, little_data)
-    settings = {**_DELTA, **_RUNTIME, **usual, **delta_jars(), **extra}
+    usual, delta = settings_for(master, little_data), delta_jars()
+    settings = {**_DELTA, **_RUNTIME, **usual, **delta, **extra}
+    if is_one_jvm(master):
+        settings = with_class_archive(settings, delta)
     builder = _with(SparkSession.builder.appName("instructmining").master(master), settings)
     with _jvm_output_to_log():
         return _started(builder)

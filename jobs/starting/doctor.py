@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from instructmining.errors import UserError
 from instructmining.models.lists import IMPORTED, ModelSpec, locate
 from instructmining.models.weight_files import check_weights
 from instructmining.settings.sections import Settings
+from instructmining.spark.class_archive import JARS, archive_name, find_archive
 from instructmining.spark.delta_jars import delta_jars
 from udfs.indicators import load_model_list
 from udfs.on_spark.placement import machine_memory
@@ -43,6 +45,7 @@ def checks(settings: Settings) -> Iterator[Check]:
         _java,
         _spark,
         _delta,
+        _class_archive,
         _gpu,
         _memory,
         _disk,
@@ -102,6 +105,20 @@ def _delta(settings: Settings) -> Check:
         "start a command once where there is a network, which fetches them, or put them into a "
         "folder that INSTRUCTMINING_JARS names",
     )
+
+
+def _class_archive(settings: Settings) -> Check:
+    """It saves time and is never missing: no remedy."""
+    with suppress(UserError):  # Delta's own line tells it
+        jars = delta_jars().get(JARS, "")
+        archive = find_archive(jars)
+        if archive is not None:
+            size = archive.stat().st_size / 1e6
+            return Check("class archive", f"{size:.0f} MB in {archive.parent}")
+        if archive_name(jars) is not None:
+            make = "python -m instructmining.spark.make_class_archive"
+            return Check("class archive", f"none; {make} makes local commands start faster")
+    return Check("class archive", "not used here")
 
 
 def _gpu(settings: Settings) -> Check:
