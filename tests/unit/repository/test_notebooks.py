@@ -9,9 +9,16 @@ FOLDER = Path(__file__).parents[3] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 
 
-def test_there_are_four_and_they_run_in_the_order_of_their_names() -> None:
-    names = [path.stem for path in NOTEBOOKS]
-    assert names == ["01_score", "02_read", "03_fit", "04_selected_versus_random"]
+def test_all_are_known_and_they_run_in_the_order_of_their_names() -> None:
+    assert [path.stem for path in NOTEBOOKS] == [
+        "01_score",
+        "02_read",
+        "03_fit",
+        "04_selected_versus_random",
+        "05_straight_into_a_trainer",
+        "06_scores_that_are_there",
+        "07_why_is_a_group_bad",
+    ]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
