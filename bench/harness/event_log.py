@@ -2,9 +2,13 @@
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+# Names of Spark's operators whose rows pass through a Python worker.
+_PYTHON = ("EvalPython", "MapInArrow", "MapInPandas", "InPandas", "InArrow", "PythonRDD")
 
 
 @dataclass(frozen=True)
@@ -38,20 +42,36 @@ def event_log_settings(folder: Path) -> dict[str, str]:
     }
 
 
+@dataclass
+class Query:
+    """One SQL execution.
+
+    Attributes:
+        asked: who asked for it: our line with `bench.harness.call_sites`, else Spark's words.
+        seconds: from its start to its end.
+        since: seconds from the start of the first query to that of this one.
+        jobs: Spark jobs.
+        has_python: whether its plan has work for Python workers.
+    """
+
+    asked: str
+    seconds: float
+    since: float
+    jobs: int
+    has_python: bool
+
+
 def read_event_log(folder: Path) -> SparkWork:
     """The work of the only application in a folder; none where no session was started."""
     counts: Counter[str] = Counter()
     shuffled = to_driver = 0
-    for file in folder.iterdir():
-        with file.open(encoding="utf-8") as lines:
-            for event in map(json.loads, lines):
-                name = event["Event"].rpartition(".")[2]
-                counts[name] += 1
-                if name == "SparkListenerTaskEnd":
-                    metrics: dict[str, Any] = event.get("Task Metrics") or {}
-                    to_driver += metrics.get("Result Size", 0)
-                    written = metrics.get("Shuffle Write Metrics", {})
-                    shuffled += written.get("Shuffle Bytes Written", 0)
+    for name, event in _events(folder):
+        counts[name] += 1
+        if name == "SparkListenerTaskEnd":
+            metrics: dict[str, Any] = event.get("Task Metrics") or {}
+            to_driver += metrics.get("Result Size", 0)
+            written = metrics.get("Shuffle Write Metrics", {})
+            shuffled += written.get("Shuffle Bytes Written", 0)
     return SparkWork(
         jobs=counts["SparkListenerJobStart"],
         queries=counts["SparkListenerSQLExecutionStart"],
@@ -60,3 +80,31 @@ def read_event_log(folder: Path) -> SparkWork:
         shuffled=shuffled,
         to_driver=to_driver,
     )
+
+
+def read_queries(folder: Path) -> list[Query]:
+    """The queries of the only application in a folder, in the order of their start."""
+    queries: dict[str, Query] = {}
+    first = 0
+    for name, event in _events(folder):
+        if name == "SparkListenerSQLExecutionStart":
+            first = first or event["time"]
+            has_python = any(sign in event["physicalPlanDescription"] for sign in _PYTHON)
+            since = (event["time"] - first) / 1e3
+            asked = event["description"]
+            queries[str(event["executionId"])] = Query(asked, -since, since, 0, has_python)
+        elif name == "SparkListenerSQLExecutionEnd":
+            queries[str(event["executionId"])].seconds += (event["time"] - first) / 1e3
+        elif name == "SparkListenerJobStart":
+            number = event.get("Properties", {}).get("spark.sql.execution.id")
+            if number in queries:
+                queries[number].jobs += 1
+    return list(queries.values())
+
+
+def _events(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Short name and content of each."""
+    for file in folder.iterdir():
+        with file.open(encoding="utf-8") as lines:
+            for event in map(json.loads, lines):
+                yield event["Event"].rpartition(".")[2], event

@@ -4,7 +4,8 @@ The sample that ships is scored, scored again, selected from and reported on, ea
 line in a process of its own; then a user's mistake, and `--help`. Beside them a *bare program*
 with the same settings of Spark and the JVM: start a session, write 1,000 rows to Delta, read them,
 stop. Counts are those of Spark's event log. A machine at work stretches seconds, CPU seconds less:
-read them as multiples of the bare program.
+read them as multiples of the bare program. `--queries select` prints that command's queries one by
+one, each with our line that asked for it.
 """
 
 import argparse
@@ -18,7 +19,13 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.harness.arms import Suite, machine
-from bench.harness.event_log import SparkWork, event_log_settings, read_event_log
+from bench.harness.event_log import (
+    Query,
+    SparkWork,
+    event_log_settings,
+    read_event_log,
+    read_queries,
+)
 from bench.harness.programs import Program, run_program
 from bench.harness.rows import SAMPLE
 
@@ -41,6 +48,7 @@ class Measured:
     program: Program
     work: SparkWork
     commits: int  # of Delta
+    queries: list[Query]
 
 
 def main() -> None:
@@ -49,10 +57,14 @@ def main() -> None:
     parser.add_argument("--master", default="local[2]")
     parser.add_argument("--only", help="the first so many commands", type=int)
     parser.add_argument("--set", action="append", default=[], dest="sets", metavar="A.B=VALUE")
+    parser.add_argument("--queries", metavar="COMMAND", help="print this command's queries")
     chosen = parser.parse_args()
     console = Console(width=150)
     console.print("; ".join(f"{name} {value}" for name, value in machine().items()))
-    console.print(table(measure(chosen.master, chosen.only, chosen.sets), chosen.master))
+    measured = measure(chosen.master, chosen.only, chosen.sets, chosen.queries)
+    console.print(table(measured, chosen.master))
+    if chosen.queries:
+        console.print(table_of_queries(measured[chosen.queries].queries))
 
 
 def suite(repeats: int) -> Suite:
@@ -75,19 +87,26 @@ def suite(repeats: int) -> Suite:
     )
 
 
-def measure(master: str, only: int | None = None, sets: Sequence[str] = ()) -> dict[str, Measured]:
+def measure(
+    master: str, only: int | None = None, sets: Sequence[str] = (), traced: str | None = None
+) -> dict[str, Measured]:
     """Every command, or the first `only`, one after another on a store of their own.
 
     Args:
         master: Spark's.
         only: how many; all, where None.
         sets: settings such as `spark.sql.codegen.wholeStage=true`, to compare with ours.
+        traced: the last command to run, whose queries are called by our lines that asked for them.
     """
     with TemporaryDirectory() as folder:
         measured: dict[str, Measured] = {}
         for name, each in list(commands(Path(folder)))[:only]:
-            measured[name] = _measured(name, each, folder, master, sets)
+            is_traced = name == traced
+            command = ["-m", "bench.harness.call_sites", *each[1:]] if is_traced else each
+            measured[name] = _measured(name, command, folder, master, sets)
             _tell(name, measured[name])
+            if is_traced:
+                break
         return measured
 
 
@@ -129,7 +148,8 @@ def _measured(
     wanted = 2 if name == "a mistake" else 0
     if program.code != wanted:
         sys.exit(f"{name} ended with {program.code}:\n{program.output}")
-    return Measured(program, read_event_log(log), _commits(folder) - before)
+    commits = _commits(folder) - before
+    return Measured(program, read_event_log(log), commits, read_queries(log))
 
 
 def _commits(folder: str) -> int:
@@ -157,6 +177,18 @@ def table(measured: dict[str, Measured], master: str) -> Table:
             str(each.program.workers),
             ", ".join(f"{name} {took:.1f}" for name, took in each.program.imports.items()),
         )
+    return shown
+
+
+def table_of_queries(queries: Sequence[Query]) -> Table:
+    """A row per query."""
+    shown = Table(title="queries", title_justify="left")
+    for name in ("since, s", "seconds", "jobs", "Python", "asked by"):
+        shown.add_column(name, justify="left" if name == "asked by" else "right")
+    for each in queries:
+        python = "yes" if each.has_python else ""
+        times = (f"{each.since:.1f}", f"{each.seconds:.2f}")
+        shown.add_row(*times, str(each.jobs), python, each.asked)
     return shown
 
 

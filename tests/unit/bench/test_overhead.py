@@ -2,7 +2,7 @@
 
 import json
 
-from bench.harness.event_log import SparkWork, read_event_log
+from bench.harness.event_log import SparkWork, read_event_log, read_queries
 from bench.harness.programs import run_program
 
 SQL = "org.apache.spark.sql.execution.ui.SparkListenerSQLExecutionStart"
@@ -30,6 +30,37 @@ def test_jobs_queries_stages_and_tasks_are_counted_and_bytes_added(tmp_path):
 
 def test_no_session_did_no_work(tmp_path):
     assert read_event_log(tmp_path) == SparkWork()
+
+
+def test_queries_come_with_who_asked_their_time_and_their_jobs(tmp_path):
+    start = {"Event": SQL, "description": "a.py:7", "physicalPlanDescription": "Scan"}
+    end = {"Event": SQL.replace("Start", "End")}
+    job = {"Event": "SparkListenerJobStart", "Properties": {"spark.sql.execution.id": "1"}}
+    events = [
+        {**start, "executionId": 0, "time": 5000},
+        {**start, "executionId": 1, "time": 6500, "physicalPlanDescription": "MapInArrow x"},
+        job,
+        job,
+        {"Event": "SparkListenerJobStart"},  # of no query
+        {**end, "executionId": 1, "time": 6750},
+        {**end, "executionId": 0, "time": 7000},
+    ]
+    (tmp_path / "local-1").write_text("\n".join(map(json.dumps, events)) + "\n")
+    one, other = read_queries(tmp_path)
+    assert (one.asked, one.since, one.seconds, one.jobs, one.has_python) == (
+        "a.py:7",
+        0,
+        2,
+        0,
+        False,
+    )
+    assert (other.since, other.seconds, other.jobs, other.has_python) == (1.5, 0.25, 2, True)
+
+
+def test_a_traced_program_keeps_its_arguments_and_its_exit_code():
+    program = run_program(["-m", "bench.harness.call_sites", "jobs.cli", "select", "--nothing"], {})
+    assert program.code == 2
+    assert "No such option" in program.output
 
 
 def test_a_program_is_watched_with_its_children_and_slow_imports_are_named(tmp_path):
