@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from instructmining.models.lists import ResolvedModel
 from instructmining.settings.sections import Measure
+from udfs.running.device import cuda_count
 
 _ARCHIVE = "archive:"
 _CHUNK_ROWS = {"cpu": 4096, "cuda": 65_536}
@@ -69,7 +70,7 @@ def model_slots(spark: SparkSession, measure: Measure) -> int:
     cores = max(1, int(spark.sparkContext.defaultParallelism))
     if not _is_local(spark):
         return cores
-    devices = _local_devices() if measure.device != "cpu" else 0
+    devices = cuda_count() if measure.device != "cpu" else 0
     return devices or max(1, min(cores, machine_memory() // _WORKER_BYTES))
 
 
@@ -87,7 +88,7 @@ def _has_gpus(spark: SparkSession, measure: Measure) -> bool:
     if measure.device == "cpu":
         return False
     if _is_local(spark):
-        return _local_devices() > 0
+        return cuda_count() > 0
     return _conf(spark, "spark.executor.resource.gpu.amount") is not None
 
 
@@ -115,14 +116,6 @@ def gpu_profile(spark: SparkSession, measure: Measure) -> Any:
 def machine_memory() -> int:
     """Bytes of this machine's memory."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-def _local_devices() -> int:
-    try:
-        import torch
-    except ModuleNotFoundError:
-        return 0
-    return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 def _send(spark: SparkSession, folder: str) -> str:

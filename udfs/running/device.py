@@ -8,6 +8,7 @@ Importing this module imports no torch: stages without a neural model never pay 
 import ctypes
 import logging
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def choose_device(
     addresses: Sequence[str] | None = None,
     partition_id: int = 0,
     visible: str | None = None,
-    cuda_count: int | None = None,
+    count: int | None = None,
 ) -> str:
     """The torch device of one task: `cpu` or `cuda:INDEX`.
 
@@ -30,7 +31,7 @@ def choose_device(
         addresses: addresses of the task's GPU resource; None or empty without one.
         partition_id: spreads tasks without an address over the devices of a machine.
         visible: value of CUDA_VISIBLE_DEVICES in this process.
-        cuda_count: devices that torch sees; asked of torch when None.
+        count: devices that torch sees; asked of torch when None.
 
     Raises:
         UserError: `cuda` was requested and there is none, or the setting is unknown.
@@ -39,7 +40,7 @@ def choose_device(
         raise UserError(f"device {requested!r}: choose auto, cpu or cuda")
     if requested == "cpu":
         return "cpu"
-    count = _cuda_count() if cuda_count is None else cuda_count
+    count = cuda_count() if count is None else count
     if count:
         return f"cuda:{_device_index(addresses, partition_id, visible, count)}"
     if requested == "cuda":
@@ -133,10 +134,26 @@ def return_freed_memory() -> None:
         trim(0)
 
 
-def _cuda_count() -> int:
-    import torch
-
+def cuda_count() -> int:
+    """GPUs that torch sees; 0 without torch. Where no driver is, torch is not imported for it."""
+    if not _has_driver():
+        return 0
+    try:
+        import torch
+    except ModuleNotFoundError:
+        return 0
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def _has_driver() -> bool:
+    """Whether the library of a GPU's driver, which torch cannot do without, is on this machine."""
+    if sys.platform != "linux" or Path("/dev/kfd").exists():  # AMD's
+        return True
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    return True
 
 
 def _cpu_flags() -> frozenset[str]:

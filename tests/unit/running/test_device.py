@@ -35,19 +35,26 @@ def test_the_cpu_can_be_demanded_where_there_is_a_gpu():
 
 def test_an_address_without_cuda_warns_and_runs_on_the_cpu(caplog):
     with caplog.at_level(logging.WARNING):
-        assert choose_device("auto", ["4"], 0, None, cuda_count=0) == "cpu"
+        assert choose_device("auto", ["4"], 0, None, count=0) == "cpu"
     assert "GPU 4" in caplog.text
 
 
 def test_no_address_and_no_cuda_is_quietly_the_cpu(caplog):
     with caplog.at_level(logging.WARNING):
-        assert choose_device("auto", None, 0, None, cuda_count=0) == "cpu"
+        assert choose_device("auto", None, 0, None, count=0) == "cpu"
     assert not caplog.records
 
 
 def test_cuda_without_cuda_is_an_error_with_a_remedy():
     with pytest.raises(UserError, match="set device to auto"):
-        choose_device("cuda", ["0"], 0, None, cuda_count=0)
+        choose_device("cuda", ["0"], 0, None, count=0)
+
+
+def test_torch_is_not_imported_to_learn_that_a_machine_has_no_gpu():
+    code = "import sys; from udfs.running import device as d; d.choose_device(); \
+print(d._has_driver(), 'torch' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout in ("False False\n", "True True\n")
 
 
 def test_unknown_settings_are_refused():
