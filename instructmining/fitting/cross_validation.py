@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
 
 from instructmining.fitting.regression import design_matrix, standardised
 
@@ -56,6 +55,12 @@ def leave_one_group_out(
         return None
 
 
+def _rank_correlation(predictions: Array, y: Array) -> float:
+    from scipy.stats import spearmanr  # seconds, and whoever only lists runs computes none
+
+    return float(spearmanr(predictions, y).statistic)
+
+
 def _validated(
     runs: pd.DataFrame, terms: Sequence[str], folds: Sequence[Labels]
 ) -> CrossValidation:
@@ -69,7 +74,7 @@ def _validated(
         rmse,
         float(squares.std(ddof=1) / np.sqrt(len(y)) / (2 * rmse)) if rmse else 0.0,
         float(1 - squares.mean() / (alone**2).mean()),
-        float(spearmanr(predictions, y).statistic) if terms else float("nan"),
+        _rank_correlation(predictions, y) if terms else float("nan"),
         predictions,
     )
 

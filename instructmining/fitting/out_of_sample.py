@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
 
 from instructmining.fitting.cross_validation import Array, Labels, folds_of
 from instructmining.fitting.regression import design_matrix
@@ -196,4 +195,6 @@ def _rank(predicted: NDArray[np.float64], measured: NDArray[np.float64]) -> floa
     """Spearman's; 0 where all predictions are one."""
     if np.ptp(predicted) == 0 or np.ptp(measured) == 0:
         return 0.0
+    from scipy.stats import spearmanr
+
     return float(spearmanr(predicted, measured).statistic)

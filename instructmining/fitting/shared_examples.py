@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from instructmining.fitting.cross_validation import folds_of, squared_errors, standard_design
 
@@ -49,6 +48,8 @@ def source_terms(runs: pd.DataFrame, seed: int) -> list[str]:
 
 def overlap_of(subsets: Sequence[Sequence[str]]) -> Array:
     """Share of examples that each two subsets have in common, float[n, n]; 1 on the diagonal."""
+    from scipy.sparse import csr_array  # seconds, and `select` computes no overlap
+
     codes, _ = pd.factorize(np.concatenate([np.asarray(ids, object) for ids in subsets]))
     lengths = np.array([len(ids) for ids in subsets])
     rows = np.repeat(np.arange(len(subsets)), lengths)
