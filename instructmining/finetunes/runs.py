@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from instructmining.errors import FailedRowsError
 from instructmining.fitting.shared_examples import with_shares
 from instructmining.settings.learning import Finetune
+from instructmining.spark.frames import small_frame
 from instructmining.store.tables import Store
 
 
@@ -73,7 +74,7 @@ def ids_hash(ids: Sequence[str]) -> str:
 def finished(store: Store, keys: Sequence[str]) -> pd.DataFrame:
     """The runs of these keys that have a result, one row per key, in the order of the keys."""
     rows = store.read("finetuning_runs").where(F.col("status") == "ok").drop("run_id")
-    wanted = store.spark.createDataFrame([(key,) for key in keys] or [("",)], "run_key STRING")
+    wanted = small_frame(store.spark, [(key,) for key in keys], "run_key STRING")
     stored = rows.join(wanted, "run_key", "left_semi").dropDuplicates(["run_key"]).toPandas()
     order = {key: place for place, key in enumerate(keys)}
     return stored.sort_values("run_key", key=lambda keys: keys.map(order)).reset_index(drop=True)

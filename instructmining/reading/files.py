@@ -13,6 +13,7 @@ from instructmining.reading.arrow_rows import Part
 from instructmining.reading.sniffing import BY_SPARK, Kind
 from instructmining.reading.splitting import RawRecord, split
 from instructmining.reading.table_rows import RECORDS
+from instructmining.spark.frames import small_frame
 from instructmining.spark.paths import LOCAL_AS_IT_IS, escaped, plain, shown
 
 # The content only where Python cannot open the path; which part of the file's row groups to read.
@@ -72,7 +73,7 @@ def read_files(spark: SparkSession, files: Sequence[tuple[str, Kind, int]]) -> D
     )
     frames = []
     if parts:
-        names = spark.createDataFrame(parts, _FILE)
+        names = small_frame(spark, parts, _FILE)
         frames.append(names.repartition(tasks) if tasks > 1 else names.coalesce(1))
     if remote:
         contents = spark.read.format("binaryFile").load([*map(escaped, remote)])

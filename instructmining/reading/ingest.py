@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, Row, SparkSession
@@ -36,6 +35,7 @@ from instructmining.reading.unread_fields import (
 )
 from instructmining.settings.sections import Read, Settings
 from instructmining.store.current import mark_stale
+from instructmining.store.missing_rows import insert_missing
 from instructmining.store.tables import Store
 
 _NAME_FIELDS = (
@@ -283,16 +283,4 @@ def _write(store: Store, rows: DataFrame, pool: str, run_id: str) -> dict[str, i
             ["source", "position", "content_hash"],
         ),
     }
-    return {
-        table: store.insert(
-            partial(_lacking, store, table, given, keys),
-            table,
-            f"{run_id}/ingest/{table}",
-            {"run_id": run_id},
-        )
-        for table, (given, keys) in keyed.items()
-    }
-
-
-def _lacking(store: Store, table: str, rows: DataFrame, keys: list[str]) -> DataFrame:
-    return rows.join(store.read(table).select(*keys), keys, "left_anti")
+    return insert_missing(store, keyed, f"{run_id}/ingest", {"run_id": run_id})

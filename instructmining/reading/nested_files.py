@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 
 from instructmining.reading.folders import Input
 from instructmining.reading.splitting import UNPACK
+from instructmining.spark.frames import small_frame
 from instructmining.spark.paths import shown
 
 _JSON = ("lines", "objects", "array")
@@ -39,7 +40,7 @@ def with_commands(rows: DataFrame, inputs: Sequence[Input]) -> DataFrame:
     ]
     if not commands:
         return rows
-    said = F.broadcast(rows.sparkSession.createDataFrame(commands, "source STRING, command STRING"))
+    said = F.broadcast(small_frame(rows.sparkSession, commands, "source STRING, command STRING"))
     joined = rows.join(said, "source", "left")
     detail = F.concat_ws("; ", "detail", "command")
     return joined.withColumn(

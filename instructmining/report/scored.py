@@ -1,7 +1,8 @@
 """Which scores a report is about: the pool, the rule, and the source of each example."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from instructmining.store.tables import Store
 
 SHOWN_SOURCES = 12  # the largest; the others are drawn together
 OTHERS = "all other sources"
+_AT_HAND = 1_000_000  # records
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,19 @@ def open_scores(store: Store, pool: str, source: str, tracking: Tracking) -> Sco
         unmeasured=tuple(name for name in names if not held[name]),
         terms=tuple(rule.coefficients if rule else known),
     )
+
+
+@contextmanager
+def at_hand(scored: Scored) -> Iterator[None]:
+    """Keep the rows of a pool of up to a million examples, which every part of a page asks for."""
+    if sum(count for _, count in scored.records) > _AT_HAND:
+        yield
+        return
+    scored.rows.persist()
+    try:
+        yield
+    finally:
+        scored.rows.unpersist()
 
 
 def commits(store: Store, table: str) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import pandas as pd
 from pyspark.sql import DataFrame
@@ -174,13 +175,18 @@ def _reasons(marked: DataFrame) -> list[tuple[str, int]]:
 
 def _truncated(store: Store, picked: DataFrame, measured: Measured | None) -> dict[str, int]:
     """By stage; an example that one of several models cut counts once."""
-    counts: dict[str, int] = {}
-    for table in ("stage_values", "embeddings"):
-        rows = store.read(table).where(F.col("truncated_tokens") > 0)
-        if measured is not None:
-            rows = rows.where(F.col("fingerprint").isin(list(measured.fingerprints.values())))
-        stage = F.col("stage") if table == "stage_values" else F.lit("embed")
-        cut = rows.join(picked, "example_id", "left_semi").groupBy(stage.alias("stage"))
-        counted = cut.agg(F.countDistinct("example_id").alias("rows")).collect()
-        counts |= {row.stage: row.rows for row in counted}
-    return dict(sorted(counts.items()))
+    tables = {"stage_values": F.col("stage"), "embeddings": F.lit("embed")}
+    rows = reduce(
+        DataFrame.unionByName,
+        (
+            store.read(table)
+            .where(F.col("truncated_tokens") > 0)
+            .select("fingerprint", "example_id", stage.alias("stage"))
+            for table, stage in tables.items()
+        ),
+    )
+    if measured is not None:
+        rows = rows.where(F.col("fingerprint").isin(list(measured.fingerprints.values())))
+    cut = rows.join(picked, "example_id", "left_semi").groupBy("stage")
+    counted = cut.agg(F.countDistinct("example_id").alias("rows")).collect()
+    return {row.stage: row["rows"] for row in sorted(counted)}

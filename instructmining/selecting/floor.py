@@ -52,43 +52,52 @@ def leaves_out_of_range(rows: DataFrame, select: Select) -> bool:
     return wanted and "out_of_range" in rows.columns
 
 
-def below_floor(rows: DataFrame, select: Select) -> dict[str, int]:
-    """Number of rows below the floor by their first reason, the most frequent first."""
-    if select.floor == "off" or REASON not in rows.columns:
-        return {}
-    counts = rows.where(F.col(REASON).isNotNull()).groupBy(REASON).count()
-    return {row[REASON]: row["count"] for row in counts.orderBy(F.desc("count"), REASON).collect()}
-
-
-def left_out(rows: DataFrame, select: Select, reasons: Mapping[str, int]) -> list[str]:
-    """Sentences on what is left out, with counts.
+def left_out(rows: DataFrame, select: Select) -> tuple[dict[str, int], list[str]]:
+    """What is left out of the rows of a pool, with counts; one query.
 
     Args:
-        rows: of the pool.
+        rows: as `with_floor` marks them, or unmarked.
         select: what is asked for.
-        reasons: of `below_floor`.
+
+    Returns:
+        Number of rows below the floor by their first reason, the most frequent first; and sentences
+        on all that is left out.
     """
-    said = []
-    if reasons:
-        total = sum(reasons.values())
-        share = 100 * total / max(1, rows.count())
-        listed = ", ".join(f"{reason} {count:,}" for reason, count in reasons.items())
-        said.append(
-            f"the floor leaves out {total:,} examples ({share:.1f} %): {listed} "
-            "(--floor off takes them)"
-        )
-    rest = select.model_copy(update={"out_of_range": True, "where": None})
-    above = eligible(rows, rest)
+    has_floor = select.floor == "on" and REASON in rows.columns
+    drops_outside = leaves_out_of_range(rows, select)
+    if not (has_floor or drops_outside or select.where is not None):
+        return {}, []
+    meets = F.lit(True) if select.where is None else condition(rows, select.where)
+    outside = F.col("out_of_range") if drops_outside else F.lit(False)
+    counted = rows.groupBy((F.col(REASON) if has_floor else F.lit(None)).alias("reason")).agg(
+        F.count("*").alias("rows"),
+        F.count_if(~F.coalesce(meets, F.lit(False))).alias("misses"),
+        F.count_if(outside).alias("outside"),
+    )
+    groups = {row.reason: row for row in counted.collect()}
+    total = sum(row["rows"] for row in groups.values())
+    above = groups.pop(None, None)
+    ordered = sorted(groups.values(), key=lambda row: (-row["rows"], row.reason))
+    reasons = {row.reason: row["rows"] for row in ordered}
+    said = [_below(reasons, total)] if reasons else []
     if select.where is not None:
-        misses = above.where(~F.coalesce(condition(rows, select.where), F.lit(False))).count()
+        misses = above.misses if above else 0
         said.append(f"{misses:,} examples are left out: they do not meet --where {select.where}")
-    if leaves_out_of_range(rows, select):
-        outside = above.where("out_of_range").count()
-        said += [
-            f"{outside:,} examples are left out: an indicator is outside the range that the rule "
-            "was fitted on (--out-of-range takes them)"
-        ] * (outside > 0)
-    return said
+    if above and above.outside:
+        said.append(
+            f"{above.outside:,} examples are left out: an indicator is outside the range that the "
+            "rule was fitted on (--out-of-range takes them)"
+        )
+    return reasons, said
+
+
+def _below(reasons: Mapping[str, int], rows: int) -> str:
+    below = sum(reasons.values())
+    listed = ", ".join(f"{reason} {count:,}" for reason, count in reasons.items())
+    return (
+        f"the floor leaves out {below:,} examples ({100 * below / rows:.1f} %): {listed} "
+        "(--floor off takes them)"
+    )
 
 
 def _rules(rows: DataFrame, floor: Floor, reads: Sequence[str]) -> list[tuple[str, Column]]:

@@ -85,12 +85,9 @@ def candidates(
     Raises:
         UserError: the pool is empty, or was never scored with the rule.
     """
+    if rule is None:
+        _refuse_empty(store, pool)
     records = store.read("occurrences").where(F.col("pool") == pool)
-    if records.isEmpty():
-        raise UserError(
-            f"pool {pool!r} in {store.target} is empty: run instructmining score "
-            f"--input DATA --store {store.target} --pool {pool}"
-        )
     if only_current:
         records = current_occurrences(store, pool)
     if not with_rejected:
@@ -103,9 +100,8 @@ def candidates(
     if measured is None:
         raise ValueError("candidates without a rule need to know what measured them")
     indicators = with_indicators(store, examples, pool, measured, [measured.knn.neighbors])
-    indicators = indicators.drop(
-        *(name for name in indicators.columns if name.startswith("reason_"))
-    )
+    reasons = [name for name in indicators.columns if name.startswith("reason_")]
+    indicators = indicators.drop(*reasons)
     absent = {"predicted_log_loss": "double", "percentile": "double", "missing_reason": "string"}
     absent["out_of_range"] = "boolean"
     empty = {name: F.lit(None).cast(kind) for name, kind in absent.items()}
@@ -236,9 +232,18 @@ def wanted(rows: DataFrame, select: Select) -> int | None:
     return max(1, round(select.fraction * rows.count()))
 
 
+def _refuse_empty(store: Store, pool: str) -> None:
+    if store.read("occurrences").where(F.col("pool") == pool).isEmpty():
+        raise UserError(
+            f"pool {pool!r} in {store.target} is empty: run instructmining score "
+            f"--input DATA --store {store.target} --pool {pool}"
+        )
+
+
 def _scored(store: Store, pool: str, rule: LinearRule) -> DataFrame:
     scores = scores_of(store, pool, rule)
     if scores.isEmpty():
+        _refuse_empty(store, pool)
         raise UserError(_not_scored(store, pool, rule))
     return scores.select(
         "example_id",
@@ -251,12 +256,9 @@ def _scored(store: Store, pool: str, rule: LinearRule) -> DataFrame:
 
 
 def _not_scored(store: Store, pool: str, rule: LinearRule) -> str:
-    if rule.name in built_in_rules():
-        source = rule.name
-    elif "published_as" in rule.provenance:
-        source = f"models:/{rule.name}/{rule.version}"
-    else:
-        source = "FILE.json"
+    is_published = "published_as" in rule.provenance
+    source = f"models:/{rule.name}/{rule.version}" if is_published else "FILE.json"
+    source = rule.name if rule.name in built_in_rules() else source
     scores = store.read("scores").where(F.col("pool") == pool)
     others = scores.select("rule_name", "rule_version").distinct().orderBy("rule_name").collect()
     known = ", ".join(f"{row.rule_name} version {row.rule_version}" for row in others)

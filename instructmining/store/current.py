@@ -11,6 +11,7 @@ from functools import partial
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
+from instructmining.spark.frames import small_frame
 from instructmining.store.conflicts import with_retries
 from instructmining.store.definition_sql import sql_text
 from instructmining.store.tables import Store
@@ -93,14 +94,15 @@ def mark_stale(
     Returns:
         How many occurrences were marked.
     """
-    spark = store.spark
     rows = read.select(F.lit(pool).alias("pool"), "source", "position", "example_id")
-    names = spark.createDataFrame([(source,) for source in sources], "source STRING")
+    names = small_frame(store.spark, [(source,) for source in sources], "source STRING")
     stored = store.read("occurrences").where(F.col("pool") == pool)
     stored = stored.join(names, "source", "left_semi").select(*KEY)
     known = store.exists(_TABLE)
-    if not known and stored.count() == rows.count():
-        return 0  # all that is stored was read, for all that was read is stored
+    if not known:
+        both = stored.agg(F.count("*")).union(rows.agg(F.count("*"))).distinct().collect()
+        if len(both) == 1:
+            return 0  # all that is stored was read, for all that was read is stored
     missing = partial(_newly_stale, store, stored, rows, pool, run_id)
     about = {"run_id": run_id}
     marked = store.insert(missing, _TABLE, f"{run_id}/ingest/{_TABLE}", about)

@@ -19,11 +19,26 @@ def newest_version(spark: SparkSession, path: str) -> int | None:
     if is_remote():
         return None
     try:
-        delta: Any = spark._jvm.org.apache.spark.sql.delta  # type: ignore[union-attr]
-        log = delta.DeltaLog.forTable(spark._jsparkSession, path)
+        log = _log(spark, path)
         defaults = [getattr(log, f"update$default${i}")() for i in (1, 2, 3)]
         return int(log.update(*defaults).version())
     except (Py4JError, TypeError):  # a Delta that is built otherwise, as a platform's
+        return None
+
+
+def notes_since(spark: SparkSession, path: str, version: int) -> list[str] | None:
+    """`userMetadata` of the commits from a version on, without a query; None as above."""
+    if is_remote():
+        return None
+    try:
+        log = _log(spark, path)
+        defaults = [getattr(log, f"getChanges$default${i}")() for i in (2, 3)]
+        commits = log.getChanges(version, *defaults)
+        notes = []
+        while commits.hasNext():
+            notes += _note(commits.next()._2())
+        return notes
+    except (Py4JError, TypeError):
         return None
 
 
@@ -45,3 +60,19 @@ def can_load(spark: SparkSession, path: str) -> bool:
             return False
         raise
     return True
+
+
+def _log(spark: SparkSession, path: str) -> Any:
+    delta: Any = spark._jvm.org.apache.spark.sql.delta  # type: ignore[union-attr]
+    return delta.DeltaLog.forTable(spark._jsparkSession, path)
+
+
+def _note(actions: Any) -> list[str]:
+    """What the commit of these actions says of itself, if anything."""
+    each = actions.iterator()
+    while each.hasNext():  # the first action, as a rule
+        action = each.next()
+        if action.getClass().getSimpleName() == "CommitInfo":
+            note = action.userMetadata()
+            return [note.get()] if note.isDefined() else []
+    return []

@@ -1,5 +1,6 @@
 """What is still to measure: pool members without a value, cut into chunks by bucket."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
 
@@ -66,39 +67,60 @@ class MeasuredCount:
 
     rows: int
     failed: int  # of these, examples of which every measurement failed
+    newly_measured: int = 0  # measurements of one run
+    newly_failed: int = 0  # of these
+    newly_truncated: int = 0  # likewise
 
 
 def measurements(store: Store) -> DataFrame:
-    """`fingerprint, example_id, status` of all that models have measured."""
-    about = ("fingerprint", "example_id", "status")
+    """`fingerprint, example_id, status` and so on of all that models have measured."""
+    about = ("fingerprint", "example_id", "status", "truncated_tokens", "run_id")
     tables = (store.read(table).select(*about) for table in ("stage_values", "embeddings"))
     return reduce(DataFrame.unionByName, tables)
 
 
-def measured_counts(store: Store, pool_members: DataFrame) -> dict[str, MeasuredCount]:
-    """By fingerprint, whichever run measured it: one query over both tables of measurements."""
+def measured_counts(
+    store: Store, pool_members: DataFrame, run_id: str = ""
+) -> dict[str, MeasuredCount]:
+    """By fingerprint, whichever run measured it: one query over both tables of measurements.
+
+    What is new is of the run.
+    """
+    is_new = F.col("run_id") == run_id
     measured = (
         measurements(store)
         .join(pool_members.select("example_id"), "example_id", "left_semi")
         .groupBy("fingerprint", "example_id")
-        .agg(F.max((F.col("status") == "ok").cast("int")).alias("ok"))
+        .agg(
+            F.max((F.col("status") == "ok").cast("int")).alias("ok"),
+            F.count_if(is_new).alias("newly_measured"),
+            F.count_if(is_new & (F.col("status") == "failed")).alias("newly_failed"),
+            F.count_if(is_new & (F.col("truncated_tokens") > 0)).alias("newly_truncated"),
+        )
     )
     counted = measured.groupBy("fingerprint").agg(
-        F.count("*").alias("rows"), F.count_if(F.col("ok") == 0).alias("failed")
+        F.count("*").alias("rows"),
+        F.count_if(F.col("ok") == 0).alias("failed"),
+        F.sum("newly_measured").alias("newly_measured"),
+        F.sum("newly_failed").alias("newly_failed"),
+        F.sum("newly_truncated").alias("newly_truncated"),
     )
-    return {row.fingerprint: MeasuredCount(row["rows"], row.failed) for row in counted.collect()}
+    return {fingerprint: MeasuredCount(*counts) for fingerprint, *counts in counted.collect()}
 
 
-def plan(examples: DataFrame, todo: DataFrame, chunk_rows: int) -> list[Chunk]:
+def plan(sizes: Mapping[int, int], left: Mapping[int, int], chunk_rows: int) -> list[Chunk]:
     """Chunks of about `chunk_rows` rows, only those that hold pending rows.
 
     The cuts follow the whole pool, not what is pending, so that a resumed run measures in the same
     groups as an undisturbed one and, with the same `chunk_rows`, yields the same tables.
+
+    Args:
+        sizes: rows of the pool by bucket.
+        left: of these, the rows that are pending.
+        chunk_rows: about how many rows make a chunk.
     """
-    left = _by_bucket(todo)
     if not left:
         return []
-    sizes = _by_bucket(examples)
     cuts = [0]
     filled = 0
     for bucket in range(BUCKETS):
@@ -122,5 +144,11 @@ def pool_version(pool_members: DataFrame, with_copies: bool = False) -> str:
     return f"{row.n}-{(row.x or 0) & 0xFFFFFFFFFFFFFFFF:016x}"
 
 
-def _by_bucket(rows: DataFrame) -> dict[int, int]:
+def rows_in(version: str) -> int:
+    """How many members a version of `pool_version` has."""
+    return int(version.partition("-")[0])
+
+
+def rows_by_bucket(rows: DataFrame) -> dict[int, int]:
+    """Number of rows in each bucket that has any."""
     return {row.bucket: row["count"] for row in rows.groupBy("bucket").count().collect()}

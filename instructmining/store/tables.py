@@ -10,10 +10,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from instructmining.errors import UserError
+from instructmining.spark.frames import empty_frame
 from instructmining.spark.paths import absolute
 from instructmining.store.conflicts import ATTEMPTS, NoTableError, with_retries
 from instructmining.store.definition_sql import create_table_sql, sql_text
-from instructmining.store.delta_folders import can_load, is_delta, newest_version
+from instructmining.store.delta_folders import can_load, is_delta, newest_version, notes_since
 from instructmining.store.schemas import TABLES
 
 
@@ -72,7 +73,7 @@ class Store:
         Columns that an older version did not write are null.
         """
         if version == -1 or not self.exists(table):
-            return self.spark.createDataFrame([], TABLES[table].ddl)
+            return empty_frame(self.spark, TABLES[table].ddl)
         reader = self.spark.read.format("delta")
         if version is not None:
             reader = reader.option("versionAsOf", version)
@@ -160,6 +161,7 @@ class Store:
         table: str,
         transaction: str,
         about: Mapping[str, Any],
+        seen: tuple[int, int] | None = None,
     ) -> int:
         """Append what the table lacks; where another writer comes first, look again what that is.
 
@@ -172,6 +174,8 @@ class Store:
             table: a name of the data contract.
             transaction: unique per call.
             about: goes into the commit's metadata as JSON.
+            seen: a version of the table, and the number of rows that it lacked then, where the
+                caller has looked already.
 
         Returns:
             How many rows were added.
@@ -180,24 +184,27 @@ class Store:
             UserError: other writers were first, every time.
         """
         for _ in range(ATTEMPTS):
-            before = self.version(table)
-            fresh = missing()
-            count = fresh.count()
+            before, count = seen or (self.version(table), missing().count())
             if not count:
                 return 0
             note = {**about, "insert": transaction}
-            self.append(fresh, table, f"insert/{table}", note, before + 1)
+            self.append(missing(), table, f"insert/{table}", note, before + 1)
             if self._landed(table, before, transaction):
                 return count
+            seen = None  # another writer was first
         raise UserError(
             f"other runs write to {self.location(table)} all the time: wait for them, "
             "then run the same command again"
         )
 
     def _landed(self, table: str, before: int, transaction: str) -> bool:
-        history = self.spark.sql(f"DESCRIBE HISTORY {self.sql_name(table)} LIMIT 100")
-        notes = history.where(F.col("version") > before).select("userMetadata").collect()
-        return any(f'"insert": {json.dumps(transaction)}' in (row[0] or "") for row in notes)
+        place = self.location(table)
+        notes = notes_since(self.spark, place, before + 1) if self.is_folder else None
+        if notes is None:
+            history = self.spark.sql(f"DESCRIBE HISTORY {self.sql_name(table)} LIMIT 100")
+            new = history.where(F.col("version") > before).select("userMetadata").collect()
+            notes = [row[0] or "" for row in new]
+        return any(f'"insert": {json.dumps(transaction)}' in note for note in notes)
 
     def replace(
         self,

@@ -22,6 +22,7 @@ from instructmining.models.lists import IMPORTED, ResolvedModel
 from instructmining.reading.folders import Input
 from instructmining.reading.table_rows import SPARK_ERRORS
 from instructmining.settings.sections import Settings
+from instructmining.spark.frames import small_frame
 from instructmining.spark.paths import absolute
 from instructmining.store.schemas import MEASURABLE
 from instructmining.store.tables import Store
@@ -204,7 +205,7 @@ def try_models(
     rows = _usable(store, settings, inputs) if untried else []
     if not rows:
         return []  # reading says why no record can be used
-    examples = spark.createDataFrame(rows, MEASURABLE).coalesce(1)
+    examples = small_frame(spark, rows, MEASURABLE).coalesce(1)
     for stage in untried:
         _try(spark, stage, resolved[stage], examples, settings)
     return [f"tried {', '.join(untried)} on the first records before the run"]

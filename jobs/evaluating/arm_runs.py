@@ -12,6 +12,7 @@ from instructmining.finetunes.evaluation_sets import EvaluationSet
 from instructmining.finetunes.runs import PlannedRun, Task, ids_hash
 from instructmining.selecting.subset_table import Members, store_subsets
 from instructmining.settings.sections import Settings
+from instructmining.spark.frames import small_frame
 from instructmining.store.schemas import INDICATORS
 from instructmining.store.tables import Store
 from jobs.finetuning.candidates import texts_of
@@ -101,7 +102,7 @@ class ArmRun:
 def facts_of(rows: DataFrame, arms: Sequence[Arm]) -> pd.DataFrame:
     """`source` and indicators of every chosen example, indexed by its id."""
     ids = sorted({i for arm in arms for i in arm.ids})
-    wanted = rows.sparkSession.createDataFrame([(i,) for i in ids], "example_id STRING")
+    wanted = small_frame(rows.sparkSession, [(i,) for i in ids], "example_id STRING")
     known = [name for name in rows.columns if name in INDICATORS or name.startswith("knn_")]
     chosen = rows.join(wanted, "example_id", "left_semi")
     facts = chosen.select("example_id", "source", *known, "predicted_log_loss").toPandas()
@@ -177,7 +178,7 @@ def store_arms(experiment: Experiment, runs: Sequence[ArmRun]) -> None:
     )
     store = experiment.store
     store.append(
-        store.spark.createDataFrame(rows, columns),
+        small_frame(store.spark, rows, columns),
         "arms",
         f"{experiment.run_id}/arms",
         {"run_id": experiment.run_id},

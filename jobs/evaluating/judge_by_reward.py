@@ -7,6 +7,7 @@ from pyspark.sql import functions as F
 
 from instructmining.evaluating.judging import Judgement, Outcome, Reward, Verdict, by_reward
 from instructmining.models.lists import ResolvedModel
+from instructmining.spark.frames import small_frame
 from instructmining.store.schemas import MEASURABLE
 from jobs.evaluating.arm_runs import Experiment
 from jobs.evaluating.shown_pairs import Shown
@@ -56,7 +57,7 @@ def rewards_of(
         for number, (name, i, text) in enumerate(answers)
     ]
     slots = model_slots(spark, measure)
-    examples = spark.createDataFrame(rows, MEASURABLE).repartition(slots)
+    examples = small_frame(spark, rows, MEASURABLE).repartition(slots)
     measured = with_measurements(
         examples,
         ship(spark, reward),

@@ -11,7 +11,7 @@ from instructmining.errors import UserError
 from instructmining.finetunes.evaluation_sets import EvaluationSet
 from instructmining.finetunes.overlap import overlapping
 from instructmining.rules.rule import LinearRule
-from instructmining.selecting.floor import below_floor, left_out
+from instructmining.selecting.floor import left_out
 from instructmining.selecting.selection import candidates
 from instructmining.settings.sections import Settings
 from instructmining.store.planning import pool_examples
@@ -89,8 +89,7 @@ def evaluation_pool(
     stack.callback(remaining.unpersist)
     left = remaining.count()
     said.append(_overlap_said(overlap, whole - left, whole, n))
-    reasons = below_floor(remaining, settings.select)
-    omitted = left_out(remaining, settings.select, reasons)
+    _, omitted = left_out(remaining, settings.select)
     said += [f"of the arms selected and diverse: {sentence}" for sentence in omitted]
     if not left:
         raise UserError(f"pool {pool!r} has no example to evaluate with: {'; '.join(said)}")

@@ -17,6 +17,7 @@ from instructmining.evaluating.plots import arms_figure
 from instructmining.finetunes.runs import refuse_failed
 from instructmining.progress import duration
 from instructmining.settings.sections import Settings
+from instructmining.spark.frames import small_frame
 from instructmining.spark.session import with_session
 from instructmining.store.schemas import TABLES
 from instructmining.store.tables import Store
@@ -177,7 +178,7 @@ def store_comparisons(experiment: Experiment, compared: pd.DataFrame) -> None:
         tuple(None if pd.isna(value) else value for value in row.values())
         for row in comparisons[table.names].astype({"n": int}).to_dict("records")
     ]
-    frame = store.spark.createDataFrame(rows, table.ddl)
+    frame = small_frame(store.spark, rows, table.ddl)
     store.append(frame, "comparisons", f"{run_id}/comparisons", {"run_id": run_id})
 
 

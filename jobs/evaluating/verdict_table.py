@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 from pyspark.sql import functions as F
 
 from instructmining.evaluating.judging import Verdict
+from instructmining.spark.frames import small_frame
 from instructmining.store.schemas import TABLES
 from instructmining.store.tables import Store
 from jobs.evaluating.shown_pairs import Shown
@@ -64,7 +65,7 @@ class VerdictTable:
         for key in self.known(list(rows)) if rows else ():
             del rows[key]
         if rows:
-            frame = self.store.spark.createDataFrame(list(rows.values()), TABLES["verdicts"].ddl)
+            frame = small_frame(self.store.spark, rows.values(), TABLES["verdicts"].ddl)
             transaction = f"{self.run_id}/verdicts/{part}"
             self.store.append(frame, "verdicts", transaction, {"run_id": self.run_id})
 

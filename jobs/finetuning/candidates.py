@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from instructmining.errors import UserError
 from instructmining.identity import half
 from instructmining.scoring.scores import Measured, with_indicators
+from instructmining.spark.frames import small_frame
 from instructmining.store.current import current_occurrences, wanted_occurrences
 from instructmining.store.tables import Store
 from udfs.on_spark.arrow import vectors
@@ -93,7 +94,7 @@ def gather(
 
 def texts_of(store: Store, ids: Sequence[str]) -> Mapping[str, Conversation]:
     """The conversations of these examples."""
-    wanted = store.spark.createDataFrame([(i,) for i in ids], "example_id STRING")
+    wanted = small_frame(store.spark, [(i,) for i in ids], "example_id STRING")
     rows = store.read("examples").join(wanted, "example_id", "left_semi")
     return {
         row.example_id: [{"role": m.role, "content": m.content} for m in row.messages]
@@ -105,7 +106,7 @@ def vectors_of(
     store: Store, ids: Sequence[str], fingerprint: str
 ) -> dict[str, NDArray[np.float32]]:
     """The stored sentence vectors of these examples; one that has none is left out."""
-    wanted = store.spark.createDataFrame([(i,) for i in ids], "example_id STRING")
+    wanted = small_frame(store.spark, [(i,) for i in ids], "example_id STRING")
     rows = store.read("embeddings").where(
         (F.col("fingerprint") == fingerprint) & F.col("vector").isNotNull()
     )

@@ -8,6 +8,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from instructmining.models.lists import COLUMN, ResolvedModel
+from instructmining.spark.frames import small_frame
 from instructmining.store.current import current_occurrences
 from instructmining.store.tables import Store
 from jobs.scoring.stages import Pool, StageResult
@@ -103,6 +104,6 @@ def _name_fingerprint(store: Store, stage: str, model: ResolvedModel, run_id: st
         "provenance": json.dumps({"dtype": "float64", "imported": True}),
         "run_id": run_id,
     }
-    frame = store.spark.createDataFrame([row], ", ".join(f"{name} STRING" for name in row))
+    frame = small_frame(store.spark, [row], ", ".join(f"{name} STRING" for name in row))
     transaction = f"{run_id}/fingerprints/{model.fingerprint}"
     store.append(frame, "fingerprints", transaction, {"run_id": run_id})

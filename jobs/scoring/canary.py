@@ -10,7 +10,8 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pyspark.sql import DataFrame, Row
+import pyarrow as pa
+from pyspark.sql import Row
 from pyspark.sql import functions as F
 
 from instructmining.models.lists import ResolvedModel
@@ -18,6 +19,7 @@ from instructmining.rules.canary import Preference, preferences
 from instructmining.rules.rule import LinearRule
 from instructmining.scoring.scores import Measured, indicator_names, with_indicators
 from instructmining.settings.sections import Settings
+from instructmining.spark.frames import small_frame
 from instructmining.spoiling.held_out import HELD_OUT, KINDS
 from instructmining.spoiling.material import Material, Sound
 from instructmining.store.schemas import MEASURABLE
@@ -81,7 +83,7 @@ def measure_canary(
         )
         for kind, row, _ in spoiled
     ]
-    frame = store.spark.createDataFrame(pairs, _PAIRS)
+    frame = small_frame(store.spark, pairs, _PAIRS)
     store.append(frame, "canary", f"{run_id}/canary", {"run_id": run_id})
     return f"{len(pairs):,} spoiled rows measured"
 
@@ -129,9 +131,8 @@ def _measured(
     """`KIND:example_id` to the indicators of the spoiled row; whether a cap left some out."""
     spark, measure = store.spark, settings.measure
     keys = [(f"{kind}:{row.example_id}", 0, turns) for kind, row, turns in spoiled]
-    rows = spark.createDataFrame(keys, MEASURABLE)
     slots = model_slots(spark, measure)
-    rows = rows.repartition(slots, "example_id")
+    rows = small_frame(spark, keys, MEASURABLE).repartition(slots, "example_id")
     values: dict[str, dict[str, float]] = {}
     profile = gpu_profile(spark, measure)
     left = settings.endpoint
@@ -149,7 +150,8 @@ def _measured(
             for row in found:
                 values.setdefault(row.example_id, {}).update(row["values"])
             continue
-        vectors = output.where("vector IS NOT NULL").select("example_id", "vector")
+        # Once: whoever asks the frame again measures again.
+        vectors = output.where("vector IS NOT NULL").select("example_id", "vector").toArrow()
         for key, distances in _distances(store, pool, vectors, model, settings):
             places = {f"knn_{i}": value for i, value in enumerate(distances, start=1)}
             values.setdefault(key, {}).update(places)
@@ -157,13 +159,13 @@ def _measured(
 
 
 def _distances(
-    store: Store, pool: Pool, vectors: DataFrame, model: ResolvedModel, settings: Settings
+    store: Store, pool: Pool, vectors: pa.Table, model: ResolvedModel, settings: Settings
 ) -> list[tuple[str, list[float]]]:
     """Of every spoiled row to its nearest rows of the pool, the real one among them."""
+    if not vectors.num_rows:
+        return []
     embedded = of_encoder(store, F.col("fingerprint") == model.fingerprint)
     reference = with_vectors(pool.members, embedded)
-    if reference.isEmpty() or vectors.isEmpty():
-        return []
     found = neighbors_in_reference(reference, vectors, settings.knn)
     return [(row.example_id, row.distances) for row in found.collect()]
 

@@ -71,13 +71,14 @@ def measure_new(
     """
     known = store.read("pool_knn").where(F.col("pool") == pool)
     new = rows.join(known.select("example_id"), "example_id", "left_anti")
-    if new.isEmpty():
+    asked = new.select("example_id", "vector").toArrow()
+    if not asked.num_rows:
         return 0, "unchanged"
     frozen = known.where(F.col("pool_version") == reference).select("example_id")
     inside = embedded.join(frozen, "example_id", "left_semi")
     method = f"exact, frozen reference {reference} ({inside.count():,} rows)"
     distances = (
-        neighbors_in_reference(inside, new, knn)
+        neighbors_in_reference(inside, asked, knn)
         .select(
             "example_id",
             "distances",

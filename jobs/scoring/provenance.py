@@ -7,7 +7,7 @@ The tolerance is wide only between numbers of which one or both were computed in
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -19,9 +19,11 @@ from pyspark.sql import functions as F
 from instructmining.errors import UserError
 from instructmining.models.lists import ResolvedModel
 from instructmining.settings.sections import Measure
+from instructmining.spark.frames import small_frame
 from instructmining.store.tables import Store
+from jobs.scoring.stages import table_of
 from udfs.indicator import task_place, with_measurements
-from udfs.on_spark.placement import in_model_workers
+from udfs.on_spark.placement import gpu_profile, in_model_workers, ship
 
 _LIBRARIES = ("faiss-cpu", "lexicalrichness", "tokenizers", "torch", "transformers")
 _SAMPLE = 32
@@ -65,29 +67,50 @@ def library_versions() -> dict[str, str]:
     return stored
 
 
-def admit(
-    store: Store,
-    stage: str,
-    table: str,
-    model: ResolvedModel,
-    shipped: ResolvedModel,
-    measure: Measure,
-    profile: Any,
-    run_id: str,
-) -> None:
-    """Record the fingerprint and how it is computed here, after checking stored numbers if any.
+def admit(store: Store, models: Mapping[str, ResolvedModel], measure: Measure, run_id: str) -> None:
+    """Record the fingerprints and how they are computed here, after checking stored numbers if any.
+
+    Args:
+        store: where the tables are.
+        models: that will measure, by stage.
+        measure: how they will.
+        run_id: marks the rows.
 
     Raises:
-        UserError: stored numbers of this fingerprint come out differently here.
+        UserError: stored numbers of a fingerprint come out differently here.
     """
-    here = json.dumps(provenance(store, model, measure, profile), sort_keys=True)
-    rows = store.read("fingerprints").where(F.col("fingerprint") == model.fingerprint)
-    recorded = {row.run_id: row.provenance for row in rows.select("run_id", "provenance").collect()}
-    if here in recorded.values():
-        return
-    if recorded:
-        _check(store, stage, table, shipped, measure, profile, recorded, here)
-    row = {
+    profile = gpu_profile(store.spark, measure)
+    recorded = _recorded(store, [model.fingerprint for model in models.values()])
+    ways: dict[tuple[bool, bool], str] = {}  # how models of each sort compute here
+    new = []
+    for stage, model in models.items():
+        sort = (model.spec.served is not None, bool(model.folder))
+        if sort not in ways:
+            answer = provenance(store, model, measure, profile)
+            ways[sort] = json.dumps(answer, sort_keys=True)
+        here = ways[sort]
+        before = recorded.get(model.fingerprint, {})
+        if here in before.values():
+            continue
+        if before:
+            _check(store, stage, model, measure, profile, before, here)
+        new.append(_row(stage, model, here, run_id))
+    if new:
+        frame = small_frame(store.spark, new, ", ".join(f"{name} STRING" for name in new[0]))
+        store.append(frame, "fingerprints", f"{run_id}/fingerprints", {"run_id": run_id})
+
+
+def _recorded(store: Store, fingerprints: Sequence[str]) -> dict[str, dict[str, str]]:
+    """By fingerprint, run to provenance."""
+    rows = store.read("fingerprints").where(F.col("fingerprint").isin(list(fingerprints)))
+    found: dict[str, dict[str, str]] = {}
+    for row in rows.select("fingerprint", "run_id", "provenance").collect():
+        found.setdefault(row.fingerprint, {})[row.run_id] = row.provenance
+    return found
+
+
+def _row(stage: str, model: ResolvedModel, here: str, run_id: str) -> dict[str, str]:
+    return {
         "fingerprint": model.fingerprint,
         "stage": stage,
         "source": model.spec.origin or model.spec.function or model.spec.kind,
@@ -95,28 +118,26 @@ def admit(
         "provenance": here,
         "run_id": run_id,
     }
-    frame = store.spark.createDataFrame([row], ", ".join(f"{name} STRING" for name in row))
-    transaction = f"{run_id}/fingerprints/{model.fingerprint}"
-    store.append(frame, "fingerprints", transaction, {"run_id": run_id})
 
 
 def _check(
     store: Store,
     stage: str,
-    table: str,
     model: ResolvedModel,
     measure: Measure,
     profile: Any,
     recorded: Mapping[str, str],
     here: str,
 ) -> None:
+    table = table_of(model)
     column = "vector" if table == "embeddings" else "values"
     stored = store.read(table).where(
         (F.col("fingerprint") == model.fingerprint) & (F.col("status") == "ok")
     )
     sample = stored.orderBy("example_id").limit(_SAMPLE).select("example_id", "run_id", column)
     before = sample.collect()
-    now = _again(store, model, measure, profile, [row.example_id for row in before], column)
+    ids = [row.example_id for row in before]
+    now = _again(store, ship(store.spark, model), measure, profile, ids, column)
     dtypes = {run_id: dtype_of(provenance) for run_id, provenance in recorded.items()}
     worst, allowed = 0.0, 1.0
     for row in before:

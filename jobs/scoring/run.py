@@ -1,11 +1,8 @@
 """Score instruction data: check → read → measure what is missing → neighbours → rule → tables."""
 
 import shlex
-import time
-from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -17,11 +14,10 @@ from instructmining.rules.canary import metrics_of
 from instructmining.scoring.overview import extrapolated, overview
 from instructmining.scoring.scores import score_pool, scores_of
 from instructmining.scoring.summary import Summary
-from instructmining.settings.sections import Measure, Settings
+from instructmining.settings.sections import Settings
 from instructmining.spark.session import with_session
 from instructmining.store.current import stale_examples
 from instructmining.store.planning import (
-    MeasuredCount,
     measured_counts,
     members,
     pool_examples,
@@ -31,18 +27,17 @@ from instructmining.store.tables import Store
 from instructmining.tracking.mlflow_runs import Run, log_run, without_credentials
 from jobs.checks.preflight import preflight
 from jobs.checks.resources import check_gpus
-from jobs.importing.numbers import import_kept
 from jobs.scoring.asked_stages import chosen_stages, needed_models
 from jobs.scoring.canary import measure_canary, preferences_in, stored_pairs
 from jobs.scoring.drift import refuse_drift
 from jobs.scoring.failures import refuse_failures
+from jobs.scoring.measuring import measure, neighbors, timed, with_counts
 from jobs.scoring.record import record_run
 from jobs.scoring.rule_choice import RuleChoice, rule_for
-from jobs.scoring.stages import Pool, StageResult, after, run_knn, run_model_stage
+from jobs.scoring.stages import Pool, after
 from jobs.selecting.marks import best_above_floor
 from udfs.indicators import models_of, resolve
 
-T = TypeVar("T")
 _SOURCES_NAMED = 3
 _AT_HAND = 1_000_000  # rows whose scores are kept while the summary asks for them
 
@@ -82,6 +77,12 @@ def run(spark: SparkSession, settings: Settings) -> Summary:
         pool = open_pool(store, settings.pool, stack)
         counts = measured_counts(store, pool.members)
         results = measure(store, pool, resolved, chosen, counts, settings, tracked, summary)
+        if summary.measured_rows:
+            counts = measured_counts(store, pool.members, tracked.id)
+            results = [with_counts(result, resolved, counts) for result in results]
+            summary.measured_rows = sum(result.rows for result in results)
+        results += neighbors(store, pool, resolved, settings, tracked, summary)
+        summary.stages |= {result.stage: result.words() for result in results}
         if choice is not None:
             apply_rule(store, pool, choice, tracked, summary, stack)
             if settings.select.floor == "on" and summary.scores is not None:
@@ -91,8 +92,6 @@ def run(spark: SparkSession, settings: Settings) -> Summary:
         print(summary.text())
         record_run(tracked, summary, settings, resolved, results)
         models_used = {stage: resolved[stage] for stage in chosen}
-        if summary.measured_rows:
-            counts = measured_counts(store, pool.members)
         refuse_failures(counts, models_used, settings.measure.max_failed_fraction)
         if settings.fail_on_drift is not None:
             fingerprints = [model.fingerprint for model in resolved.values()]
@@ -137,59 +136,6 @@ def refuse_if_changed(store: Store, name: str, known: DataFrame, at: int) -> Non
         f"another run changed pool {name!r} in {store.target} meanwhile: what this one measured is "
         "stored; run the same command again to score the whole pool"
     )
-
-
-def measure(
-    store: Store,
-    pool: Pool,
-    resolved: dict[str, ResolvedModel],
-    chosen: list[str],
-    counts: Mapping[str, MeasuredCount],
-    settings: Settings,
-    tracked: Run,
-    summary: Summary,
-) -> list[StageResult]:
-    """Run the model stages one after the other, then the neighbours."""
-    results = []
-    for stage in chosen:
-        model = resolved[stage]
-        if is_complete(counts.get(model.fingerprint), pool, settings.measure):
-            results.append(StageResult(stage, 0, 0, 0, 0.0))
-            summary.seconds[stage] = 0.0
-            continue
-        result = timed(
-            summary,
-            stage,
-            partial(one_stage, store, stage, model, pool, after(settings, results), tracked),
-        )
-        results.append(result)
-        summary.measured_rows += result.rows
-    if "knn" in settings.stages and "embed" in resolved:
-        results.append(
-            timed(
-                summary,
-                "knn",
-                lambda: run_knn(store, resolved["embed"], pool, settings, tracked.id),
-            )
-        )
-    summary.stages |= {result.stage: result.words() for result in results}
-    return results
-
-
-def is_complete(count: MeasuredCount | None, pool: Pool, measure: Measure) -> bool:
-    """Whether a model has measured the whole pool, so that its stage has nothing to look for."""
-    if count is None or count.rows != pool.size:
-        return False
-    return not (measure.retry_failed and count.failed)
-
-
-def one_stage(
-    store: Store, stage: str, model: ResolvedModel, pool: Pool, settings: Settings, tracked: Run
-) -> StageResult:
-    """Measure, or take the numbers that the data hold already."""
-    if model.spec.kind == IMPORTED:
-        return import_kept(store, stage, model, pool, tracked.id)
-    return run_model_stage(store, stage, model, pool, settings, tracked.id)
 
 
 def with_columns(settings: Settings, models: ModelList) -> Settings:
@@ -284,15 +230,6 @@ def edited(store: Store, pool: str) -> list[str]:
         f"{more}): `select` leaves them out (--all takes them), distances and percentiles count "
         f"them; `{shlex.join(remedy)}` drops them"
     ]
-
-
-def timed(summary: Summary, stage: str, work: Callable[[], T]) -> T:
-    """Do the work and note its seconds in the summary."""
-    started = time.monotonic()
-    try:
-        return work()
-    finally:
-        summary.seconds[stage] = time.monotonic() - started
 
 
 def run_with_session(settings: Settings) -> Any:

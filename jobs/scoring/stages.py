@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -14,10 +15,15 @@ from instructmining.progress import StageProgress
 from instructmining.reading.table_rows import SPARK_ERRORS
 from instructmining.settings.endpoints import Endpoint
 from instructmining.settings.sections import Knn, Settings
-from instructmining.store.planning import pending, plan, pool_version
+from instructmining.store.planning import (
+    pending,
+    plan,
+    pool_version,
+    rows_by_bucket,
+    rows_in,
+)
 from instructmining.store.tables import Store
 from jobs.scoring.knn_reference import measure_new, moved, reference_of, stored_versions
-from jobs.scoring.provenance import admit
 from jobs.stored.vectors import gathered, of_encoder, with_vectors
 from udfs.indicator import Spending, with_measurements
 from udfs.indicators import kind_of
@@ -71,6 +77,11 @@ class Pool:
     check: Callable[[], None] = lambda: None  # raises where its members have changed meanwhile
     size: int = 0  # number of members
 
+    @cached_property
+    def buckets(self) -> dict[int, int]:
+        """Number of examples in each bucket; one query, whatever the number of stages."""
+        return rows_by_bucket(self.examples)
+
 
 def table_of(model: ResolvedModel) -> str:
     """Where a model's measurements are stored."""
@@ -78,27 +89,52 @@ def table_of(model: ResolvedModel) -> str:
 
 
 def run_model_stage(
-    store: Store, stage: str, model: ResolvedModel, pool: Pool, settings: Settings, run_id: str
+    store: Store,
+    stage: str,
+    model: ResolvedModel,
+    pool: Pool,
+    settings: Settings,
+    run_id: str,
+    is_new: bool = False,
+    admit: Callable[[], None] = lambda: None,
 ) -> StageResult:
-    """Measure what the pool's examples lack for this model."""
+    """Measure what the pool's examples lack for this model.
+
+    Args:
+        store: where the tables are.
+        stage: of the model, a name for people.
+        model: measures.
+        pool: whose examples.
+        settings: how to measure.
+        run_id: marks the rows.
+        is_new: whether the store is known to have no measurement of these examples by this model.
+        admit: is called once something is to be measured; may raise.
+
+    Returns:
+        What was done, all that was missing as `rows`; `measured_counts` knows how many of them were
+        measured, failed or were cut.
+    """
     started = time.monotonic()
     table = table_of(model)
     measure = settings.measure
-    todo = pending(store, pool.examples, table, model.fingerprint, measure.retry_failed)
+    todo = pool.examples
+    if not is_new:
+        todo = pending(store, todo, table, model.fingerprint, measure.retry_failed)
+    missing = pool.buckets if is_new else rows_by_bucket(todo)
     slots = model_slots(store.spark, measure)
     rows_of_task = chunk_rows(store.spark, measure)
     if model.spec.served is not None and measure.chunk_rows is None:
         rows_of_task = _SERVED_ROWS
-    chunks = plan(pool.examples, todo, rows_of_task * slots)
+    chunks = plan(pool.buckets, missing, rows_of_task * slots)
     if not chunks:
         return StageResult(stage, 0, 0, 0, time.monotonic() - started)
     total = sum(chunk.rows for chunk in chunks)
     if measure.compile and not worth_compiling(total, slots):
         measure = measure.model_copy(update={"compile": False})
+    admit()
     store.create(table)
     shipped = ship(store.spark, model)
     profile = gpu_profile(store.spark, measure)
-    admit(store, stage, table, model, shipped, measure, profile, run_id)
     audit = open_audit(store.spark)
     about = {"run_id": run_id, "stage": stage, "fingerprint": model.fingerprint}
     with StageProgress(stage, total) as progress:
@@ -121,7 +157,8 @@ def run_model_stage(
             with one_sentence(stage):
                 store.append(measured, table, f"{run_id}/{stage}/{chunk.name}", about)
             progress.advance(chunk.rows)
-    return _result(store, stage, table, model, run_id, total, started, tuple(audit.value))
+    seconds = time.monotonic() - started
+    return StageResult(stage, total, 0, 0, seconds, windows=tuple(audit.value))
 
 
 def left_of(endpoint: Endpoint, windows: Iterable[Window]) -> Endpoint:
@@ -168,7 +205,7 @@ def run_knn(
         known = embedded.dropDuplicates(["example_id"])
         count, note = measure_new(store, pool.name, rows, known, reference, knn, run_id)
         return StageResult("knn", count, 0, 0, time.monotonic() - started, note)
-    count = rows.count()
+    count = rows_in(version)
     if not count:
         return StageResult("knn", 0, 0, 0, time.monotonic() - started, "no embeddings yet")
     if count > knn.cells_beyond:
@@ -214,34 +251,3 @@ def knn_version(rows: DataFrame, model: ResolvedModel, knn: Knn) -> str:
     }
     search = "-".join(str(int(value)) for value in exact.values())
     return f"{pool_version(rows, knn.count_copies)}-{model.fingerprint[:12]}-{search}"
-
-
-def _result(
-    store: Store,
-    stage: str,
-    table: str,
-    model: ResolvedModel,
-    run_id: str,
-    rows: int,
-    started: float,
-    windows: tuple[Window, ...],
-) -> StageResult:
-    mine = store.read(table).where(
-        (F.col("fingerprint") == model.fingerprint) & (F.col("run_id") == run_id)
-    )
-    counts = mine.agg(
-        F.count("*").alias("rows"),
-        F.count_if(F.col("status") == "failed").alias("failed"),
-        F.count_if(F.col("truncated_tokens") > 0).alias("truncated"),
-    ).first()
-    assert counts is not None  # noqa: S101 - an aggregate without grouping has one row
-    seconds = time.monotonic() - started
-    return StageResult(
-        stage,
-        counts.rows,
-        counts.failed,
-        counts.truncated,
-        seconds,
-        windows=windows,
-        waiting=rows - counts.rows,
-    )

@@ -7,6 +7,7 @@ the vectors are stored beside the embeddings. Later targets cost themselves.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +22,11 @@ from instructmining.selecting.round_robin import Near, round_robin
 from instructmining.selecting.selection import check, wanted, with_score
 from instructmining.settings.learning import Select
 from instructmining.settings.sections import Settings
+from instructmining.spark.frames import small_frame
 from instructmining.store.planning import pool_examples
 from instructmining.store.schemas import MEASURABLE
 from instructmining.store.tables import Store
+from jobs.scoring.provenance import admit
 from jobs.scoring.stages import Pool, run_model_stage
 from jobs.selecting.diverse import Diverse
 from jobs.stored.vectors import of_encoder, with_vectors
@@ -108,7 +111,7 @@ def choose_for_target(store: Store, aim: Aim, select: Select) -> Diverse:
         near.unpersist()
     numbered = [(row.example_id, place, row.similarity) for place, row in enumerate(taken, start=1)]
     schema = "example_id STRING, rank BIGINT, score DOUBLE"
-    return Diverse(store.spark.createDataFrame(numbered, schema), list(aim.notes))
+    return Diverse(small_frame(store.spark, numbered, schema), list(aim.notes))
 
 
 def _in_turn(near: DataFrame, aim: Aim, size: int) -> list[Near]:
@@ -161,7 +164,8 @@ def _represented(
     """`example_id, vector` of the rows, those measured first that have none."""
     members = rows.select("example_id")
     pool = Pool(settings.pool, members, pool_examples(store, members))
-    run_model_stage(store, _STAGE, model, pool, settings, run_id)
+    admitted = partial(admit, store, {_STAGE: model}, settings.measure, run_id)
+    run_model_stage(store, _STAGE, model, pool, settings, run_id, admit=admitted)
     stored = of_encoder(store, F.col("fingerprint") == model.fingerprint)
     return with_vectors(members, stored).select("example_id", "vector")
 
@@ -170,9 +174,10 @@ def _vectors_of(
     store: Store, target: EvaluationSet, model: ResolvedModel, settings: Settings
 ) -> NDArray[np.float32]:
     measure = settings.measure
-    examples = store.spark.createDataFrame(
+    examples = small_frame(
+        store.spark,
         [
-            (each, bucket(each), [(m["role"], m["content"]) for m in conversation])
+            (each, bucket(each), conversation)
             for each, conversation in zip(target.ids, target.conversations, strict=True)
         ],
         MEASURABLE,

@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from instructmining.features.columns import feature_columns
-from instructmining.selecting.floor import LANGUAGES, REASON, below_floor, left_out, with_floor
+from instructmining.selecting.floor import LANGUAGES, REASON, left_out, with_floor
 from instructmining.selecting.quality import with_quality
 from instructmining.settings.learning import Select
 from instructmining.settings.sections import Settings
@@ -49,12 +49,11 @@ def marked(store: Store, rows: DataFrame, settings: Settings) -> Iterator[Marked
         the end of the block; the rows as they came where nothing goes by any of these.
     """
     if not goes_by_marks(settings.select):
-        yield Marked(rows, {}, left_out(rows, settings.select, {}))
+        yield Marked(rows, *left_out(rows, settings.select))
         return
     with_marks = marks(store, rows, settings).persist()
     try:
-        reasons = below_floor(with_marks, settings.select)
-        notes = left_out(with_marks, settings.select, reasons)
+        reasons, notes = left_out(with_marks, settings.select)
         notes += [_NO_LANGUAGES] * (not can_tell_languages())
         yield Marked(with_marks, reasons, notes)
     finally:

@@ -7,7 +7,7 @@ from pyspark.sql import SparkSession
 
 from instructmining.errors import UserError
 from instructmining.report.page import gather, render
-from instructmining.report.scored import open_scores
+from instructmining.report.scored import at_hand, open_scores
 from instructmining.settings.sections import Settings
 from instructmining.spark.session import with_session
 from instructmining.store.tables import Store
@@ -27,7 +27,8 @@ def run(spark: SparkSession, settings: Settings) -> Path:
     target = _target(settings)
     scored = open_scores(store, settings.pool, settings.rule.source, settings.tracking)
     with log_run(settings.tracking, f"report {settings.pool}") as tracked:
-        page = render(gather(scored, settings.report, settings.models), tracked.id)
+        with at_hand(scored):
+            page = render(gather(scored, settings.report, settings.models), tracked.id)
         try:
             target.write_text(page, encoding="utf-8")
         except OSError as error:

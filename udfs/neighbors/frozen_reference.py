@@ -25,19 +25,19 @@ _ASKED_AT_ONCE = 20_000  # new rows that travel with one pass
 _FOUND = "example_id STRING, distances ARRAY<DOUBLE>"
 
 
-def neighbors_in_reference(reference: DataFrame, rows: DataFrame, knn: Knn) -> DataFrame:
+def neighbors_in_reference(reference: DataFrame, rows: pa.Table, knn: Knn) -> DataFrame:
     """Exact distances of rows to their neighbours in a reference that they are not part of.
 
     Args:
         reference: `vector ARRAY<FLOAT>` of unit length.
-        rows: `example_id STRING, vector ARRAY<FLOAT>`, at least one.
+        rows: `example_id`, `vector` (float32 lists), at least one.
         knn: how many neighbours.
 
     Returns:
         `example_id STRING, distances ARRAY<DOUBLE>`: 1 … k, shorter where the reference has fewer.
     """
     search = Search(knn.neighbors, knn.candidates)
-    asked = rows.select("example_id", "vector").toArrow().sort_by("example_id")
+    asked = rows.select(["example_id", "vector"]).sort_by("example_id")
     parts = [
         reference.select("vector").mapInArrow(_within(part.combine_chunks(), search), _FOUND)
         for part in (

@@ -12,7 +12,7 @@ from scipy.stats import percentileofscore
 from instructmining.errors import UserError
 from instructmining.features.columns import feature_columns
 from instructmining.features.names import FEATURES
-from instructmining.selecting.floor import below_floor, left_out, with_floor
+from instructmining.selecting.floor import left_out, with_floor
 from instructmining.selecting.quality import with_quality
 from instructmining.selecting.selection import pick
 from instructmining.settings.learning import Floor, Select
@@ -124,13 +124,12 @@ def test_the_floor_names_the_first_reason_and_the_choice_leaves_the_rows_out(
     sound = marked.where("floor_reason IS NULL").collect()
     assert kept == {row.example_id for row in sound}
     assert pick(marked, Select(top=50, out_of_range=True, floor="off")).count() == len(TEXTS) + 1
-    assert sum(below_floor(marked, select).values()) == len(TEXTS) + 1 - len(sound)
+    assert sum(left_out(marked, select)[0].values()) == len(TEXTS) + 1 - len(sound)
     everyone = with_floor(rows, Floor(quality_percentile=0), [])
-    assert "in a language" not in str(below_floor(everyone, select))
+    assert "in a language" not in str(left_out(everyone, select)[0])
     unread = with_floor(rows, Floor(lowest={"naturalness": 0.55}, quality_percentile=9), ["en"])
-    counts = below_floor(unread, select)
+    counts, [sentence] = left_out(unread, select)
     assert counts["naturalness below 0.55"] == 2  # the two first: all others fail or lie above
-    [sentence] = left_out(unread, select, counts)
     assert sentence.startswith(f"the floor leaves out {sum(counts.values())} examples (")
 
 
@@ -139,7 +138,8 @@ def test_rows_outside_the_range_of_the_rule_are_left_out_unless_asked_for(rows: 
     assert pick(rows, Select(**off)).count() == 12
     assert pick(rows, Select(**off, out_of_range=True)).count() == len(TEXTS) + 1
     assert pick(rows, Select(**off, strategy="highest_reward")).count() == len(TEXTS) + 1
-    [sentence] = left_out(rows, Select(**off), {})
+    reasons, [sentence] = left_out(rows, Select(**off))
+    assert reasons == {}
     assert sentence.startswith("3 examples are left out: an indicator is outside the range")
 
 
