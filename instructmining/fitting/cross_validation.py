@@ -56,7 +56,7 @@ def leave_one_group_out(
 
 
 def _rank_correlation(predictions: Array, y: Array) -> float:
-    from scipy.stats import spearmanr  # seconds, and whoever only lists runs computes none
+    from scipy.stats import spearmanr  # seconds, which a list of runs need not pay
 
     return float(spearmanr(predictions, y).statistic)
 

@@ -150,7 +150,7 @@ def _measured(
             for row in found:
                 values.setdefault(row.example_id, {}).update(row["values"])
             continue
-        # Once: whoever asks the frame again measures again.
+        # Once: each look at the frame measures again.
         vectors = output.where("vector IS NOT NULL").select("example_id", "vector").toArrow()
         for key, distances in _distances(store, pool, vectors, model, settings):
             places = {f"knn_{i}": value for i, value in enumerate(distances, start=1)}
