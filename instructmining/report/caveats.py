@@ -102,6 +102,11 @@ def warnings_of(
             f"{missing:,} examples have no prediction, since an indicator of the rule is "
             "missing; they are never selected."
         )
+    if counts.estimated:
+        said.append(
+            f"{counts.estimated:,} examples have an indicator that was predicted, not measured "
+            "(score --cascade; predicted_indicators names them, the table cascades says how well)."
+        )
     if scored.rule is not None and scored.rule.covariance is None:
         said.append("The rule has no covariance: how sure its predictions are is not known.")
     return [*said, *_notes(known, models)]

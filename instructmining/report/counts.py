@@ -39,6 +39,7 @@ class Counts:
         out_of_range: examples with an indicator outside of what the rule was fitted on.
         models_match: whether the rule knows the models that measured.
         most_copied: example id and records of it, the most first.
+        estimated: examples with an indicator that a cascade predicted.
     """
 
     sources: tuple[SourceCount, ...]
@@ -48,6 +49,7 @@ class Counts:
     out_of_range: int
     models_match: bool
     most_copied: tuple[tuple[str, int], ...]
+    estimated: int = 0
 
     @property
     def examples(self) -> int:
@@ -86,6 +88,7 @@ def count(scored: Scored, most_copied: int) -> Counts:
         F.count("predicted_log_loss").alias("predicted"),
         F.count_if("out_of_range").alias("outside"),
         F.min("rule_models_match").alias("match"),
+        F.count("predicted_indicators").alias("estimated"),
     ).first()
     assert totals is not None  # noqa: S101 - an aggregate without grouping has one row
     named = sorted(usable | unusable, key=lambda name: (-usable.get(name, 0), name))
@@ -100,6 +103,7 @@ def count(scored: Scored, most_copied: int) -> Counts:
         totals.outside,
         bool(totals.match),
         _most_copied(store, pool, most_copied),
+        totals.estimated,
     )
 
 

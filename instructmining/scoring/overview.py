@@ -16,6 +16,7 @@ class Overview:
         rows: examples.
         predicted: of these, with a prediction.
         incomplete: of these, with a reason why an indicator is missing.
+        estimated: of these, with an indicator that a cascade predicted.
         outside: of these, with an indicator outside of what the rule was fitted on.
         means: of the contributions, by term of the rule; none where nothing is predicted.
     """
@@ -23,6 +24,7 @@ class Overview:
     rows: int
     predicted: int
     incomplete: int
+    estimated: int
     outside: int
     means: dict[str, float]
 
@@ -34,6 +36,7 @@ def overview(scores: DataFrame, rule: LinearRule) -> Overview:
         F.count("*").alias("rows"),
         F.count("predicted_log_loss").alias("predicted"),
         F.count("missing_reason").alias("incomplete"),
+        F.count("predicted_indicators").alias("estimated"),
         F.count_if("out_of_range").alias("outside"),
         *(F.avg(f"contribution_{name}").alias(f"mean{i}") for i, name in enumerate(terms)),
     ).first()
@@ -43,6 +46,7 @@ def overview(scores: DataFrame, rule: LinearRule) -> Overview:
         row["rows"],
         row.predicted,
         row.incomplete,
+        row.estimated,
         row.outside,
         {name: mean for name, mean in means.items() if mean is not None},
     )

@@ -4,11 +4,12 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from instructmining.cascading.filled import MARK, with_predictions
 from instructmining.features.names import NOT_INDICATORS
 from instructmining.models.lists import ModelList
 from instructmining.rules.rule import LinearRule
@@ -32,11 +33,13 @@ class Measured:
         models: the model list; says which stage measures which indicator.
         fingerprints: by stage.
         knn: which neighbours are wanted.
+        cascades: by stage, the cascade whose predictions stand in for what was not measured.
     """
 
     models: ModelList
     fingerprints: Mapping[str, str]
     knn: Knn
+    cascades: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def stage_of(self) -> dict[str, str]:
@@ -70,7 +73,10 @@ def neighbors_of(rule: LinearRule) -> list[int]:
 def with_indicators(
     store: Store, members: DataFrame, pool: str, measured: Measured, places: Sequence[int]
 ) -> DataFrame:
-    """One row per pool member: every indicator (null where absent) and `reason_<stage>`."""
+    """One row per pool member: every indicator (null where absent) and `reason_<stage>`.
+
+    `predicted_indicators` names those of a row that a cascade predicted; null where it has none.
+    """
     values = store.read("stage_values").where(
         F.col("fingerprint").isin(list(measured.fingerprints.values()))
     )
@@ -92,12 +98,14 @@ def with_indicators(
     )
     neighbors = store.read("pool_knn").where(F.col("pool") == pool)
     distances = [F.get("distances", F.lit(i - 1)).alias(f"knn_{i}") for i in places]
-    return (
+    known = (
         members.select("example_id")
         .join(wide, "example_id", "left")
         .join(unembedded, "example_id", "left")
         .join(neighbors.select("example_id", *distances), "example_id", "left")
     )
+    names = [name for name, stage in measured.stage_of.items() if stage in measured.cascades]
+    return with_predictions(store, known, pool, measured.cascades, names)
 
 
 def with_rule(indicators: DataFrame, rule: LinearRule, measured: Measured) -> DataFrame:
@@ -225,6 +233,8 @@ def inputs_version(
         "neighbors": sorted(row.pool_version for row in versions),
         "rule": rule.fingerprint,
     }
+    if measured.cascades:
+        decided["cascades"] = dict(measured.cascades)
     return hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()[:32]
 
 
@@ -241,6 +251,7 @@ def indicator_names(columns: Iterable[str]) -> list[str]:
         "predicted_log_loss_se",
         "percentile",
         "missing_reason",
+        MARK,
         "out_of_range",
         "rule_models_match",
         "inputs_version",

@@ -94,6 +94,8 @@ class Summary:
                 f"{found.rows - found.predicted:,} without a prediction"
             )
             lines += self._missing() if found.incomplete else []
+            if found.estimated:
+                lines.append(f"    {found.estimated:,} with an indicator predicted by a cascade")
         lines.append(f"  measured by models in this run: {self.measured_rows:,} rows")
         return "\n".join(lines)
 

@@ -8,6 +8,7 @@ import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from instructmining.cascading.filled import MARK
 from instructmining.finetunes.runs import ids_hash
 from instructmining.scoring.scores import Measured, indicator_names
 from instructmining.selecting.selection import score_column
@@ -32,6 +33,7 @@ class Facts:
         sources: by source `pool`, `selected`: examples.
         means: by indicator `pool`, `selected`, without nulls.
         truncated: by stage, chosen examples of which a model did not read everything.
+        estimated: chosen examples with an indicator that a cascade predicted.
     """
 
     subset: str
@@ -43,6 +45,7 @@ class Facts:
     sources: pd.DataFrame
     means: pd.DataFrame
     truncated: dict[str, int]
+    estimated: int = 0
 
 
 def facts_of(
@@ -84,6 +87,7 @@ def facts_of(
             F.count("*").alias("pool"),
             F.count_if(mine).alias("selected"),
             F.count_if(F.col("score_of_row").isNull()).alias("unscored"),
+            F.count_if(mine & F.col(MARK).isNotNull()).alias("estimated"),
             *sums,
             *counts,
         )
@@ -110,6 +114,7 @@ def facts_of(
         sources=by_source[["pool", "selected"]],
         means=pd.DataFrame(means).dropna(how="all"),
         truncated=_truncated(store, picked, measured),
+        estimated=int(total["estimated"]),
     )
 
 

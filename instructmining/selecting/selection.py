@@ -12,6 +12,7 @@ from math import isfinite
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from instructmining.cascading.filled import MARK
 from instructmining.errors import UserError
 from instructmining.rules.rule import LinearRule, built_in_rules
 from instructmining.scoring.scores import Measured, indicator_names, scores_of, with_indicators
@@ -79,8 +80,8 @@ def candidates(
     Returns:
         `example_id`, `source` (the first by name, where it has several), `copies` (further records
         with the same example), the indicators, `predicted_log_loss` (lower is better),
-        `percentile`, `missing_reason`, `out_of_range`. Null where not measured, or not scored since
-        it was added.
+        `percentile`, `missing_reason`, `predicted_indicators` (not measured, see `cascading`),
+        `out_of_range`. Null where not measured, or not scored since it was added.
 
     Raises:
         UserError: the pool is empty, or was never scored with the rule.
@@ -251,6 +252,7 @@ def _scored(store: Store, pool: str, rule: LinearRule) -> DataFrame:
         "predicted_log_loss",
         "percentile",
         "missing_reason",
+        MARK,
         "out_of_range",
     )
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import model_validator
 
+from instructmining.settings.cascading import Cascade
 from instructmining.settings.endpoints import Endpoint
 from instructmining.settings.learning import (
     Canary,
@@ -270,6 +271,7 @@ class Settings(Section):
     )
     read: Read = Read()
     measure: Measure = Measure()
+    cascade: Cascade = Cascade()
     endpoint: Endpoint = Endpoint()
     knn: Knn = Knn()
     canary: Canary = Canary()

@@ -1,5 +1,6 @@
 """The data contract: every table, column, comment and constraint in one place."""
 
+from instructmining.store.cascade_tables import CASCADES, PREDICTIONS
 from instructmining.store.columns import BUCKET, FINGERPRINT, ID, POOL, POSITION, RUN, SOURCE
 from instructmining.store.run_tables import DRIFT, SOURCES
 from instructmining.store.table import Column, Table
@@ -145,6 +146,9 @@ TABLES: dict[str, Table] = {
             Column("predicted_log_loss_se", "DOUBLE", "its standard error, of a fitted rule"),
             Column("percentile", "DOUBLE", "percent of the pool with a lower predicted log loss"),
             Column("missing_reason", "STRING", "which indicators are absent and why"),
+            Column(
+                "predicted_indicators", "ARRAY<STRING>", "those that a cascade predicted, or null"
+            ),
             Column("out_of_range", "BOOLEAN", "an indicator is outside the range of the rule"),
             Column("rule_models_match", "BOOLEAN", "measured with the models the rule knows"),
             Column("inputs_version", "STRING", "hash of everything the scores were computed from"),
@@ -172,6 +176,8 @@ TABLES: dict[str, Table] = {
     ),
     "sources": SOURCES,
     "drift": DRIFT,
+    "predictions": PREDICTIONS,
+    "cascades": CASCADES,
     "subsets": Table(
         "One row per example of a subset",
         (

@@ -10,7 +10,15 @@ from pydantic.fields import FieldInfo
 from instructmining.settings.loading import load_settings
 from instructmining.settings.sections import Settings, Tracking
 from jobs.commands.table import OPTIONS, REPEATED
-from jobs.commands.values import columns_of, indicators_of, listed, name_of, names_of, quotas
+from jobs.commands.values import (
+    columns_of,
+    indicators_of,
+    listed,
+    name_of,
+    names_of,
+    quotas,
+    shares,
+)
 
 _UNSET = (None, (), "", False)
 # Settings whose options have a form of their own.
@@ -20,6 +28,7 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "read.keep": names_of,
     "select.quota": quotas,
     "indicators": indicators_of,
+    "cascade.shares": shares,
 }
 
 

@@ -76,6 +76,27 @@ def quotas(texts: Iterable[str]) -> dict[str, float]:
     return limits
 
 
+def shares(texts: Iterable[str]) -> dict[str, float]:
+    """`STAGE=SHARE` as a mapping.
+
+    Raises:
+        UserError: one is not of that form, or a stage stands twice.
+    """
+    found: dict[str, float] = {}
+    for text in texts:
+        stage, _, number = text.partition("=")
+        try:
+            share = float(number)
+        except ValueError:
+            stage = ""
+        if not stage.strip() or stage.strip() in found:
+            raise UserError(
+                f"--cascade {text}: write it as STAGE=SHARE, such as reward=0.05, each STAGE once"
+            )
+        found[stage.strip()] = share
+    return found
+
+
 def indicators_of(texts: Iterable[str]) -> dict[str, str]:
     """`NAME=COLUMN` as a mapping; NAME alone is a column of the same name.
 

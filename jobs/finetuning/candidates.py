@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from instructmining.cascading.filled import MARK
 from instructmining.errors import UserError
 from instructmining.identity import half
 from instructmining.scoring.scores import Measured, with_indicators
@@ -121,7 +122,7 @@ def _pool_rows(store: Store, pool: str, measured: Measured, several: bool) -> Da
     occurrences = wanted_occurrences(current_occurrences(store, pool))
     members = occurrences.select("example_id").distinct()
     rows = with_indicators(store, members, pool, measured, place)
-    rows = rows.drop(*(name for name in rows.columns if name.startswith("reason_")))
+    rows = rows.drop(MARK, *(name for name in rows.columns if name.startswith("reason_")))
     if several:
         return rows.withColumn("source", F.lit(pool))
     files = occurrences.groupBy("example_id").agg(F.min("source").alias("source"))

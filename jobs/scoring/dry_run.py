@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from instructmining.cascading.sample import in_sample
 from instructmining.errors import UserError
 from instructmining.models.lists import IMPORTED, ResolvedModel
 from instructmining.progress import duration
@@ -15,6 +16,7 @@ from instructmining.settings.sections import Settings
 from instructmining.spark.session import with_session
 from instructmining.store.planning import pending
 from instructmining.store.tables import Store
+from jobs.cascading.sampled import check_cascades
 from jobs.checks.preflight import check_settings
 from jobs.scoring.asked_stages import chosen_stages
 from jobs.scoring.stages import table_of
@@ -59,6 +61,7 @@ def run(spark: SparkSession, settings: Settings) -> list[StageCost]:
     store = Store.open(spark, settings.store)
     models = models_of(settings)
     chosen = chosen_stages(settings.stages, models)
+    check_cascades(settings, models)
     resolved = {stage: resolve(models.stages[stage], settings.tracking) for stage in chosen}
     inputs, _ = find_inputs(spark, settings.input)
     notes = check_settings(spark, store, settings, inputs, resolved, chosen)
@@ -78,7 +81,9 @@ def run(spark: SparkSession, settings: Settings) -> list[StageCost]:
     for stage, model in resolved.items():
         if model.spec.kind == IMPORTED:
             continue  # nothing is measured
-        todo = pending(store, examples, table_of(model), model.fingerprint, False)
+        share = settings.cascade.shares.get(stage)
+        asked = examples.where(in_sample(share, settings.cascade.seed)) if share else examples
+        todo = pending(store, asked, table_of(model), model.fingerprint, False)
         costs.append(stage_cost(spark, stage, model, todo.count(), sample, settings, slots))
     rows.unpersist()
     copies = counted.all - counted.bad - total

@@ -12,6 +12,7 @@ from instructmining.settings.sections import Measure, Settings
 from instructmining.store.planning import MeasuredCount
 from instructmining.store.tables import Store
 from instructmining.tracking.mlflow_runs import Run
+from jobs.cascading.sampled import sampled
 from jobs.importing.numbers import import_kept
 from jobs.scoring.provenance import admit
 from jobs.scoring.stages import Pool, StageResult, after, run_knn, run_model_stage
@@ -50,7 +51,8 @@ def measure(
             continue
         is_new = model.fingerprint not in counts
         rest = after(settings, results)
-        work = partial(one_stage, store, stage, model, pool, rest, tracked, is_new, admit_all)
+        part = sampled(pool, stage, settings.cascade)
+        work = partial(one_stage, store, stage, model, part, rest, tracked, is_new, admit_all)
         result = timed(summary, stage, work)
         results.append(result)
         summary.measured_rows += result.rows

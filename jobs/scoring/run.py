@@ -2,6 +2,7 @@
 
 import shlex
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -25,6 +26,8 @@ from instructmining.store.planning import (
 )
 from instructmining.store.tables import Store
 from instructmining.tracking.mlflow_runs import Run, log_run, without_credentials
+from jobs.cascading.run import predict_rest
+from jobs.cascading.sampled import check_cascades, measured_by_all
 from jobs.checks.preflight import preflight
 from jobs.checks.resources import check_gpus
 from jobs.scoring.asked_stages import chosen_stages, needed_models
@@ -55,6 +58,7 @@ def run(spark: SparkSession, settings: Settings) -> Summary:
     models = models_of(settings)
     settings = with_columns(settings, models)
     chosen = chosen_stages(settings.stages, models)
+    check_cascades(settings, models)
     needed = needed_models(settings.stages, models, chosen)
     resolved = {s: resolve(models.stages[s], settings.tracking) for s in needed}
     choice = None
@@ -84,6 +88,11 @@ def run(spark: SparkSession, settings: Settings) -> Summary:
         results += neighbors(store, pool, resolved, settings, tracked, summary)
         summary.stages |= {result.stage: result.words() for result in results}
         if choice is not None:
+            if settings.cascade.shares:
+                cascade = partial(
+                    predict_rest, store, pool, choice, counts, settings.cascade, tracked.id
+                )
+                choice, summary.stages["cascade"] = timed(summary, "cascade", cascade)
             apply_rule(store, pool, choice, tracked, summary, stack)
             if settings.select.floor == "on" and summary.scores is not None:
                 summary.best = best_above_floor(store, summary.scores, settings)
@@ -202,11 +211,12 @@ def try_canary(
     if settings.canary.rows and resolved and tried:
         words = "0 spoiled rows measured"
         if not pairs:
+            whole = measured_by_all(pool, settings.cascade)
             words = timed(
                 summary,
                 "canary",
                 lambda: measure_canary(
-                    store, pool, resolved, choice.measured, settings, tracked.id
+                    store, whole, resolved, choice.measured, settings, tracked.id
                 ),
             )
             pairs = stored_pairs(store, pool.name, choice.measured)

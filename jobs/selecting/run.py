@@ -30,7 +30,7 @@ from jobs.selecting.diverse import choose_diverse
 from jobs.selecting.for_target import aimed, choose_for_target
 from jobs.selecting.marks import marked
 from jobs.selecting.repeats import without_repeats
-from jobs.selecting.sentences import nothing, shortfall
+from jobs.selecting.sentences import estimated, nothing, shortfall
 from jobs.selecting.size_choice import with_size
 from udfs.indicators import models_of, resolve
 
@@ -93,7 +93,14 @@ def run(spark: SparkSession, settings: Settings) -> Selected:
         recipe = {**recipe_of(settings, source.rule), "below_floor": choice.reasons}
         members = Members(facts.subset, json.dumps(recipe, sort_keys=True), ids)
         new = store_subsets(store, [members], tracked.id) > 0
-        notes = [*of_size, *source.notes, *omitted, *diverse.notes, *shortfall(settings, facts)]
+        notes = [
+            *of_size,
+            *source.notes,
+            *omitted,
+            *diverse.notes,
+            *shortfall(settings, facts),
+            *estimated(facts),
+        ]
         written = None
         if target is not None:
             written = export(store, rows, picked, target, settings.export.overwrite)

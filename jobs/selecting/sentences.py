@@ -20,6 +20,16 @@ def nothing(settings: Settings) -> str:
     )
 
 
+def estimated(facts: Facts) -> list[str]:
+    """A sentence where examples were chosen by values that a cascade predicted."""
+    if not facts.estimated:
+        return []
+    return [
+        f"{facts.estimated:,} of the {facts.size:,} chosen examples have an indicator that was "
+        "predicted, not measured (score --cascade)"
+    ]
+
+
 def shortfall(settings: Settings, facts: Facts) -> list[str]:
     """A sentence where fewer were chosen than asked for; with diversity its own says why."""
     select = settings.select

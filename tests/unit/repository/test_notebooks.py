@@ -18,6 +18,7 @@ def test_all_are_known_and_they_run_in_the_order_of_their_names() -> None:
         "05_straight_into_a_trainer",
         "06_scores_that_are_there",
         "07_why_is_a_group_bad",
+        "08_cascade",
     ]
 
 
