@@ -25,7 +25,7 @@ from udfs.running.scorers import load_scorer
 SHARES = (0.05, 0.1, 0.2)
 SEEDS = 5
 CONFIDENCE = 0.9
-TARGETS = ("reward", "coherence", "ifd", "perplexity")
+TARGETS = ("reward", "naturalness", "coherence", "understandability", "ifd", "perplexity")
 LOW_IS_BEST = ("ifd", "perplexity")
 VECTOR = "vector"
 
@@ -115,7 +115,7 @@ def main() -> None:
     """Measure and print the tables."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--rows", type=int, default=3000)
-    options.add_argument("--stages", nargs="+", default=["reward", "embed", "mtld", "perplexity"])
+    options.add_argument("--stages", nargs="+", default=["reward", "embed", "mtld"])
     options.add_argument("--keep", type=Path, help="FILE.npz: measurements, made where not there")
     given = options.parse_args()
     if given.keep and given.keep.exists():

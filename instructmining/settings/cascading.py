@@ -14,8 +14,8 @@ class Cascade(Section):
     seed: int = setting(0, "Seed of the sample.")
     min_r2: float = setting(
         0.3,
-        "Refuse to predict an indicator whose out-of-sample R² is below this. What was measured "
-        "stays.",
+        "An indicator whose out-of-sample R² is below this is not predicted; the run is refused if "
+        "the rule needs it, or if none is better. What was measured stays.",
         le=1,
     )
     confidence: float = setting(

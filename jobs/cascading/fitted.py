@@ -1,6 +1,6 @@
 """What a cascade is fitted on, the fits, and which of them are too bad to predict with."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -115,24 +115,30 @@ def _fit_one(
     return Fitted(name, inputs, fit_ridge(x, y), quality)
 
 
-def refuse_bad(fits: Sequence[Fitted], stage: str, cascade: Cascade) -> None:
-    """Refuse fits that do worse out of sample than the settings ask.
+def refuse_bad(
+    r2: Mapping[str, float], needed: Collection[str], stage: str, cascade: Cascade
+) -> list[str]:
+    """The indicators that are predicted well enough; the others are left out.
+
+    Args:
+        r2: by indicator, out of sample.
+        needed: indicators without which there are no scores: terms of the rule.
+        stage: a name in `cascade.shares`.
+        cascade: what is good enough.
 
     Raises:
-        UserError: names them with their figures.
+        UserError: none is, or one that is needed is not; with the figures.
     """
-    bad = [fit for fit in fits if not fit.quality.r2 >= cascade.min_r2]
-    if bad:
-        said = "; ".join(
-            f"{fit.indicator}: R² {fit.quality.r2:.2f}, rank correlation "
-            f"{fit.quality.rank_correlation:.2f} on {fit.quality.rows:,} examples"
-            for fit in bad
-        )
-        raise UserError(
-            f"--cascade {stage}={cascade.shares[stage]:g} does not predict well enough out of "
-            f"sample ({said}; cascade.min_r2 is {cascade.min_r2:g}): what was measured is stored, "
-            "nothing is predicted; raise the share, or leave --cascade out to measure the rest"
-        )
+    bad = {name: found for name, found in r2.items() if not found >= cascade.min_r2}
+    if len(bad) < len(r2) and not set(bad) & set(needed):
+        return [name for name in r2 if name not in bad]
+    said = "; ".join(f"{name}: R² {found:.2f}" for name, found in bad.items())
+    raise UserError(
+        f"--cascade {stage}={cascade.shares[stage]:g} does not predict well enough out of sample "
+        f"({said}; cascade.min_r2 is {cascade.min_r2:g}): what was measured is stored, nothing is "
+        "predicted; raise the share, or leave --cascade out to measure the rest (the table "
+        "cascades has all figures)"
+    )
 
 
 def _too_few(stage: str, cascade: Cascade, rows: int) -> str:

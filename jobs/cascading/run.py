@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pyspark.sql import Column, DataFrame
@@ -28,7 +28,13 @@ class Outcome:
 
 
 def run_cascade(
-    store: Store, stage: str, pool: Pool, measured: Measured, cascade: Cascade, run_id: str
+    store: Store,
+    stage: str,
+    pool: Pool,
+    measured: Measured,
+    needed: Collection[str],
+    cascade: Cascade,
+    run_id: str,
 ) -> Outcome:
     """Predict the indicators of a stage where it did not measure.
 
@@ -37,12 +43,13 @@ def run_cascade(
         stage: a name in `cascade.shares`.
         pool: its name and members.
         measured: models and fingerprints; other stages of a cascade are not predicted from.
-        cascade: share, seed, and what is good enough.
+        needed: indicators without which there are no scores: terms of the rule.
+        cascade: share, seed, and what is good enough; what is worse is not predicted.
         run_id: goes into every row.
 
     Raises:
-        UserError: too few measured examples, or predictions that are worse than `min_r2` asks;
-            nothing is predicted then.
+        UserError: too few measured examples; or every prediction, or one that is needed, is
+            worse than `min_r2` asks. Nothing is predicted then.
     """
     own = store.read("stage_values").where(F.col("fingerprint") == measured.fingerprints[stage])
     rest = pool.members.select("example_id").join(own, "example_id", "left_anti")
@@ -54,7 +61,8 @@ def run_cascade(
         (F.col("pool") == pool.name) & (F.col("fingerprint") == fingerprint)
     )
     found = [row.asDict() for row in known.collect()]
-    if found and all(row["accepted"] for row in found) and _is_stored(store, pool, fingerprint):
+    if found and _is_stored(store, pool, fingerprint):
+        refuse_bad({row["indicator"]: row["r2"] for row in found}, needed, stage, cascade)
         return Outcome(fingerprint, f"{left:,} examples predicted before, {_figures(found)}")
     targets = [name for name, of in measured.stage_of.items() if of == stage]
     frame, names = frame_of(store, pool, measured, cascade)
@@ -63,7 +71,9 @@ def run_cascade(
     if not found:
         table = store.spark.createDataFrame(rows, store.read("cascades").schema)
         store.append(table, "cascades", f"{run_id}/cascades/{fingerprint}", {"run_id": run_id})
-    refuse_bad(fits, stage, cascade)
+    r2 = {fit.indicator: fit.quality.r2 for fit in fits}
+    good = refuse_bad(r2, needed, stage, cascade)
+    fits = [fit for fit in fits if fit.indicator in good]
     predicted = _predictions(frame.join(rest, "example_id", "left_semi"), fits)
     constants = {"pool": pool.name, "stage": stage, "fingerprint": fingerprint, "run_id": run_id}
     predicted = predicted.withColumns({name: F.lit(text) for name, text in constants.items()})
@@ -82,8 +92,9 @@ def predict_rest(
         did, in words.
     """
     measured = choice.measured
+    needed = list(choice.rule.coefficients)
     outcomes = {
-        stage: run_cascade(store, stage, pool, measured, cascade, run_id)
+        stage: run_cascade(store, stage, pool, measured, needed, cascade, run_id)
         for stage in cascade.shares
     }
     prints = {
@@ -178,6 +189,6 @@ def _figures(rows: Sequence[Mapping[str, object]]) -> str:
     """How well, out of sample, for the summary."""
     return "; ".join(
         f"{row['indicator']} R² {row['r2']:.2f}, rank correlation {row['rank_correlation']:.2f}, "
-        f"± {row['half_width']:.3g}"
+        f"± {row['half_width']:.3g}{'' if row['accepted'] else ' (too bad: not predicted)'}"
         for row in rows
     )

