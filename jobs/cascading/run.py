@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from instructmining.scoring.scores import Measured
 from instructmining.settings.cascading import Cascade
-from instructmining.store.planning import measured_counts, pool_version
+from instructmining.store.planning import MeasuredCount, pool_version
 from instructmining.store.tables import Store
 from jobs.cascading.fitted import NUMBER, Fitted, fits_of, frame_of, refuse_bad
 from jobs.scoring.rule_choice import RuleChoice
@@ -32,6 +32,7 @@ def run_cascade(
     stage: str,
     pool: Pool,
     measured: Measured,
+    counts: Mapping[str, MeasuredCount],
     needed: Collection[str],
     cascade: Cascade,
     run_id: str,
@@ -43,6 +44,7 @@ def run_cascade(
         stage: a name in `cascade.shares`.
         pool: its name and members.
         measured: models and fingerprints; other stages of a cascade are not predicted from.
+        counts: what is measured of the pool, by fingerprint.
         needed: indicators without which there are no scores: terms of the rule.
         cascade: share, seed, and what is good enough; what is worse is not predicted.
         run_id: goes into every row.
@@ -56,7 +58,7 @@ def run_cascade(
     left = rest.count()
     if not left:
         return Outcome(None, "all examples are measured, none is predicted")
-    fingerprint = _fingerprint(store, stage, pool, measured, cascade)
+    fingerprint = _fingerprint(stage, pool, measured, counts, cascade)
     known = store.read("cascades").where(
         (F.col("pool") == pool.name) & (F.col("fingerprint") == fingerprint)
     )
@@ -83,7 +85,12 @@ def run_cascade(
 
 
 def predict_rest(
-    store: Store, pool: Pool, choice: RuleChoice, cascade: Cascade, run_id: str
+    store: Store,
+    pool: Pool,
+    choice: RuleChoice,
+    counts: Mapping[str, MeasuredCount],
+    cascade: Cascade,
+    run_id: str,
 ) -> tuple[RuleChoice, str]:
     """Run every cascade of the settings.
 
@@ -94,7 +101,7 @@ def predict_rest(
     measured = choice.measured
     needed = list(choice.rule.coefficients)
     outcomes = {
-        stage: run_cascade(store, stage, pool, measured, needed, cascade, run_id)
+        stage: run_cascade(store, stage, pool, measured, counts, needed, cascade, run_id)
         for stage in cascade.shares
     }
     prints = {
@@ -106,9 +113,14 @@ def predict_rest(
     return replace(choice, measured=replace(measured, cascades=prints)), words
 
 
-def _fingerprint(store: Store, stage: str, pool: Pool, measured: Measured, cascade: Cascade) -> str:
+def _fingerprint(
+    stage: str,
+    pool: Pool,
+    measured: Measured,
+    counts: Mapping[str, MeasuredCount],
+    cascade: Cascade,
+) -> str:
     """A hash of all that decides the predictions: models, settings, members and measurements."""
-    counts = measured_counts(store, pool.members)
     prints = {
         name: print_
         for name, print_ in measured.fingerprints.items()
