@@ -1,8 +1,7 @@
 """The data contract: every table, column, comment and constraint in one place."""
 
-from instructmining.store.cascade_tables import CASCADES, PREDICTIONS
 from instructmining.store.columns import BUCKET, FINGERPRINT, ID, POOL, POSITION, RUN, SOURCE
-from instructmining.store.run_tables import DRIFT, SOURCES
+from instructmining.store.run_tables import CASCADES, DRIFT, PREDICTIONS, SOURCES
 from instructmining.store.table import Column, Table
 
 MESSAGES = "ARRAY<STRUCT<role: STRING, content: STRING>>"
