@@ -12,7 +12,6 @@ from math import isfinite
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from instructmining.cascading.filled import MARK
 from instructmining.errors import UserError
 from instructmining.rules.rule import LinearRule, built_in_rules
 from instructmining.scoring.scores import Measured, indicator_names, scores_of, with_indicators
@@ -252,7 +251,7 @@ def _scored(store: Store, pool: str, rule: LinearRule) -> DataFrame:
         "predicted_log_loss",
         "percentile",
         "missing_reason",
-        MARK,
+        "predicted_indicators",
         "out_of_range",
     )
 
