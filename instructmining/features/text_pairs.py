@@ -37,10 +37,13 @@ def bands_for(threshold: float) -> int:
 def runs_of(text: Column) -> Column:
     """The distinct runs of three words of a text; of a shorter text all its words as one."""
     words = F.regexp_extract_all(F.lower(text), F.lit(_WORD), F.lit(1))
+    # Given to a function, the words of a text are looked for once, not again for every run of them.
+    return F.array_distinct(F.transform(F.array(words), _runs)[0])
+
+
+def _runs(words: Column) -> Column:
     starts = F.sequence(F.lit(1), F.greatest(F.size(words) - (RUN - 1), F.lit(1)))
-    return F.array_distinct(
-        F.transform(starts, lambda start: F.concat_ws(" ", F.slice(words, start, RUN)))
-    )
+    return F.transform(starts, lambda start: F.concat_ws(" ", F.slice(words, start, RUN)))
 
 
 def similar_pairs(examples: DataFrame, threshold: float) -> DataFrame:
