@@ -1,6 +1,6 @@
 """What each source held when it was last read: one that did not change is not read again.
 
-`docs/decisions/0057-what-did-not-change-is-not-read-again.md` says when a source counts as changed.
+`docs/decisions/0059-what-did-not-change-is-not-read-again.md` says when a source counts as changed.
 """
 
 import hashlib
