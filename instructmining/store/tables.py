@@ -183,12 +183,16 @@ class Store:
         Raises:
             UserError: other writers were first, every time.
         """
+        if seen and not seen[1]:
+            return 0
         for _ in range(ATTEMPTS):
-            before, count = seen or (self.version(table), missing().count())
+            before = seen[0] if seen else self.version(table)
+            fresh = missing()
+            count = seen[1] if seen else fresh.count()
             if not count:
                 return 0
             note = {**about, "insert": transaction}
-            self.append(missing(), table, f"insert/{table}", note, before + 1)
+            self.append(fresh, table, f"insert/{table}", note, before + 1)
             if self._landed(table, before, transaction):
                 return count
             seen = None  # another writer was first

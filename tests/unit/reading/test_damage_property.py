@@ -11,10 +11,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from instructmining.layouts.standard_form import QUARANTINE_CHARACTERS, standard_rows
-from instructmining.reading.sniffing import sniff
+from instructmining.reading.sniffing import BY_SPARK, sniff
 from instructmining.reading.splitting import split
 from instructmining.settings.sections import Read
 
+# What is no data file, and what other readers than `split` take.
+NOT_SPLIT = ("unknown", "parquet", "tar", *BY_SPARK)
 UNHURRIED = settings(deadline=None)  # a busy machine is no failure
 OPTIONS = Read().model_dump()
 COMPRESS = {
@@ -76,9 +78,9 @@ PLACES = st.integers(0, 1 << 16)
 
 
 def rows_of(content, name):
-    """What a run makes of a file: its rows, or nothing where it is no data file."""
+    """What a run makes of a file: its rows, or nothing where `split` does not read it."""
     kind = sniff(name, content[: 1 << 16])
-    if kind.container in ("unknown", "parquet"):
+    if kind.container in NOT_SPLIT:
         return []
     found = []
     for record in split(io.BytesIO(content), kind):
@@ -138,9 +140,9 @@ def test_damage_within_json_lines_costs_no_line_that_it_does_not_touch(
     ]
     content = content[:place] + spoil + content[place + lost :]
     kind = sniff("a.jsonl", content)
-    # A mark or signature in front is believed: another encoding, gzip, zip, Parquet.
+    # A mark or signature in front is believed: another encoding, gzip, zip, Parquet, Avro.
     assume((kind.encoding, kind.compression) == ("utf-8", None))
-    assume(kind.container not in ("unknown", "parquet"))
+    assume(kind.container not in NOT_SPLIT)
     found = rows_of(content, "a.jsonl")
     assert_accounted(found)
     kept = [row["raw"] for row in found if "reason" not in row]

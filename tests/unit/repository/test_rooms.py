@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,11 @@ def test_a_room_says_in_one_sentence_what_belongs_there(room: Path):
     assert re.fullmatch(r"[A-Z`].{20,}\.", sentence, re.DOTALL), room
     modules = [file for file in room.glob("*.py") if file.name != "__init__.py"]
     assert len(modules) <= 14, [file.name for file in modules]
+
+
+def test_no_two_files_of_tests_have_one_name():
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_imports_go_in_one_direction():
