@@ -34,6 +34,7 @@ from instructmining.reading.unread_fields import (
     unread_fields,
 )
 from instructmining.settings.sections import Read, Settings
+from instructmining.spark.frames import empty_frame
 from instructmining.store.current import mark_stale
 from instructmining.store.missing_rows import insert_missing
 from instructmining.store.tables import Store
@@ -115,7 +116,7 @@ def ingest(
         settled = {name: state for name, state in today.items() if name not in added.trees}
         remember(store, settings, added.sources, settled, began, run_id)
     elif gone:
-        mark_stale(store, store.spark.createDataFrame([], _KEYS), settings.pool, gone, run_id)
+        mark_stale(store, empty_frame(store.spark, _KEYS), settings.pool, gone, run_id)
     everything = sum([*kept.values(), *added.sources.values()], SourceCounts())
     sources = [each.source for each in inputs]
     examples = examples_of(store, settings.pool, sources) if kept else added.examples
@@ -154,7 +155,10 @@ def _read_changed(
         if reading.bad:
             rows = _with_one_row_each(rows, reading.bad)
         counts, examples, with_unread = counted(rows, [each.source for each in inputs])
-        _refuse_unusable(rows, sum(counts.values(), SourceCounts()), inputs, settings, has_more)
+        held = sum(counts.values(), SourceCounts())
+        if "unknown_format" in held.quarantined:
+            rows = with_commands(rows, inputs)
+        _refuse_unusable(rows, held, settings, has_more)
         unread = unread_fields(rows) if with_unread else []
         if settings.read.strict_fields:
             refuse_unread(unread)
@@ -164,7 +168,7 @@ def _read_changed(
         new = _write(store, rows, settings.pool, run_id)
         usable = rows.where(F.col("reason").isNull())
         # What could not be read to its end may hold all that it held.
-        read_whole = {source for source, held in counts.items() if held.is_whole}
+        read_whole = {source for source, each in counts.items() if each.is_whole}
         if len(read_whole) < len(counts):
             usable = usable.where(F.col("source").isin(*read_whole))
         mark_stale(store, usable, settings.pool, sorted({*read_whole, *gone}), run_id)
@@ -174,15 +178,13 @@ def _read_changed(
 
 
 def _refuse_unusable(
-    rows: DataFrame, held: SourceCounts, inputs: list[Input], settings: Settings, has_more: bool
+    rows: DataFrame, held: SourceCounts, settings: Settings, has_more: bool
 ) -> None:
     """Refuse input without a row that can be used, unless what is known already has some."""
     if has_more or held.usable:
         return
     if not held.rows:
         raise UserError(f"no record in {', '.join(settings.input)}: the input is empty")
-    if "unknown_format" in held.quarantined:
-        rows = with_commands(rows, inputs)
     first = rows.select("source", "position", "reason", "detail").first()
     assert first is not None  # noqa: S101 - at least one row was counted
     raise UserError(

@@ -8,7 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from pyspark.sql import DataFrame, Row, SparkSession
@@ -19,11 +19,15 @@ from instructmining.reading.folders import Input
 from instructmining.reading.inputs import local_folders
 from instructmining.reading.table_rows import SPARK_ERRORS
 from instructmining.settings.sections import Read, Settings
+from instructmining.spark.frames import small_frame
 from instructmining.store.current import current_occurrences
-from instructmining.store.schemas import TABLES
 from instructmining.store.tables import Store
 
 _TABLE = "sources"
+_HELD = (
+    "source STRING, state STRING, rows BIGINT, records BIGINT, usable BIGINT, "
+    "quarantined MAP<STRING, BIGINT>, media BIGINT, tools BIGINT"
+)
 _FORMATS = 1  # raise it when records are read otherwise than before
 _UNKNOWN_REST = ("unreadable_file", "damaged_file")  # reasons that stand for unread records
 # A file that changed just before may change again and keep its time: milliseconds until that time
@@ -141,24 +145,26 @@ def remember(
     """Store what the sources hold; those without a state, or not read whole, are left out."""
     lines = [
         (
-            settings.pool,
             source,
             states[source],
-            _reading(settings.read),
             counts.rows,
             counts.records,
             counts.usable,
             dict(counts.quarantined),
             counts.media,
             counts.tools,
-            began.astimezone(UTC),
-            run_id,
         )
         for source, counts in sorted(read.items())
         if source in states and counts.is_whole
     ]
     if lines:
-        rows = store.spark.createDataFrame(lines, TABLES[_TABLE].ddl).coalesce(1)
+        about = {
+            "pool": F.lit(settings.pool),
+            "reading": F.lit(_reading(settings.read)),
+            "read_at": F.lit(began),
+            "run_id": F.lit(run_id),
+        }
+        rows = small_frame(store.spark, lines, _HELD).withColumns(about).coalesce(1)
         store.append(rows, _TABLE, f"{run_id}/ingest/{_TABLE}", {"run_id": run_id})
 
 
@@ -198,7 +204,7 @@ def _part(row: Row) -> SourceCounts:
 
 def examples_of(store: Store, pool: str, sources: Iterable[str]) -> int:
     """Number of distinct examples that stand in the sources today."""
-    names = store.spark.createDataFrame([(each,) for each in sources], "source STRING")
+    names = small_frame(store.spark, [(each,) for each in sources], "source STRING")
     rows = current_occurrences(store, pool).join(names, "source", "left_semi")
     return rows.select("example_id").distinct().count()
 

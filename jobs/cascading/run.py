@@ -10,7 +10,9 @@ from pyspark.sql import functions as F
 
 from instructmining.scoring.scores import Measured
 from instructmining.settings.cascading import Cascade
+from instructmining.spark.frames import small_frame
 from instructmining.store.planning import MeasuredCount, pool_version
+from instructmining.store.schemas import TABLES
 from instructmining.store.tables import Store
 from jobs.cascading.fitted import NUMBER, Fitted, fits_of, frame_of, refuse_bad
 from jobs.scoring.rule_choice import RuleChoice
@@ -71,7 +73,7 @@ def run_cascade(
     fits = fits_of(frame, names, targets, stage, cascade)
     rows = [_row(fit, stage, pool, measured, cascade, fingerprint, run_id) for fit in fits]
     if not found:
-        table = store.spark.createDataFrame(rows, store.read("cascades").schema)
+        table = small_frame(store.spark, rows, TABLES["cascades"].ddl)
         store.append(table, "cascades", f"{run_id}/cascades/{fingerprint}", {"run_id": run_id})
     r2 = {fit.indicator: fit.quality.r2 for fit in fits}
     good = refuse_bad(r2, needed, stage, cascade)

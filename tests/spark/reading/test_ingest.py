@@ -56,6 +56,19 @@ def test_a_skipped_file_leaves_nothing_behind(spark: SparkSession, tmp_path: Pat
     assert kept_on_disk(spark) <= before
 
 
+def test_a_file_of_nested_records_beside_a_good_one_says_how_to_take_them_out(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    (tmp_path / "good.jsonl").write_text("\n".join(map(json.dumps, ROWS)))
+    (tmp_path / "nested.json").write_text(json.dumps([{"qa list": ROWS[:3]}]))
+    settings = load_settings(options={"input": (str(tmp_path),), "store": str(tmp_path / "s")})
+    inputs, left_out = find_inputs(spark, settings.input)
+    store = Store.open(spark, settings.store)
+    assert ingest(store, settings, inputs, left_out, "run").quarantined == {"unknown_format": 1}
+    (row,) = store.read("quarantine").collect()
+    assert f"cat {tmp_path / 'nested.json'} | jq -c" in row.detail
+
+
 def test_a_dry_run_keeps_of_a_damaged_file_what_a_run_keeps(
     spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

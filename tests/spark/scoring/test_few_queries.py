@@ -5,19 +5,13 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
+from quick_models import FUNCTIONS
 
 from instructmining.settings.loading import load_settings
 from instructmining.settings.sections import Settings
 from instructmining.store.tables import Store
 from jobs.scoring.run import run
 
-FUNCTIONS = """
-def reward(conversations):
-    return [float(len(c[-1]["content"])) / 10 for c in conversations]
-
-def words(conversations):
-    return [len(c[-1]["content"].split()) or None for c in conversations]
-"""
 LIST = """
 name: counted
 reward: {kind: python, function: "counted_functions:reward", indicators: [reward]}

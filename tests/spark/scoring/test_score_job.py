@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
+from quick_models import FUNCTIONS
 
 from instructmining.errors import UserError
 from instructmining.settings.loading import load_settings
@@ -25,13 +26,6 @@ DATA_TABLES = (
     "scores",
     "fingerprints",
 )
-FUNCTIONS = """
-def reward(conversations):
-    return [float(len(c[-1]["content"])) / 10 for c in conversations]
-
-def words(conversations):
-    return [len(c[-1]["content"].split()) or None for c in conversations]
-"""
 LIST = """
 name: quick
 reward: {kind: python, function: "quick_functions:reward", indicators: [reward]}
