@@ -1,7 +1,8 @@
 """Does the gate let pass what is not an effect of an indicator? `python -m bench.nulls`.
 
 Simulated fits of the size of the embedded one: eight sources, half of the variance of the
-indicators between them, subsets drawn by the product's own design. The loss of a run depends on
+indicators between them, subsets drawn by the product's own design, hinges offered beside the
+indicators as `fit` offers them. The loss of a run depends on
 seeds alone, on values that examples have of their own, on values of sources, or on both; no
 indicator matters. The gate must pass in 7 of 100 at most. The last row is the other side: one
 indicator explains half of the variance beside the sources, and should be found.
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from instructmining.fitting.cross_validation import cross_validate
+from instructmining.fitting.hinges import hinge_means, hinges_of
 from instructmining.fitting.out_of_sample import crossed
 from instructmining.fitting.shared_examples import overlap_of, source_terms, with_shares
 from instructmining.fitting.subset_design import Design, draw_subsets
@@ -65,7 +67,8 @@ def simulated(
         EFFECT: np.sqrt(0.5) * by_indicator + np.sqrt(0.25) * (by_source + by_example),
     }[kind]
     loss = np.sqrt(1 - _SEED_SHARE) * explained + np.sqrt(_SEED_SHARE) * by_seed
-    frame = design.means.assign(
+    hinges = hinge_means(rows, hinges_of(rows, INDICATORS), design.subsets)
+    frame = design.means.join(hinges).assign(
         log_loss=1.6 + _SPREAD * loss,
         half=design.halves,
     )
@@ -80,10 +83,11 @@ def passes(runs: pd.DataFrame, design: Design, seed: int) -> bool:
     """Whether the product's search finds terms in these runs that pass the product's gate."""
     overlap = overlap_of([list(map(str, rows)) for rows in design.subsets])
     sources = source_terms(runs, seed)
-    selection = select_terms(runs, INDICATORS, "cv", seed, sources, overlap)
+    offered = [name for name in runs.columns if name.partition("_")[0] in INDICATORS]
+    selection = select_terms(runs, offered, "cv", seed, sources, overlap)
     if not selection.terms:
         return False  # no term, no rule
-    halves = crossed(runs, INDICATORS, sources, seed)
+    halves = crossed(runs, offered, sources, seed)
     proof = {
         "rmse": cross_validate(runs, selection.terms, seed).rmse,
         "rmse_mean_only": cross_validate(runs, (), seed).rmse,

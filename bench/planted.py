@@ -47,7 +47,7 @@ def labelled_scores(store: Path, pool: str = "default") -> tuple[pd.DataFrame, l
     names = [name for name in names if not name.startswith("nll")]  # ranks as perplexity does
     for name in RULES:
         rule = read_rule(str(WITHDRAWN) if name == "embedded" else name)
-        if set(rule.coefficients) <= set(names):
+        if set(rule.indicators) <= set(names):
             scores[name] = prediction(rule, scores)
     return scores.join(labels, how="inner"), names + [name for name in RULES if name in scores]
 

@@ -47,7 +47,9 @@ def prediction(rule: LinearRule, indicators: pd.DataFrame) -> pd.Series:
     """The rule's predicted log loss, in pandas; NaN where an indicator is."""
     total = pd.Series(rule.intercept, index=indicators.index)
     for name, coefficient in rule.coefficients.items():
-        total = total + coefficient * indicators[name]
+        values = indicators[rule.indicator_of(name)]
+        hinge = rule.hinges.get(name)
+        total = total + coefficient * (values if hinge is None else values.map(hinge.of))
     return total
 
 

@@ -90,7 +90,7 @@ def _by_source(learned: Learned) -> Iterator[str]:
 
 
 def _signs(learned: Learned) -> Iterator[str]:
-    for against in contradictions(learned.fit.coefficients):
+    for against in contradictions(learned.fit.coefficients, learned.hinges):
         yield f"In these runs {against}: `rules promote` asks for --force."
 
 
@@ -153,6 +153,9 @@ def _lines(
     yield "\n## Coefficients\n\nLog loss per unit; a negative one means that more is better."
     yield f"HC3 errors, 95 % intervals, condition number {learned.fit.condition_number:.1f}.\n"
     yield from markdown(learned.fit.table, "term")
+    if learned.hinges:
+        yield ""
+    yield from (f"- {term} = {hinge.words}" for term, hinge in learned.hinges.items())
     yield "\n## Each indicator alone\n"
     yield from markdown(learned.singles, "indicator")
     yield (

@@ -24,8 +24,10 @@ from instructmining.fitting.regression import OlsFit, ols, univariate
 from instructmining.fitting.shared_examples import overlap_of, source_terms
 from instructmining.fitting.subset_diversity import tried
 from instructmining.fitting.terms import Selection, noise_floor, select_terms
-from instructmining.rules.rule import FittedModel, LinearRule
-from instructmining.settings.learning import Fit
+from instructmining.rules.fitted_model import FittedModel
+from instructmining.rules.hinge import Hinge
+from instructmining.rules.rule import LinearRule
+from instructmining.settings.fitting import Fit
 
 FEWEST = 12  # runs below which a fit says nothing
 
@@ -55,6 +57,7 @@ class Learned:
         elsewhere: by evaluation set, the same terms refitted on its log loss.
         other_bases: by base model, its log loss on the same subsets and ours beside it.
         diversity: what the subsets' own diversity adds, see `subset_diversity.tried`.
+        hinges: of the terms that are not indicators, by name.
     """
 
     runs: pd.DataFrame
@@ -76,6 +79,7 @@ class Learned:
     elsewhere: Mapping[str, CrossValidation]
     other_bases: Mapping[str, pd.DataFrame]
     diversity: pd.DataFrame
+    hinges: Mapping[str, Hinge]
 
 
 def learn(
@@ -86,6 +90,7 @@ def learn(
     others: Mapping[str, Sequence[str]],
     bases: Mapping[str, pd.DataFrame],
     subsets: Mapping[str, Sequence[str]] | None = None,
+    hinges: Mapping[str, Hinge] | None = None,
 ) -> Learned:
     """Choose terms, fit them, and measure the fit out of sample.
 
@@ -99,6 +104,7 @@ def learn(
             measured are left out.
         bases: by another base model, `subset` and `log_loss` of its runs.
         subsets: example ids by hash of the subset; what runs share is not counted without them.
+        hinges: by name, columns that may become terms, too.
 
     Raises:
         UserError: too few runs.
@@ -106,12 +112,13 @@ def learn(
     noise = noise_floor(runs)
     runs, tested = fitted_and_tested(one_per_subset(runs))
     refuse_too_few(runs)
-    varied = [name for name in indicators if runs[name].std() > 0]
+    offered = [*indicators, *(hinges or {})]
+    varied = [name for name in offered if runs[name].std() > 0]
     beside = source_terms(runs, fit.seed)
     overlap = overlap_of([subsets[name] for name in runs["subset"]]) if subsets else None
     selection = select_terms(runs, varied, fit.criterion, fit.seed, beside, overlap)
     terms = selection.terms
-    known = {name: tuple(t) for name, t in others.items() if t and set(t) <= set(varied)}
+    known = {name: tuple(t) for name, t in others.items() if t and _vary(runs, t)}
     several = runs["mix"].nunique() > 1
     return Learned(
         runs=runs,
@@ -138,7 +145,12 @@ def learn(
             for name, runs_of_base in bases.items()
         },
         diversity=tried(runs, terms, fit.seed),
+        hinges={term: hinge for term, hinge in (hinges or {}).items() if term in terms},
     )
+
+
+def _vary(runs: pd.DataFrame, terms: Sequence[str]) -> bool:
+    return all(term in runs and runs[term].std() > 0 for term in terms)
 
 
 def fitted_and_tested(runs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -214,13 +226,16 @@ def rule_of(
         "rank_correlation": learned.cross_validated.rank_correlation,
         **unseen_figures(learned),
     }
+    of_hinges = {term: hinge.indicator for term, hinge in learned.hinges.items()}
+    used = dict.fromkeys(of_hinges.get(term, term) for term in fit.terms)
     return LinearRule(
         name=name,
         intercept=fit.intercept,
         coefficients=fit.coefficients,
         covariance=fit.covariance,
-        models={term: models[term] for term in fit.terms if term in models},
-        ranges={term: ranges[term] for term in fit.terms if term in ranges},
+        hinges=dict(learned.hinges),
+        models={name: models[name] for name in used if name in models},
+        ranges={name: ranges[name] for name in used if name in ranges},
         provenance={
             **provenance,
             "runs": fit.n,

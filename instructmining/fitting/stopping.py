@@ -10,20 +10,23 @@ from instructmining.fitting.out_of_sample import r_squared_on_others
 from instructmining.fitting.regression import ols
 from instructmining.fitting.rule_fit import FEWEST, fitted_and_tested, one_per_subset
 from instructmining.fitting.terms import select_terms
-from instructmining.settings.learning import Fit
+from instructmining.settings.fitting import Fit
 
 LEAST = 30  # subsets below which a learning curve is too short to be read
 _PARTS = (0.4, 0.6, 0.8)  # of the runs, to see how fast the prediction gets better
 _DRAWS = 20
 
 
-def widest_interval(runs: pd.DataFrame, indicators: Sequence[str], fit: Fit) -> float:
+def widest_interval(
+    runs: pd.DataFrame, indicators: Sequence[str], fit: Fit, hinges: Sequence[str] = ()
+) -> float:
     """Half-width of the widest 95 % interval of a term, its coefficient standardised.
 
     Args:
         runs: of `regression_frame`.
         indicators: that may become terms.
         fit: criterion and seed.
+        hinges: columns that may become terms, too.
 
     Returns:
         Infinite as long as there are fewer than three subsets per indicator, or no term.
@@ -31,7 +34,8 @@ def widest_interval(runs: pd.DataFrame, indicators: Sequence[str], fit: Fit) -> 
     runs, _ = fitted_and_tested(one_per_subset(runs))
     if len(runs) < max(FEWEST, 3 * len(indicators)):
         return math.inf
-    terms = select_terms(runs, indicators, criterion=fit.criterion, seed=fit.seed).terms
+    offered = [*indicators, *hinges]
+    terms = select_terms(runs, offered, criterion=fit.criterion, seed=fit.seed).terms
     if not terms:
         return math.inf
     table = ols(runs, terms, seed=fit.seed).table.loc[list(terms)]
@@ -47,7 +51,7 @@ def further_gain(runs: pd.DataFrame, indicators: Sequence[str], fit: Fit, wanted
 
     Args:
         runs: of `regression_frame`.
-        indicators: that may become terms.
+        indicators: that may become terms, hinges among them.
         fit: seed.
         wanted: subsets.
 

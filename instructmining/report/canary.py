@@ -41,6 +41,6 @@ def of_the_same_models(
 def _scores(scored: Scored, pairs: Sequence[Row]) -> dict[str, dict[str, float | None]]:
     """Example to the indicators of the rule, for the real rows of the pairs."""
     ids = sorted({row.example_id for row in pairs})
-    names = [name for name in scored.terms if name in scored.rows.columns]
+    names = [name for name in dict.fromkeys(scored.terms.values()) if name in scored.rows.columns]
     rows = scored.rows.where(F.col("example_id").isin(ids)).select("example_id", *names)
     return {row.example_id: {name: row[name] for name in names} for row in rows.collect()}

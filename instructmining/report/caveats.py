@@ -117,7 +117,8 @@ def _term(scored: Scored, name: str, part: Spread, share: float) -> Term:
     if rule is None:
         return Term(name, None, None, None, "", part.mean or 0.0, part.sd or 0.0, share)
     factor = rule.coefficients[name]
-    model = rule.models.get(name)
+    indicator = rule.indicator_of(name)
+    model = rule.models.get(indicator)
     interval = None
     if rule.covariance is not None:
         place = 1 + list(rule.coefficients).index(name)
@@ -127,7 +128,7 @@ def _term(scored: Scored, name: str, part: Spread, share: float) -> Term:
         name,
         factor,
         interval,
-        rule.ranges.get(name),
+        rule.ranges.get(indicator),
         " or ".join(model.sources) if model else "",
         part.mean or 0.0,
         part.sd or 0.0,

@@ -1,6 +1,6 @@
 """The best and the worst examples, each prediction taken apart; texts cut to a stated length."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,9 +28,9 @@ class Step:
     """One term of a prediction.
 
     Attributes:
-        name: indicator.
-        value: of the indicator.
-        contribution: coefficient × value.
+        name: of the term.
+        value: of its indicator.
+        contribution: coefficient × term.
         start: the sum before it.
         moved: contribution minus the pool's mean contribution.
     """
@@ -118,14 +118,17 @@ def axis(examples: Iterable[Explained]) -> tuple[float, float]:
 
 
 def _explain(
-    row: Any, terms: Sequence[str], means: dict[str, float], text_of: dict[str, tuple[Text, Text]]
+    row: Any,
+    terms: Mapping[str, str],
+    means: dict[str, float],
+    text_of: dict[str, tuple[Text, Text]],
 ) -> Explained:
     contributions = {name: row[f"contribution_{name}"] for name in terms}
     intercept = row.predicted_log_loss - sum(contributions.values())
     steps = []
     total = intercept
     for name, part in contributions.items():
-        steps.append(Step(name, row[name], part, total, part - means[name]))
+        steps.append(Step(name, row[terms[name]], part, total, part - means[name]))
         total += part
     nothing = (Text("", 0), Text("", 0))
     prompt, response = text_of.get(row.example_id, nothing)

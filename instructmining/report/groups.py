@@ -17,10 +17,10 @@ class Move:
     """One term of the rule in a group.
 
     Attributes:
-        term: indicator.
+        term: its name.
         difference: mean contribution in the group - in the rest; below 0: better than the rest.
-        inside: mean of the indicator in the group.
-        outside: mean of the indicator in the rest.
+        inside: mean of its indicator in the group.
+        outside: mean of its indicator in the rest.
     """
 
     term: str

@@ -1,7 +1,7 @@
 """Which scores a report is about: the pool, the rule, and the source of each example."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from instructmining.errors import UserError
+from instructmining.rules.hinge import indicator_in
 from instructmining.rules.registry import load_rule
 from instructmining.rules.rule import LinearRule, built_in_rules
 from instructmining.scoring.scores import indicator_names
@@ -38,7 +39,7 @@ class Scored:
             first one by name) and `shown`, the source or `OTHERS`.
         indicators: columns that hold at least one number.
         unmeasured: indicators that hold none.
-        terms: indicators of the rule.
+        terms: of the rule, each with the indicator that it is made of.
     """
 
     store: Store
@@ -51,7 +52,7 @@ class Scored:
     rows: DataFrame
     indicators: tuple[str, ...]
     unmeasured: tuple[str, ...]
-    terms: tuple[str, ...]
+    terms: Mapping[str, str]
 
 
 def open_scores(store: Store, pool: str, source: str, tracking: Tracking) -> Scored:
@@ -93,7 +94,9 @@ def open_scores(store: Store, pool: str, source: str, tracking: Tracking) -> Sco
         rows,
         indicators=tuple(name for name in names if held[name]),
         unmeasured=tuple(name for name in names if not held[name]),
-        terms=tuple(rule.coefficients if rule else known),
+        terms={term: rule.indicator_of(term) for term in rule.coefficients}
+        if rule
+        else {term: term if term in names else indicator_in(term) for term in known},
     )
 
 

@@ -1,20 +1,36 @@
 """The gate of the champion: what the fit of a rule must have shown, read from what it stored."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any
+
+from instructmining.rules.hinge import Hinge, slopes
 
 LEVEL = 0.05  # p of a permutation test below which a finding is not taken for chance
 HIGHER_IS_BETTER = ("reward", "naturalness", "coherence", "understandability")
 
 
-def contradictions(coefficients: Mapping[str, float]) -> list[str]:
-    """The terms whose sign says that more of a good thing makes a higher loss, in words."""
+def contradictions(
+    coefficients: Mapping[str, float], hinges: Mapping[str, Hinge] | None = None
+) -> list[str]:
+    """Where more of a good thing makes a higher loss, in words; a hinge parts where from where.
+
+    Args:
+        coefficients: of a rule, by term.
+        hinges: of the rule, by term.
+    """
     return [
-        f"a higher {name} predicts a higher loss ({coefficients[name]:+.4g} per unit), which "
+        f"a higher {name} predicts a higher loss ({slope:+.4g} per unit{_piece(low, high)}), which "
         f"contradicts what {name} means"
         for name in HIGHER_IS_BETTER
-        if coefficients.get(name, 0.0) > 0
+        for low, high, slope in slopes(name, coefficients, hinges or {})
+        if slope > 0
     ]
+
+
+def _piece(low: float, high: float) -> str:
+    parts = [f" above {low:g}"] * isfinite(low) + [f" below {high:g}"] * isfinite(high)
+    return " and".join(parts)
 
 
 def objection(
@@ -22,6 +38,7 @@ def objection(
     provenance: Mapping[str, Any],
     champion: str | None,
     coefficients: Mapping[str, float] | None = None,
+    hinges: Mapping[str, Hinge] | None = None,
 ) -> str | None:
     """Why a rule must not become champion, in one sentence; None where it passes.
 
@@ -36,13 +53,14 @@ def objection(
         provenance: as `fitting.rule_of` stores it; `cross_validation` holds errors of log loss.
         champion: `models:/NAME/VERSION` of another rule that it would replace; None without one.
         coefficients: of the rule, whose signs are compared with what the indicators mean.
+        hinges: of the rule.
     """
     errors: Mapping[str, Any] = provenance.get("cross_validation") or {}
     return (
         _against_rivals(rule, errors, champion)
         or _across_halves(rule, errors.get("crossed_beside_sources"))
         or _by_chance(rule, provenance.get("permutation_p"))
-        or _against_meaning(rule, coefficients or {})
+        or _against_meaning(rule, contradictions(coefficients or {}, hinges))
     )
 
 
@@ -90,7 +108,7 @@ def _by_chance(rule: str, p_value: float | None) -> str | None:
     )
 
 
-def _against_meaning(rule: str, coefficients: Mapping[str, float]) -> str | None:
-    if against := contradictions(coefficients):
+def _against_meaning(rule: str, against: Sequence[str]) -> str | None:
+    if against:
         return f"{rule} needs --force: {'; '.join(against)}"
     return None

@@ -21,8 +21,7 @@ def save_rule(rule: LinearRule, record: Path, model: Path) -> None:
     outputs = ["predicted_log_loss", *(f"contribution_{name}" for name in rule.coefficients)]
     outputs += ["predicted_log_loss_se"] * (rule.covariance is not None)
     columns = [
-        Schema([ColSpec("double", name) for name in names])
-        for names in (rule.coefficients, outputs)
+        Schema([ColSpec("double", name) for name in names]) for names in (rule.indicators, outputs)
     ]
     served = importlib.resources.files("instructmining.rules") / "served_rule.py"
     # as_file: a real file also where we run from a zip.
@@ -42,5 +41,5 @@ def _example(rule: LinearRule) -> "pd.DataFrame":
     """One row in the middle of what the rule was fitted on; ones where it does not say."""
     import pandas as pd
 
-    middle = {name: sum(rule.ranges.get(name, (1.0, 1.0))) / 2 for name in rule.coefficients}
+    middle = {name: sum(rule.ranges.get(name, (1.0, 1.0))) / 2 for name in rule.indicators}
     return pd.DataFrame([middle])

@@ -109,7 +109,7 @@ def unproven(version: str, settings: Tracking) -> str | None:
     with connection(settings) as client:
         incumbent = _aliases(client, name).get(CHAMPION)
     champion = None if incumbent in (None, number) else f"models:/{name}/{incumbent}"
-    return objection(uri, rule.provenance, champion, rule.coefficients)
+    return objection(uri, rule.provenance, champion, rule.coefficients, rule.hinges)
 
 
 def refuse_unproven(version: str, settings: Tracking) -> None:
@@ -203,7 +203,7 @@ def champion_for(
     rule = load_rule(f"models:/{settings.registry_model}/{version}", settings)
     others = [
         name
-        for name in rule.coefficients
+        for name in rule.indicators
         if name not in rule.models
         or rule.models[name].fingerprint is None
         or rule.models[name].fingerprint != fingerprints.get(name)
@@ -238,8 +238,8 @@ def _create(client: "MlflowClient", settings: Tracking, rule: LinearRule) -> Non
         experiment_id(client, settings), run_name=f"publish {rule.name}"
     ).info.run_id
     client.log_metric(run_id, "intercept", rule.intercept)
-    for indicator, factor in rule.coefficients.items():
-        client.log_metric(run_id, f"coefficient_{indicator}", factor)
+    for term, factor in rule.coefficients.items():
+        client.log_metric(run_id, f"coefficient_{term}", factor)
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "model"
         save_rule(rule, Path(folder) / "rule.json", model)

@@ -1,9 +1,10 @@
 """The rule: a linear model of the log loss after fine-tuning; lower is better.
 
-    predicted_log_loss = intercept + Σ coefficient × indicator
+    predicted_log_loss = intercept + Σ coefficient × term
 
-One SQL text states it; the Spark columns are parsed from that text, so what a user exports and
-what a job computes cannot differ. A null or NaN indicator makes the prediction null.
+A term is an indicator, or a hinge of one (`hinge.Hinge`). One SQL text states it; the Spark columns
+are parsed from that text, so what a user exports and what a job computes cannot differ. A null or
+NaN indicator makes the prediction null.
 """
 
 import hashlib
@@ -12,36 +13,27 @@ import math
 import operator
 from collections.abc import Mapping
 from functools import cached_property, reduce
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from instructmining.errors import UserError
 from instructmining.packaged import conf_folder
+from instructmining.rules.fitted_model import FittedModel
+from instructmining.rules.hinge import Hinge
+from instructmining.rules.rule_sql import Dialect, number, value_sql
 
 if TYPE_CHECKING:
     from pyspark.sql import Column  # imported where a column is made: `--help` needs no Spark
-
-Dialect = Literal["spark", "duckdb"]
-_QUOTES: dict[Dialect, str] = {"spark": "`", "duckdb": '"'}
-
-
-class FittedModel(BaseModel):
-    """The model that measured an indicator when its coefficient was fitted."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    sources: tuple[str, ...] = ()  # names of one and the same model; empty: not known
-    fingerprint: str | None = None  # of a rule fitted by us; then it alone decides
-    note: str = ""
 
 
 class LinearRule(BaseModel):
     """Intercept and coefficients, with what they were fitted on.
 
     Attributes:
-        coefficients: log loss per unit of the indicator; a negative one means more is better.
+        coefficients: log loss per unit of each term; a negative one means more is better.
+        hinges: of the terms that are not indicators, by their name.
         covariance: of the estimates, in the order intercept, then as in `coefficients`.
         models: by indicator.
         ranges: by indicator, the lowest and highest mean of the subsets it was fitted on, with a
@@ -56,6 +48,7 @@ class LinearRule(BaseModel):
     target: Literal["log_loss"] = "log_loss"
     intercept: float
     coefficients: dict[str, float] = Field(min_length=1)
+    hinges: dict[str, Hinge] = Field(default_factory=dict)
     covariance: tuple[tuple[float, ...], ...] | None = None
     models: dict[str, FittedModel] = Field(default_factory=dict)
     ranges: dict[str, tuple[float, float]] = Field(default_factory=dict)
@@ -63,12 +56,27 @@ class LinearRule(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if stray := set(self.hinges) - set(self.coefficients):
+            raise ValueError(f"hinges without a coefficient: {sorted(stray)}")
+        if wrong := [term for term, hinge in self.hinges.items() if hinge.name != term]:
+            right = self.hinges[wrong[0]].name
+            raise ValueError(f"the hinge {wrong[0]} must be called {right}, as it is defined")
         for field in ("models", "ranges"):
-            if stray := set(getattr(self, field)) - set(self.coefficients):
+            if stray := set(getattr(self, field)) - set(self.indicators):
                 raise ValueError(f"{field} name indicators without a coefficient: {sorted(stray)}")
         if self.covariance is not None:
             _check_covariance(self.covariance, size=1 + len(self.coefficients))
         return self
+
+    @property
+    def indicators(self) -> list[str]:
+        """What must be measured for a prediction, each once, in the order of the terms."""
+        return list(dict.fromkeys(map(self.indicator_of, self.coefficients)))
+
+    def indicator_of(self, term: str) -> str:
+        """The indicator that a term is made of: its own name, or that of its hinge."""
+        hinge = self.hinges.get(term)
+        return term if hinge is None else hinge.indicator
 
     def predicted_log_loss(self) -> "Column":
         """The prediction; null where an indicator is null or NaN."""
@@ -80,18 +88,18 @@ class LinearRule(BaseModel):
         """The same of one row at hand; None where an indicator is absent, null or NaN."""
         total = self.intercept
         for name, factor in self.coefficients.items():
-            value = values.get(name)
+            value = values.get(self.indicator_of(name))
             if value is None or math.isnan(value):
                 return None
-            total += factor * value
+            total += factor * (self.hinges[name].of(value) if name in self.hinges else value)
         return total
 
     def contributions(self) -> "dict[str, Column]":
-        """`contribution_<indicator>` to coefficient × indicator; with the intercept they add up."""
+        """`contribution_<term>` to coefficient × term; with the intercept they add up."""
         from pyspark.sql import functions as F
 
         return {
-            f"contribution_{name}": F.expr(f"{_number(factor)} * {_value_sql(name, 'spark')}")
+            f"contribution_{name}": F.expr(f"{number(factor)} * {self._term_sql(name, 'spark')}")
             for name, factor in self.coefficients.items()
         }
 
@@ -104,7 +112,8 @@ class LinearRule(BaseModel):
 
         if self.covariance is None:
             return None
-        values = [F.lit(1.0), *(F.expr(_value_sql(name, "spark")) for name in self.coefficients)]
+        values = [F.lit(1.0)]
+        values += [F.expr(self._term_sql(name, "spark")) for name in self.coefficients]
         terms = [
             F.lit(self.covariance[i][j] * (1 if i == j else 2)) * values[i] * values[j]
             for i in range(len(values))
@@ -118,7 +127,7 @@ class LinearRule(BaseModel):
         """The indicators outside the range the rule was fitted on: `array<string>`, never null."""
         from pyspark.sql import functions as F
 
-        values = {name: F.expr(_value_sql(name, "spark")) for name in self.ranges}
+        values = {name: F.expr(value_sql(name, "spark")) for name in self.ranges}
         outside = [
             F.when((values[name] < low) | (values[name] > high), F.lit(name))
             for name, (low, high) in self.ranges.items()
@@ -127,11 +136,17 @@ class LinearRule(BaseModel):
 
     def to_sql(self, dialect: Dialect = "spark") -> str:
         """The prediction as a SELECT expression over the indicators' columns."""
-        sql = _number(self.intercept)
+        sql = number(self.intercept)
         for name, factor in self.coefficients.items():
             sign = "-" if factor < 0 else "+"
-            sql += f" {sign} {_number(abs(factor))} * {_value_sql(name, dialect)}"
+            sql += f" {sign} {number(abs(factor))} * {self._term_sql(name, dialect)}"
         return sql
+
+    def _term_sql(self, term: str, dialect: Dialect) -> str:
+        value = value_sql(self.indicator_of(term), dialect)
+        if (hinge := self.hinges.get(term)) is None:
+            return value
+        return f"({hinge.sql(value)})"
 
     @cached_property
     def fingerprint(self) -> str:
@@ -151,6 +166,8 @@ class LinearRule(BaseModel):
             },
             "ranges": self.ranges,
         }
+        if self.hinges:  # a rule without any keeps the fingerprint from before there were hinges
+            definition["hinges"] = {term: hinge.model_dump() for term, hinge in self.hinges.items()}
         return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()
 
     def mismatches(self, fingerprints: Mapping[str, str], sources: Mapping[str, str]) -> list[str]:
@@ -162,19 +179,20 @@ class LinearRule(BaseModel):
                 by the last part of a path, so that a local copy of a hub model is the same.
         """
         sentences = []
-        for name in self.coefficients:
+        for name in self.indicators:
             fitted = self.models.get(name, FittedModel())
             now = sources.get(name, "another model")
             if name not in fingerprints and name not in sources:
                 continue  # not measured at all: there is no prediction to warn about
-            if not _same(fitted, fingerprints.get(name), now):
+            if not fitted.is_that(fingerprints.get(name), now):
                 known = " or ".join(fitted.sources) or "an unknown model"
                 sentences.append(f"{name} was fitted with {known} and is measured with {now}")
         return sentences
 
     def to_json(self) -> str:
         """The record that MLflow keeps and `load_rule` reads."""
-        return self.model_dump_json(indent=2) + "\n"
+        absent = None if self.hinges else {"hinges"}
+        return self.model_dump_json(indent=2, exclude=absent) + "\n"
 
     @classmethod
     def from_json(cls, text: str, origin: str = "the rule") -> Self:
@@ -221,27 +239,3 @@ def _check_covariance(matrix: tuple[tuple[float, ...], ...], size: int) -> None:
             rounding = 1e-9 * math.sqrt(matrix[i][i] * matrix[j][j])
             if abs(matrix[i][j] - matrix[j][i]) > rounding:
                 raise ValueError("covariance must be symmetric")
-
-
-def _same(fitted: FittedModel, fingerprint: str | None, source: str) -> bool:
-    if fitted.fingerprint is not None:
-        return fingerprint == fitted.fingerprint
-    return _short(source) in {_short(known) for known in fitted.sources}
-
-
-def _short(source: str) -> str:
-    """A hub id or folder without its parents; a URI as it stands."""
-    return source if ":" in source else PurePosixPath(source).name
-
-
-def _number(value: float) -> str:
-    """A literal that is a double, to the last bit, in every dialect: one with an exponent."""
-    text = repr(float(value))
-    return text.upper() if "e" in text else f"{text}E0"
-
-
-def _value_sql(name: str, dialect: Dialect) -> str:
-    quote = _QUOTES[dialect]
-    column = quote + name.replace(quote, quote * 2) + quote
-    # NaN equals NaN in both dialects.
-    return f"NULLIF(CAST({column} AS DOUBLE), CAST('NaN' AS DOUBLE))"

@@ -66,7 +66,7 @@ class Measured:
 
 def neighbors_of(rule: LinearRule) -> list[int]:
     """The i of every `knn_i` among a rule's terms."""
-    matches = (re.fullmatch(r"knn_(\d+)", name) for name in rule.coefficients)
+    matches = (re.fullmatch(r"knn_(\d+)", name) for name in rule.indicators)
     return [int(match[1]) for match in matches if match]
 
 
@@ -111,7 +111,7 @@ def with_indicators(
 def with_rule(indicators: DataFrame, rule: LinearRule, measured: Measured) -> DataFrame:
     """Adds the contributions, `predicted_log_loss`, its standard error and what is missing."""
     error = rule.predicted_log_loss_se()
-    for name in rule.coefficients:
+    for name in rule.indicators:
         if name not in indicators.columns:
             indicators = indicators.withColumn(name, F.lit(None).cast("double"))
     return indicators.withColumns(
@@ -128,7 +128,7 @@ def with_rule(indicators: DataFrame, rule: LinearRule, measured: Measured) -> Da
 def _missing_reason(rule: LinearRule, measured: Measured, columns: Sequence[str]) -> Column:
     """For each absent indicator of the rule its reason; null where none is absent."""
     parts = []
-    for name in rule.coefficients:
+    for name in rule.indicators:
         stage = measured.stage_of.get(name, "embed" if name.startswith("knn_") else "")
         known = [F.col(f"reason_{stage}")] if f"reason_{stage}" in columns else []
         otherwise = "too few neighbours in the pool" if name.startswith("knn_") else "not measured"

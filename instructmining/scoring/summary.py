@@ -126,6 +126,7 @@ class Summary:
         return (
             f"rule {self.rule.name} version {self.rule.version} ({self.rule_why})\n"
             f"  predicted log loss = {self.rule.intercept:.4g} {terms}   (lower is better)"
+            + "".join(f"\n  {term} = {h.words}" for term, h in self.rule.hinges.items())
         )
 
     def _canary(self) -> str:
@@ -211,4 +212,6 @@ def _why(row: Mapping[str, Any], rule: LinearRule, means: Mapping[str, float]) -
     """What moved the prediction away from the pool's mean, the largest first."""
     moved = {name: row[f"contribution_{name}"] - means[name] for name in rule.coefficients}
     ordered = sorted(moved, key=lambda name: -abs(moved[name]))
-    return ", ".join(f"{name} {row[name]:.4g} ({moved[name]:+.3f})" for name in ordered)
+    return ", ".join(
+        f"{name} {row[rule.indicator_of(name)]:.4g} ({moved[name]:+.3f})" for name in ordered
+    )

@@ -9,11 +9,11 @@ from pydantic import model_validator
 
 from instructmining.settings.cascading import Cascade
 from instructmining.settings.endpoints import Endpoint
+from instructmining.settings.fitting import Fit
 from instructmining.settings.learning import (
     Canary,
     Evaluate,
     Finetune,
-    Fit,
     Floor,
     Judge,
     Select,

@@ -101,7 +101,7 @@ def predict_rest(
         did, in words.
     """
     measured = choice.measured
-    needed = list(choice.rule.coefficients)
+    needed = choice.rule.indicators
     outcomes = {
         stage: run_cascade(store, stage, pool, measured, counts, needed, cascade, run_id)
         for stage in cascade.shares

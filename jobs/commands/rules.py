@@ -47,6 +47,8 @@ def show(source: str, **shared: Any) -> None:
     click.echo(f"{rule.name}, version {rule.version}: predicts {rule.target}, lower is better")
     for name, value in {"intercept": rule.intercept, **rule.coefficients}.items():
         click.echo(f"  {name:<20} {value:<+12.6g}{_fitted_on(rule, name)}".rstrip())
+    for term, hinge in rule.hinges.items():
+        click.echo(f"  {term} = {hinge.words}")
     click.echo(f"  standard errors      {'yes' if rule.covariance else 'not known'}")
     for key, value in rule.provenance.items():
         click.echo(f"  {key:<20} {value}")
@@ -144,7 +146,9 @@ def _overview(
 def _fitted_on(rule: LinearRule, name: str) -> str:
     if name not in rule.coefficients:
         return ""
-    model = rule.models.get(name)
+    indicator = rule.indicator_of(name)
+    model = rule.models.get(indicator)
     known = " or ".join(model.sources) if model else ""
-    inside = "  in {:g} … {:g}".format(*rule.ranges[name]) if name in rule.ranges else ""
+    span = rule.ranges.get(indicator)
+    inside = "  in {:g} … {:g}".format(*span) if span else ""
     return f"  with {known or 'an unknown model'}{inside}"

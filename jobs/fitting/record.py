@@ -12,10 +12,11 @@ from instructmining.fitting.page import reading
 from instructmining.fitting.plots import fit_plots
 from instructmining.fitting.rule_fit import Learned, unseen_figures
 from instructmining.models.lists import ResolvedModel
+from instructmining.rules.fitted_model import FittedModel
 from instructmining.rules.registry import CHAMPION, list_rules, load_rule, publish_rule, unproven
-from instructmining.rules.rule import FittedModel, LinearRule, built_in_rules
+from instructmining.rules.rule import LinearRule, built_in_rules
 from instructmining.scoring.scores import Measured
-from instructmining.settings.learning import Fit
+from instructmining.settings.fitting import Fit
 from instructmining.settings.sections import Tracking
 from instructmining.tracking.mlflow_runs import Input, Run
 from jobs.finetuning.waves import Spent
@@ -25,18 +26,14 @@ CANDIDATE = "candidate"
 _RANGE_MARGIN = 0.5  # of the width of the subset means, on each side
 
 
-def rivals(tracking: Tracking) -> dict[str, list[str]]:
-    """Terms of the published rules, and of the champion if there is one."""
-    terms = {
-        name: list(rule.coefficients)
-        for name, rule in built_in_rules().items()
-        if name.startswith("paper-")
-    }
+def rivals(tracking: Tracking) -> dict[str, LinearRule]:
+    """The published rules, and the champion if there is one."""
+    rules = {name: rule for name, rule in built_in_rules().items() if name.startswith("paper-")}
     if tracking.uri != "none":
         for registered in list_rules(tracking):
             if CHAMPION in registered.aliases:
-                terms[registered.uri] = list(load_rule(registered.uri, tracking).coefficients)
-    return terms
+                rules[registered.uri] = load_rule(registered.uri, tracking)
+    return rules
 
 
 def fitted_name(pools: Sequence[str]) -> str:
@@ -117,7 +114,7 @@ def record(tracked: Run, setup: Setup, runs: pd.DataFrame, learned: Learned, pag
             learned.runs,
             learned.fit,
             learned.cross_validated.predictions,
-            setup.candidates.indicators,
+            [*setup.candidates.indicators, *learned.hinges],
         )
     )
     tracked.log_metrics(

@@ -14,15 +14,17 @@ from instructmining.finetunes.runs import (
     refuse_failed,
     regression_frame,
 )
+from instructmining.fitting.hinges import hinge_means
 from instructmining.fitting.out_of_sample import stability
 from instructmining.fitting.page import fit_page
 from instructmining.fitting.rule_fit import Learned, learn, rule_of
 from instructmining.fitting.stopping import further_gain, widest_interval
 from instructmining.fitting.subset_design import describe
 from instructmining.fitting.subset_diversity import diversity_of
+from instructmining.rules.hinge import Hinge
 from instructmining.rules.rule import LinearRule
 from instructmining.selecting.subset_table import Members, store_subsets
-from instructmining.settings.learning import Fit
+from instructmining.settings.fitting import Fit
 from instructmining.settings.sections import Settings
 from instructmining.spark.session import with_session
 from instructmining.tracking.mlflow_runs import log_run
@@ -112,12 +114,12 @@ def enough(setup: Setup, plan: Sequence[PlannedRun], fit: Fit) -> str | None:
     """Why the finished runs are enough, by `fit.stop_at` or `fit.stop_gain`; None where not."""
     if fit.stop_at is None and fit.stop_gain is None:
         return None
-    names = setup.candidates.indicators
     frame = runs_frame(setup, finished(setup.finetunes.store, [run.key for run in plan]))
-    if fit.stop_at is not None and widest_interval(frame, names, fit) <= fit.stop_at:
+    names, hinges = setup.candidates.indicators, list(setup.hinges)
+    if fit.stop_at is not None and widest_interval(frame, names, fit, hinges) <= fit.stop_at:
         return "the intervals are as narrow as fit.stop_at asks"
     if fit.stop_gain is not None:
-        gain = further_gain(frame, names, fit, len(setup.design.subsets))
+        gain = further_gain(frame, setup.offered, fit, len(setup.design.subsets))
         if gain < fit.stop_gain:
             return f"the remaining subsets would add {gain:.3f} to R², less than fit.stop_gain asks"
     return None
@@ -128,9 +130,19 @@ def tested_subsets(setup: Setup) -> set[str]:
     return set(list(setup.subsets)[len(setup.design.subsets) :])
 
 
-def runs_frame(setup: Setup, runs: pd.DataFrame) -> pd.DataFrame:
-    """The finished runs for the regression, with the half of the candidates and who is tested."""
+def runs_frame(
+    setup: Setup, runs: pd.DataFrame, others: Mapping[str, Hinge] | None = None
+) -> pd.DataFrame:
+    """The finished runs for the regression, with the half of the candidates and who is tested.
+
+    Args:
+        setup: what was decided before.
+        runs: those that finished.
+        others: by name, hinges beside those that are offered.
+    """
     frame = regression_frame(runs, setup.candidates.indicators, setup.target)
+    # Of the subsets themselves: a run that was finished before may have seen other knots.
+    frame = frame.join(means_of_hinges(setup, {**setup.hinges, **(others or {})}), on="subset")
     frame["tested"] = frame["subset"].isin(tested_subsets(setup))
     if setup.design.halves is not None:
         halves = dict(zip(setup.subsets, map(int, setup.design.halves), strict=False))
@@ -138,12 +150,19 @@ def runs_frame(setup: Setup, runs: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
+def means_of_hinges(setup: Setup, hinges: Mapping[str, Hinge]) -> pd.DataFrame:
+    """The mean of every hinge over every subset, by the subset's hash."""
+    drawn = (*setup.design.subsets, *setup.random.subsets)
+    means = hinge_means(setup.candidates.rows, hinges, drawn)
+    return means.set_axis(list(setup.subsets))
+
+
 def learn_from(
     setup: Setup,
     plan: Sequence[PlannedRun],
     runs: pd.DataFrame,
     fit: Fit,
-    rival_terms: Mapping[str, list[str]],
+    rules: Mapping[str, LinearRule],
 ) -> Learned:
     """The regression on the finished runs, with the diversity of their subsets.
 
@@ -152,18 +171,21 @@ def learn_from(
         plan: the runs that were wanted.
         runs: those that finished.
         fit: criterion, seed and so on.
-        rival_terms: terms of other rules by name, which are refitted on the same runs.
+        rules: other rules by name, whose terms are refitted on the same runs.
     """
     finetunes = setup.finetunes
-    frame = runs_frame(setup, runs)
+    names = setup.candidates.indicators
+    known = {name: rule for name, rule in rules.items() if set(rule.indicators) <= set(names)}
+    hinges = {term: hinge for rule in known.values() for term, hinge in rule.hinges.items()}
+    frame = runs_frame(setup, runs, hinges)
     if "embed" in finetunes.resolved:
         subsets = {run.subset: run.ids for run in plan if run.ids}
         ids = sorted({i for members in subsets.values() for i in members})
         vectors = vectors_of(finetunes.store, ids, finetunes.resolved["embed"].fingerprint)
         frame = frame.join(diversity_of(subsets, vectors), on="subset")
     others = on_other_bases(finetunes.store, finetunes.task, setup.target)
-    names = setup.candidates.indicators
-    return learn(frame, names, fit, setup.target, rival_terms, others, setup.subsets)
+    terms = {name: list(rule.coefficients) for name, rule in known.items()}
+    return learn(frame, names, fit, setup.target, terms, others, setup.subsets, setup.hinges)
 
 
 def planned(setup: Setup, repeats: int, seed: int) -> list[PlannedRun]:
@@ -174,6 +196,7 @@ def planned(setup: Setup, repeats: int, seed: int) -> list[PlannedRun]:
     subsets = list(setup.subsets.items())
     designs = [made for made in (design, setup.random) if made.subsets]
     means = pd.concat([made.means for made in designs], ignore_index=True)
+    means = means.join(means_of_hinges(setup, setup.hinges).reset_index(drop=True))
     mixes = pd.concat([made.mix for made in designs], ignore_index=True)
     drawn = [(i, seed) for i in range(own)]
     drawn += [(i, seed + 1) for i in range(min(repeats, own))]

@@ -1,13 +1,15 @@
 """What a fit decides before anything is finetuned: candidates and the design of the subsets."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from pyspark.sql import SparkSession
 
 from instructmining.finetunes.runs import ids_hash
 from instructmining.fitting.drawn_subsets import read_designs
+from instructmining.fitting.hinges import hinges_of
 from instructmining.fitting.subset_design import Design, design_of, draw_at_random, draw_subsets
+from instructmining.rules.hinge import Hinge
 from instructmining.scoring.scores import Measured
 from instructmining.settings.sections import Settings
 from jobs.finetuning.candidates import Candidates, gather
@@ -16,7 +18,17 @@ from jobs.finetuning.setup import FinetuneSetup, prepare_finetunes
 
 @dataclass(frozen=True)
 class Setup:
-    """What is decided before anything is finetuned."""
+    """What is decided before anything is finetuned.
+
+    Attributes:
+        finetunes: the common ground of the runs.
+        pools: drawn from.
+        measured: by what.
+        candidates: rows that subsets are drawn from.
+        design: the subsets that the rule is fitted on.
+        random: those it is tested on.
+        hinges: by name, what may become a term beside the indicators.
+    """
 
     finetunes: FinetuneSetup
     pools: Sequence[str]
@@ -24,6 +36,12 @@ class Setup:
     candidates: Candidates
     design: Design
     random: Design
+    hinges: Mapping[str, Hinge] = field(default_factory=dict)
+
+    @property
+    def offered(self) -> list[str]:
+        """All that may become a term of the rule."""
+        return [*self.candidates.indicators, *self.hinges]
 
     @property
     def subsets(self) -> dict[str, tuple[str, ...]]:
@@ -67,4 +85,7 @@ def prepare(spark: SparkSession, settings: Settings) -> Setup:
         design = draw_subsets(rows, names, fit.subsets, fit.size, fit.seed, fit.design)
         tested = draw_at_random(len(rows), fit.size, fit.random_subsets, fit.seed)
         random = design_of(rows, names, tested)
-    return Setup(finetunes, pools, measured, candidates, design, random)
+    # In sample three terms for an indicator would find something anywhere: only `cv` counts them.
+    offered = fit.hinges and fit.criterion == "cv"
+    hinges = hinges_of(rows, names) if offered else {}
+    return Setup(finetunes, pools, measured, candidates, design, random, hinges)

@@ -1,6 +1,6 @@
 """Why is this group bad: which terms move the prediction of a source, length, language, column."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -30,7 +30,7 @@ def run(spark: SparkSession, settings: Settings) -> str:
     store = Store.open(spark, settings.store)
     scored = open_scores(store, settings.pool, settings.rule.source, settings.tracking)
     rows = _grouped(scored, settings.explain.by).persist()
-    groups = groups_of(_sums(rows, scored.terms), scored.terms)
+    groups = groups_of(_sums(rows, scored.terms), list(scored.terms))
     largest = sorted(groups, key=lambda group: -group.size)[: settings.explain.groups]
     shown = [group for group in groups if group in largest]
     by = settings.explain.by
@@ -95,13 +95,13 @@ def _quarter(rows: DataFrame) -> Column:
     )
 
 
-def _sums(rows: DataFrame, terms: Sequence[str]) -> list[dict[str, object]]:
+def _sums(rows: DataFrame, terms: Mapping[str, str]) -> list[dict[str, object]]:
     """What `groups_of` reads."""
     has = F.col("predicted_log_loss").isNotNull()
     sums = {"loss": F.sum("predicted_log_loss")}
-    for term in terms:
+    for term, indicator in terms.items():
         sums[f"contribution_{term}"] = F.sum(F.when(has, quoted(f"contribution_{term}")))
-        sums[f"value_{term}"] = F.sum(F.when(has, quoted(term)))
+        sums[f"value_{term}"] = F.sum(F.when(has, quoted(indicator)))
     counted = rows.groupBy("name").agg(
         F.count("*").alias("size"),
         F.count_if(has).alias("scored"),

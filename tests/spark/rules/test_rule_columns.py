@@ -12,8 +12,14 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from instructmining.models.lists import ModelList
+from instructmining.rules.hinge import Hinge
 from instructmining.rules.rule import LinearRule, read_rule
-from instructmining.scoring.scores import Measured, percentile_column, with_indicators
+from instructmining.scoring.scores import (
+    Measured,
+    percentile_column,
+    with_indicators,
+    with_rule,
+)
 from instructmining.settings.sections import Knn
 from instructmining.store.schemas import TABLES
 from instructmining.store.tables import Store
@@ -193,6 +199,59 @@ def test_the_exported_sql_gives_the_same_bits_in_spark_and_duckdb(spark, fitted)
         found = database.execute(f"SELECT {fitted.to_sql('duckdb')} FROM indicators").fetchall()
     assert column == in_spark == [row[0] for row in found]
     assert [value is None for value in column] == [False, False, True, True, False]
+
+
+@pytest.fixture(scope="module")
+def banded():
+    hinges = [Hinge(indicator="ppl", above=120.0), Hinge(indicator="reward", below=-1.5)]
+    return LinearRule(
+        name="banded",
+        intercept=1.5,
+        coefficients={"ppl": -0.001, hinges[0].name: 0.003, hinges[1].name: 0.25},
+        hinges={hinge.name: hinge for hinge in hinges},
+        covariance=np.diag([0.01, 0.0, 1e-6, 0.04]).tolist(),
+        ranges={"ppl": (5.0, 150.0)},
+    )
+
+
+def test_a_rule_with_hinges_gives_the_same_bits_as_columns_in_duckdb_and_in_python(spark, banded):
+    rows = [(100.0, 0.0), (120.0, -1.5), (220.0, -3.5), (None, -2.0), (130.0, math.nan)]
+    table = frame(spark, ["ppl", "reward"], rows)
+    parts = banded.contributions()
+    scored = table.select(
+        banded.predicted_log_loss().alias("prediction"),
+        banded.predicted_log_loss_se().alias("error"),
+        banded.out_of_range().alias("outside"),
+        *(column.alias(name) for name, column in parts.items()),
+    ).collect()
+    with duckdb.connect() as database:
+        database.execute("CREATE TABLE indicators (ppl DOUBLE, reward DOUBLE)")
+        database.executemany("INSERT INTO indicators VALUES (?, ?)", rows)
+        found = database.execute(f"SELECT {banded.to_sql('duckdb')} FROM indicators").fetchall()
+    in_python = [banded.prediction_of({"ppl": ppl, "reward": reward}) for ppl, reward in rows]
+    assert [row.prediction for row in scored] == [row[0] for row in found] == in_python
+    assert in_python[:3] == pytest.approx([1.4, 1.38, 2.08], rel=1e-12)
+    assert in_python[3:] == [None, None]
+    assert [row.outside for row in scored] == [[], [], ["ppl"], [], []]
+    third = scored[2]
+    assert third.error == pytest.approx((0.01 + 1e-6 * 100**2 + 0.04 * 2**2) ** 0.5, rel=1e-12)
+    assert third.contribution_ppl_above_120 == pytest.approx(0.3, rel=1e-12)
+    assert scored[3].contribution_ppl_above_120 is None
+    assert scored[4].contribution_reward_below_minus_1_5 is None
+    assert scored[3].error is None
+
+
+def test_scores_ask_for_the_indicators_of_hinges_and_name_those_that_are_missing(spark, banded):
+    models = ModelList(name="one", mtld={"kind": "mtld", "indicators": ["ppl"]})
+    measured = Measured(models, {"mtld": "f"}, Knn())
+    rows = spark.createDataFrame([(130.0, None), (None, None)], "ppl DOUBLE, reason_mtld STRING")
+    scored = with_rule(rows, banded, measured).collect()
+    assert [row.predicted_log_loss for row in scored] == [None, None]
+    assert [row.missing_reason for row in scored] == [
+        "reward: not measured",
+        "ppl: not measured; reward: not measured",
+    ]
+    assert "ppl_above_120" not in scored[0].asDict()
 
 
 def test_the_rounding_of_batched_floats_moves_no_percentile(spark):

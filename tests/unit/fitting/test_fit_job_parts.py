@@ -18,7 +18,8 @@ from instructmining.fitting.subset_design import (
     draw_subsets,
 )
 from instructmining.rules.gate import objection
-from instructmining.settings.learning import Finetune, Fit
+from instructmining.settings.fitting import Fit
+from instructmining.settings.learning import Finetune
 from jobs.finetuning.candidates import Candidates
 from jobs.fitting import run as job
 from jobs.fitting.record import write_files

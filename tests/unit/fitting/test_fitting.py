@@ -12,9 +12,9 @@ from instructmining.fitting.page import fit_page, reading
 from instructmining.fitting.rule_fit import learn, one_per_subset, rule_of
 from instructmining.fitting.stopping import further_gain, widest_interval
 from instructmining.fitting.subset_design import Design, describe
+from instructmining.rules.fitted_model import FittedModel
 from instructmining.rules.gate import objection
-from instructmining.rules.rule import FittedModel
-from instructmining.settings.learning import Fit
+from instructmining.settings.fitting import Fit
 
 NAMES = ["reward", "mtld", "knn_6"]
 

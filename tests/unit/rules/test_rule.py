@@ -5,7 +5,8 @@ import json
 import pytest
 
 from instructmining.errors import UserError
-from instructmining.rules.rule import FittedModel, LinearRule, built_in_rules, read_rule
+from instructmining.rules.fitted_model import FittedModel
+from instructmining.rules.rule import LinearRule, built_in_rules, read_rule
 
 
 def a_rule(**changes):

@@ -12,7 +12,8 @@ from packaging.version import Version
 from instructmining.errors import UserError
 from instructmining.models.lists import locate
 from instructmining.rules import registry
-from instructmining.rules.rule import FittedModel, LinearRule, read_rule
+from instructmining.rules.fitted_model import FittedModel
+from instructmining.rules.rule import LinearRule, read_rule
 from instructmining.settings.sections import Settings, Tracking
 from instructmining.tracking import mlflow_runs as tracking
 
