@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from instructmining.errors import UserError
 from instructmining.fitting.subset_design import Design, design_of
+from instructmining.spoiling.spoiled_copies import is_copy
 
 COLUMNS = ["subset", "part", "example_id"]
 RANDOM = "random"  # the part of the subsets that are only tested
@@ -39,6 +40,15 @@ def members_csv(ids: Sequence[str], design: Design, random: Design) -> str:
     return pd.concat(frames, ignore_index=True)[COLUMNS].to_csv(index=False)
 
 
+def copies_in(path: str) -> list[str]:
+    """The spoiled copies that such a file names, each once.
+
+    Raises:
+        UserError: as `read_designs`.
+    """
+    return sorted({one for one in _read(path)["example_id"] if is_copy(one)})
+
+
 def read_designs(
     path: str, candidates: pd.DataFrame, indicators: list[str]
 ) -> tuple[Design, Design]:
@@ -55,15 +65,7 @@ def read_designs(
     Raises:
         UserError: the file cannot be read, or names examples that are not candidates.
     """
-    try:
-        rows = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"fit.drawn={path}: {error}") from None
-    if list(rows.columns) != COLUMNS or rows.empty:
-        raise UserError(
-            f"fit.drawn={path} is not the subsets.csv of a fit: it has the columns "
-            f"{', '.join(COLUMNS)}"
-        )
+    rows = _read(path)
     places = pd.Series(np.arange(len(candidates)), index=candidates["example_id"])
     unknown = ~rows["example_id"].isin(places.index)
     if unknown.any():
@@ -82,6 +84,19 @@ def read_designs(
         design_of(candidates, indicators, _subsets(own, places), parts),
         design_of(candidates, indicators, _subsets(tested, places)),
     )
+
+
+def _read(path: str) -> pd.DataFrame:
+    try:
+        rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise UserError(f"fit.drawn={path}: {error}") from None
+    if list(rows.columns) != COLUMNS or rows.empty:
+        raise UserError(
+            f"fit.drawn={path} is not the subsets.csv of a fit: it has the columns "
+            f"{', '.join(COLUMNS)}"
+        )
+    return rows
 
 
 def _subsets(rows: pd.DataFrame, places: pd.Series) -> list[NDArray[np.int64]]:

@@ -5,13 +5,21 @@ from collections.abc import Iterator
 import pandas as pd
 
 from instructmining.fitting.cross_validation import CrossValidation
+from instructmining.fitting.dirt import DIRT
 from instructmining.fitting.rule_fit import Learned
 from instructmining.fitting.subset_design import Design, condition_number
 from instructmining.rules.gate import contradictions
 
+_FEWEST_DIRTY = 5  # subsets with dirt below which their ranks say nothing
+
 
 def fit_page(
-    learned: Learned, design: Design, spread: pd.DataFrame, target: str, stable: pd.DataFrame
+    learned: Learned,
+    design: Design,
+    spread: pd.DataFrame,
+    target: str,
+    stable: pd.DataFrame,
+    dirt: str = "",
 ) -> str:
     """The whole page.
 
@@ -21,8 +29,9 @@ def fit_page(
         spread: of `subset_design.describe`.
         target: name of the evaluation set.
         stable: of `out_of_sample.stability`.
+        dirt: of `dirt.dirt_sentence`.
     """
-    return "\n".join(_lines(learned, design, spread, target, stable)) + "\n"
+    return "\n".join(_lines(learned, design, spread, target, stable, dirt)) + "\n"
 
 
 def reading(learned: Learned, target: str) -> list[str]:
@@ -31,6 +40,7 @@ def reading(learned: Learned, target: str) -> list[str]:
         learned.selection.sentence,
         *_headline(learned),
         *_out_of_fold(learned, target),
+        *_with_dirt(learned),
         *_by_source(learned),
         *_signs(learned),
         *_rivals(learned),
@@ -71,6 +81,27 @@ def _out_of_fold(learned: Learned, target: str) -> Iterator[str]:
     holds_zero = (table["low"] <= 0) & (table["high"] >= 0)
     if unsure := [term for term in learned.fit.terms if holds_zero[term]]:
         yield f"Whose interval holds zero, so that it may be nothing: {', '.join(unsure)}."
+
+
+def _with_dirt(learned: Learned) -> Iterator[str]:
+    """What dirt does to the loss, and how the rule does on the dirty and on the clean subsets."""
+    runs = learned.runs
+    if DIRT not in runs or not runs[DIRT].std() > 0:
+        return
+    r = runs[[DIRT, "log_loss"]].corr().to_numpy()[0, 1]
+    said = f"The share of spoiled rows goes with log loss at r = {r:.2f}"
+    dirty = (runs[DIRT] > 0).to_numpy(bool)
+    if learned.fit.terms and dirty.sum() >= _FEWEST_DIRTY:
+        loss = runs["log_loss"]
+        predicted = pd.Series(learned.cross_validated.predictions, index=runs.index)
+        rank = predicted[dirty].corr(loss[dirty], "spearman")
+        errors = (loss - predicted)[~dirty]
+        explained = 1 - (errors**2).mean() / loss[~dirty].var(ddof=0)
+        said += (
+            f"; out of fold the rule ranks the {dirty.sum()} subsets with any at {rank:.2f} and "
+            f"reaches R² {explained:.2f} among the {(~dirty).sum()} clean ones alone"
+        )
+    yield f"{said}."
 
 
 def _by_source(learned: Learned) -> Iterator[str]:
@@ -146,7 +177,12 @@ def markdown(frame: pd.DataFrame, first: str) -> Iterator[str]:
 
 
 def _lines(
-    learned: Learned, design: Design, spread: pd.DataFrame, target: str, stable: pd.DataFrame
+    learned: Learned,
+    design: Design,
+    spread: pd.DataFrame,
+    target: str,
+    stable: pd.DataFrame,
+    dirt: str,
 ) -> Iterator[str]:
     yield f"# Fit on {target}\n"
     yield from (f"- {sentence}" for sentence in reading(learned, target))
@@ -178,6 +214,8 @@ def _lines(
         f"condition number {condition_number(design.means):.1f}. `spread` is the deviation of "
         "the subsets' means in units of what random subsets would have.\n"
     )
+    if dirt:
+        yield f"{dirt}\n"
     yield from markdown(spread, "indicator")
 
 

@@ -20,6 +20,18 @@ class Fit(Section):
     random_subsets: int = setting(
         15, "Random subsets on which the rule is tested and never fitted.", ge=0
     )
+    dirty_subsets: float = setting(
+        0.3,
+        "Share of the subsets in which rows are exchanged for spoiled copies of themselves. 0: none.",
+        ge=0,
+        le=1,
+    )
+    dirty_share: float = setting(
+        0.7,
+        "Largest share of spoiled rows in such a subset; each draws its own, from 0.1 on.",
+        gt=0,
+        le=1,
+    )
     drawn: str | None = setting(
         None,
         "Path of the `subsets.csv` of an earlier fit, which is drawn again. null: draw new ones.",

@@ -14,6 +14,7 @@ from instructmining.errors import UserError
 from instructmining.identity import half
 from instructmining.scoring.scores import Measured, with_indicators
 from instructmining.spark.frames import small_frame
+from instructmining.spoiling.spoiled_copies import copy_of, is_copy, needed_for
 from instructmining.store.current import current_occurrences, wanted_occurrences
 from instructmining.store.tables import Store
 from udfs.on_spark.arrow import vectors
@@ -25,7 +26,8 @@ class Candidates:
     """Rows a design draws from.
 
     Attributes:
-        rows: `example_id`, `source` and the indicators, none missing, ordered by id.
+        rows: `example_id`, `source` and the indicators, none missing, ordered by id; spoiled copies
+            come after the real ones.
         indicators: those that are measured on enough rows.
         sentences: what was left out and why.
     """
@@ -33,6 +35,11 @@ class Candidates:
     rows: pd.DataFrame
     indicators: list[str]
     sentences: list[str]
+
+    @property
+    def real(self) -> pd.DataFrame:
+        """The rows that nobody spoiled."""
+        return self.rows[~self.rows["example_id"].map(is_copy).astype(bool)]
 
 
 def gather(
@@ -94,13 +101,16 @@ def gather(
 
 
 def texts_of(store: Store, ids: Sequence[str]) -> Mapping[str, Conversation]:
-    """The conversations of these examples."""
-    wanted = small_frame(store.spark, [(i,) for i in ids], "example_id STRING")
+    """The conversations of these examples; of spoiled copies, made again from the real ones."""
+    stored = sorted({one for i in ids for one in needed_for(i)})
+    wanted = small_frame(store.spark, [(i,) for i in stored], "example_id STRING")
     rows = store.read("examples").join(wanted, "example_id", "left_semi")
-    return {
+    texts = {
         row.example_id: [{"role": m.role, "content": m.content} for m in row.messages]
         for row in rows.select("example_id", "messages").toLocalIterator()
     }
+    made = {i: copy_of(i, texts) if is_copy(i) else texts.get(i) for i in ids}
+    return {i: turns for i, turns in made.items() if turns is not None}
 
 
 def vectors_of(

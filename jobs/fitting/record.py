@@ -83,6 +83,7 @@ def provenance(setup: Setup, fit: Fit, run_id: str) -> dict[str, Any]:
         "pools": list(setup.pools),
         "seed": fit.seed,
         "design": fit.design,
+        "dirt": setup.dirt,
         "finetune": finetunes.recipe.model_dump() | {"dtype": finetunes.task.dtype},
         "table": finetunes.store.location("finetuning_runs"),
         "run_id": run_id,
@@ -138,10 +139,11 @@ def summary(setup: Setup, runs: pd.DataFrame, spent: Spent, learned: Learned) ->
     candidates = setup.candidates
     store = setup.finetunes.store
     yield (
-        f"candidates {len(candidates.rows):,}, indicators {len(candidates.indicators)}: "
+        f"candidates {len(candidates.real):,}, indicators {len(candidates.indicators)}: "
         f"{', '.join(candidates.indicators)}"
     )
     yield from candidates.sentences
+    yield setup.dirt
     for evaluation in setup.finetunes.sets:
         bad = f", {evaluation.unusable} unusable records" if evaluation.unusable else ""
         losses = [

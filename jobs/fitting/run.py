@@ -14,6 +14,7 @@ from instructmining.finetunes.runs import (
     refuse_failed,
     regression_frame,
 )
+from instructmining.fitting.dirt import DIRT, dirt_of
 from instructmining.fitting.hinges import hinge_means
 from instructmining.fitting.out_of_sample import stability
 from instructmining.fitting.page import fit_page
@@ -27,6 +28,7 @@ from instructmining.selecting.subset_table import Members, store_subsets
 from instructmining.settings.fitting import Fit
 from instructmining.settings.sections import Settings
 from instructmining.spark.session import with_session
+from instructmining.spoiling.spoiled_copies import real_of
 from instructmining.tracking.mlflow_runs import log_run
 from jobs.finetuning.candidates import texts_of, vectors_of
 from jobs.finetuning.waves import Spent, run_finetunes
@@ -92,11 +94,12 @@ def run(spark: SparkSession, settings: Settings) -> Fitted:
         page = fit_page(
             learned,
             setup.design,
-            describe(setup.design, setup.candidates.rows),
+            describe(setup.design, setup.candidates.real),
             setup.target,
             stability(
                 learned.runs, list(learned.singles.index), fit.seed, learned.beside, learned.overlap
             ),
+            setup.dirt,
         )
         record(tracked, setup, runs, learned, page)
         text = "\n".join(
@@ -144,6 +147,7 @@ def runs_frame(
     # Of the subsets themselves: a run that was finished before may have seen other knots.
     frame = frame.join(means_of_hinges(setup, {**setup.hinges, **(others or {})}), on="subset")
     frame["tested"] = frame["subset"].isin(tested_subsets(setup))
+    frame[DIRT] = frame["subset"].map(dirt_of(setup.subsets))
     if setup.design.halves is not None:
         halves = dict(zip(setup.subsets, map(int, setup.design.halves), strict=False))
         frame["half"] = frame["subset"].map(halves)
@@ -182,10 +186,13 @@ def learn_from(
         subsets = {run.subset: run.ids for run in plan if run.ids}
         ids = sorted({i for members in subsets.values() for i in members})
         vectors = vectors_of(finetunes.store, ids, finetunes.resolved["embed"].fingerprint)
+        vectors |= setup.copies.vectors if setup.copies is not None else {}
         frame = frame.join(diversity_of(subsets, vectors), on="subset")
     others = on_other_bases(finetunes.store, finetunes.task, setup.target)
     terms = {name: list(rule.coefficients) for name, rule in known.items()}
-    return learn(frame, names, fit, setup.target, terms, others, setup.subsets, setup.hinges)
+    # A spoiled copy is the same example as its real one: what it has in common with other runs.
+    shared = {name: [real_of(i) for i in ids] for name, ids in setup.subsets.items()}
+    return learn(frame, names, fit, setup.target, terms, others, shared, setup.hinges)
 
 
 def planned(setup: Setup, repeats: int, seed: int) -> list[PlannedRun]:
@@ -228,6 +235,8 @@ def members(plan: Sequence[PlannedRun], fit: Fit) -> list[Members]:
             "subsets",
             "random_subsets",
             "drawn",
+            "dirty_subsets",
+            "dirty_share",
             "candidates",
         }
     )

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pyspark.sql import SparkSession
 
 from instructmining.finetunes.runs import ids_hash
-from instructmining.fitting.drawn_subsets import read_designs
+from instructmining.fitting.dirt import dirt_sentence
+from instructmining.fitting.drawn_subsets import copies_in, read_designs
 from instructmining.fitting.hinges import hinges_of
 from instructmining.fitting.subset_design import Design, design_of, draw_at_random, draw_subsets
 from instructmining.rules.hinge import Hinge
@@ -14,6 +15,7 @@ from instructmining.scoring.scores import Measured
 from instructmining.settings.sections import Settings
 from jobs.finetuning.candidates import Candidates, gather
 from jobs.finetuning.setup import FinetuneSetup, prepare_finetunes
+from jobs.fitting.spoiled import Copies, Measuring, measured_copies, spoil
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Setup:
         design: the subsets that the rule is fitted on.
         random: those it is tested on.
         hinges: by name, what may become a term beside the indicators.
+        copies: what is known of spoiled copies; None where none were wanted.
     """
 
     finetunes: FinetuneSetup
@@ -37,6 +40,7 @@ class Setup:
     design: Design
     random: Design
     hinges: Mapping[str, Hinge] = field(default_factory=dict)
+    copies: Copies | None = None
 
     @property
     def offered(self) -> list[str]:
@@ -50,6 +54,13 @@ class Setup:
         drawn = (*self.design.subsets, *self.random.subsets)
         members = (tuple(map(str, ids[rows])) for rows in drawn)
         return {ids_hash(one): one for one in members}
+
+    @property
+    def dirt(self) -> str:
+        """How many subsets hold spoiled rows, or why none does, in a sentence."""
+        if self.copies is not None and self.copies.problem:
+            return self.copies.problem
+        return dirt_sentence(list(self.subsets.values())[: len(self.design.subsets)])
 
     @property
     def target(self) -> str:
@@ -79,13 +90,16 @@ def prepare(spark: SparkSession, settings: Settings) -> Setup:
         finetunes.uses_embedded_models,
     )
     rows, names = candidates.rows, candidates.indicators
+    measuring = Measuring(finetunes.store, pools, finetunes.resolved, settings)
     if fit.drawn is not None:
-        design, random = read_designs(fit.drawn, rows, names)
+        copies = measured_copies(measuring, candidates, copies_in(fit.drawn))
+        design, random = read_designs(fit.drawn, copies.candidates.rows, names)
     else:
-        design = draw_subsets(rows, names, fit.subsets, fit.size, fit.seed, fit.design)
+        drawn = draw_subsets(rows, names, fit.subsets, fit.size, fit.seed, fit.design)
         tested = draw_at_random(len(rows), fit.size, fit.random_subsets, fit.seed)
         random = design_of(rows, names, tested)
+        copies, design = spoil(measuring, candidates, drawn)
     # In sample three terms for an indicator would find something anywhere: only `cv` counts them.
     offered = fit.hinges and fit.criterion == "cv"
     hinges = hinges_of(rows, names) if offered else {}
-    return Setup(finetunes, pools, measured, candidates, design, random, hinges)
+    return Setup(finetunes, pools, measured, copies.candidates, design, random, hinges, copies)

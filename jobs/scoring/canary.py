@@ -10,7 +10,6 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pyarrow as pa
 from pyspark.sql import Row
 from pyspark.sql import functions as F
 
@@ -22,19 +21,13 @@ from instructmining.settings.sections import Settings
 from instructmining.spark.frames import small_frame
 from instructmining.spoiling.held_out import HELD_OUT, KINDS
 from instructmining.spoiling.material import Material, Sound
-from instructmining.store.schemas import MEASURABLE
 from instructmining.store.tables import Store
-from jobs.scoring.stages import Pool, left_of, one_sentence
-from jobs.stored.vectors import of_encoder, with_vectors
-from udfs.indicator import Spending, with_measurements
-from udfs.neighbors.frozen_reference import neighbors_in_reference
-from udfs.on_spark.audit import open_audit
-from udfs.on_spark.placement import gpu_profile, model_slots, ship
+from jobs.scoring.spoiled_rows import NOT_PAID, add_distances, measure_rows
+from jobs.scoring.stages import Pool
 
 _FEWEST = 5  # rows of each kind
 _SHARE = 100  # one row in so many of the pool is spoiled by each kind
 _MATERIAL = 4  # rows that corruptions draw from, for each one that is spoiled
-_NOT_PAID = "left out: endpoint.max_calls or endpoint.max_tokens leaves too little for it"
 _PAIRS = (
     "pool STRING, models STRING, kind STRING, example_id STRING, held_out BOOLEAN, "
     "real MAP<STRING, DOUBLE>, spoiled MAP<STRING, DOUBLE>, run_id STRING"
@@ -63,12 +56,11 @@ def measure_canary(
     drawn = pool.examples.where("response IS NOT NULL").orderBy(*order)
     texts = drawn.select("example_id", "prompt", "response", "messages")
     spoiled = _spoiled(texts.limit(_MATERIAL * rows).collect(), rows)
-    served = [stage for stage, model in resolved.items() if model.spec.served is not None]
-    if len(served) * len(spoiled) > settings.endpoint.max_calls:
-        return _NOT_PAID
-    values, short = _measured(store, pool, spoiled, resolved, settings)
-    if short:
-        return _NOT_PAID
+    turns_of = {f"{kind}:{row.example_id}": turns for kind, row, turns in spoiled}
+    found = measure_rows(store, turns_of, resolved, settings)
+    if found is None:
+        return f"left out: {NOT_PAID}"
+    add_distances(found, store, pool.members, list(turns_of), resolved, settings)
     real = _real_values(store, pool, {row["example_id"] for _, row, _ in spoiled}, measured)
     pairs = [
         (
@@ -78,7 +70,7 @@ def measure_canary(
             row.example_id,
             kind in HELD_OUT,
             real.get(row.example_id, {}),
-            values.get(f"{kind}:{row.example_id}", {}),
+            found.values.get(f"{kind}:{row.example_id}", {}),
             run_id,
         )
         for kind, row, _ in spoiled
@@ -119,55 +111,6 @@ def _spoiled(texts: Sequence[Row], rows: int) -> list[tuple[str, Row, list[dict[
             turns = [{"role": turn.role, "content": turn.content} for turn in row.messages[:-1]]
             made.append((kind, row, [*turns, {"role": "assistant", "content": response}]))
     return made
-
-
-def _measured(
-    store: Store,
-    pool: Pool,
-    spoiled: Sequence[tuple[str, Row, list[dict[str, str]]]],
-    resolved: Mapping[str, ResolvedModel],
-    settings: Settings,
-) -> tuple[dict[str, dict[str, float]], bool]:
-    """`KIND:example_id` to the indicators of the spoiled row; whether a cap left some out."""
-    spark, measure = store.spark, settings.measure
-    keys = [(f"{kind}:{row.example_id}", 0, turns) for kind, row, turns in spoiled]
-    slots = model_slots(spark, measure)
-    rows = small_frame(spark, keys, MEASURABLE).repartition(slots, "example_id")
-    values: dict[str, dict[str, float]] = {}
-    profile = gpu_profile(spark, measure)
-    left = settings.endpoint
-    for stage, model in resolved.items():
-        audit = open_audit(spark)
-        output = with_measurements(
-            rows, ship(spark, model), measure, profile, audit, Spending(left, slots)
-        )
-        if stage != "embed":
-            with one_sentence(stage):
-                found = output.select("example_id", "values").collect()
-            left = left_of(left, audit.value)
-            if len(found) < len(spoiled):
-                return values, True
-            for row in found:
-                values.setdefault(row.example_id, {}).update(row["values"])
-            continue
-        # Once: each look at the frame measures again.
-        vectors = output.where("vector IS NOT NULL").select("example_id", "vector").toArrow()
-        for key, distances in _distances(store, pool, vectors, model, settings):
-            places = {f"knn_{i}": value for i, value in enumerate(distances, start=1)}
-            values.setdefault(key, {}).update(places)
-    return values, False
-
-
-def _distances(
-    store: Store, pool: Pool, vectors: pa.Table, model: ResolvedModel, settings: Settings
-) -> list[tuple[str, list[float]]]:
-    """Of every spoiled row to its nearest rows of the pool, the real one among them."""
-    if not vectors.num_rows:
-        return []
-    embedded = of_encoder(store, F.col("fingerprint") == model.fingerprint)
-    reference = with_vectors(pool.members, embedded)
-    found = neighbors_in_reference(reference, vectors, settings.knn)
-    return [(row.example_id, row.distances) for row in found.collect()]
 
 
 def _real_values(

@@ -61,7 +61,7 @@ def run(spark: SparkSession, settings: Settings) -> dict[str, int]:
     # Without its row in `examples` nothing could be found by its texts: a run that was broken off
     # can be run again for as long as that is there.
     for table in sorted(erased, key="examples".__eq__):
-        for condition in _conditions(wanted):
+        for condition in _conditions(table, wanted):
             store.delete_where(table, condition)
     erased |= {"quarantine": quarantined} if quarantined else {}
     lines = [f"  {table:<16} {count:,} rows" for table, count in erased.items()]
@@ -123,16 +123,18 @@ def _counts(store: Store, ids: Sequence[str]) -> dict[str, int]:
         for table in tables
         if (
             count := sum(
-                store.read(table).where(condition).count() for condition in _conditions(ids)
+                store.read(table).where(condition).count() for condition in _conditions(table, ids)
             )
         )
     }
 
 
-def _conditions(ids: Sequence[str]) -> Iterator[str]:
+def _conditions(table: str, ids: Sequence[str]) -> Iterator[str]:
     for start in range(0, len(ids), _IDS_AT_ONCE):
         part = ", ".join(sql_text(identifier) for identifier in ids[start : start + _IDS_AT_ONCE])
-        yield f"`example_id` IN ({part})"
+        # A subset of `fit` also names spoiled copies, KIND:example_id.
+        named = f"arrays_overlap(split(`example_id`, ':'), array({part}))"
+        yield named if table == "subsets" else f"`example_id` IN ({part})"
 
 
 def _reach(store: Store, erased: Any) -> list[str]:

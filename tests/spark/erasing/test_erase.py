@@ -60,6 +60,10 @@ def place(spark, tmp_path_factory):
         ", truncated_tokens BIGINT, status STRING, reason STRING, run_id STRING"
     )
     store.append(spark.createDataFrame(rows, names), "embeddings", "t", {})
+    members = [ID, f"shuffled:{ID}", f"swapped:{'1' * 32}:{ID}", f"shuffled:{'1' * 32}"]
+    rows = [("s", "{}", rank, one, "r") for rank, one in enumerate(members, start=1)]
+    names = "subset STRING, recipe STRING, rank BIGINT, example_id STRING, run_id STRING"
+    store.append(spark.createDataFrame(rows, names), "subsets", "t", {})
     (place / "files" / "index").mkdir(parents=True)
     (place / "files" / "index" / "v.npy").write_bytes(b"vectors")
     (place / "files" / "page.html").write_text(f"<p>{QUESTION}<p>{SECRET}", encoding="utf-8")
@@ -126,7 +130,7 @@ def test_a_run_that_broke_off_can_be_run_again(spark, place, monkeypatch):
         erase.run(
             spark, settings(place, erase={"ids": (ID,)}, tracking={"uri": "none"}, files=None)
         )
-    assert (len(deleted), deleted[-1]) == (6, "examples")  # what finds the rest goes last
+    assert (len(deleted), deleted[-1]) == (7, "examples")  # what finds the rest goes last
 
 
 def test_one_command_erases_it_everywhere(spark, place, capsys):
@@ -146,6 +150,7 @@ def test_one_command_erases_it_everywhere(spark, place, capsys):
     )
     assert erased == {
         **dict.fromkeys(("examples", "occurrences", "stage_values", "embeddings", "scores"), 1),
+        "subsets": 3,  # itself and two spoiled copies
         "quarantine": 3,
     }
     for table in before:

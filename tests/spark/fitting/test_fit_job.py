@@ -18,6 +18,8 @@ from instructmining.errors import FailedRowsError, UserError
 from instructmining.rules.registry import list_rules, load_rule, promote, refuse_unproven
 from instructmining.settings.loading import load_settings
 from instructmining.settings.sections import Settings
+from instructmining.spoiling.held_out import HELD_OUT
+from instructmining.spoiling.spoiled_copies import is_copy, kind_of, real_of
 from instructmining.store.tables import Store
 from jobs.finetuning.candidates import texts_of
 from jobs.finetuning.waves import run_finetunes
@@ -156,8 +158,10 @@ def test_every_run_says_what_it_saw_and_what_came_of_it(spark, place, fitted):
     assert (trained["steps"] == 4).all()
     members = Store.open(spark, str(place / "store")).read("subsets").toPandas()
     assert set(members["subset"]) == set(trained["subset"])
-    one = trained.iloc[0]
-    ids = members.loc[members["subset"] == one["subset"], "example_id"]
+    by_subset = members.groupby("subset")["example_id"].agg(list)
+    clean = by_subset[~by_subset.map(lambda ids: any(map(is_copy, ids)))]
+    one = trained[trained["subset"].isin(clean.index)].iloc[0]
+    ids = clean[one["subset"]]
     values = (
         Store.open(spark, str(place / "store"))
         .read("stage_values")
@@ -178,6 +182,40 @@ def test_seeds_of_one_subset_count_as_one_run_and_give_the_noise(fitted):
     assert len(fitted.learned.runs) == 14
     assert fitted.learned.noise > 0
     assert fitted.learned.ranked is None or fitted.learned.ranked.n == 5
+
+
+def test_a_stated_share_of_the_subsets_holds_copies_of_their_own_rows_that_are_spoiled(
+    spark, place, fitted
+):
+    """14 subsets: 4 with dirt, which were drawn clean and differ from that draw in it alone."""
+    setup = prepare(spark, settings(place))
+    own = list(setup.subsets.values())[:14]
+    drawn = prepare(spark, settings(place, {"dirty_subsets": 0.0}))
+    clean = list(drawn.subsets.values())[:14]
+    dirty = [ids for ids in own if any(map(is_copy, ids))]
+    assert len(dirty) == 4
+    assert [sorted(map(real_of, ids)) for ids in own] == [sorted(ids) for ids in clean]
+    assert list(setup.subsets)[14:] == list(drawn.subsets)[14:]
+    copies = sorted({one for ids in dirty for one in ids if is_copy(one)})
+    assert not {kind_of(one) for one in copies} & set(HELD_OUT)
+    texts = texts_of(setup.finetunes.store, [*copies, *map(real_of, copies)])
+    assert all(texts[one][:-1] == texts[real_of(one)][:-1] for one in copies)
+    assert all(texts[one] != texts[real_of(one)] for one in copies)
+    rows = setup.candidates.rows.set_index("example_id")
+    assert rows.loc[copies, setup.candidates.indicators].notna().all(axis=None)
+    shuffled = next(one for one in copies if kind_of(one) == "shuffled")
+    assert rows.loc[shuffled, "ifd"] != rows.loc[real_of(shuffled), "ifd"]
+    assert rows.loc[shuffled, "source"] == rows.loc[real_of(shuffled), "source"]
+    assert "4 of 14 subsets hold spoiled rows" in fitted.text
+    assert "4 of 14 subsets hold spoiled rows" in fitted.page
+    assert (fitted.learned.runs["dirt"] > 0).sum() == 4
+
+
+def test_hinges_are_offered_where_the_whole_search_is_tested(spark, place, fitted):
+    found = run(spark, settings(place, {"criterion": "cv"}))
+    assert found.spent.runs == 0
+    assert any("_above_" in name for name in found.learned.singles.index)
+    assert not any("_above_" in name for name in fitted.learned.singles.index)
 
 
 def test_a_fit_can_be_drawn_again_from_its_file(spark, place, fitted):
