@@ -122,12 +122,14 @@ def _step(
     best = int(np.argmax(gains[:, 0]))
     falls = before[:, 0] - after[best][:, 0]
     most = np.concatenate([gains[best, :1], gains[:, 1:].max(axis=0)])
+    # Where no indicator can be added without being decided by a fold alone, nothing is known.
+    deviation = falls.std(ddof=1) if np.isfinite(falls).all() else np.inf
     return _Step(
         left[best],
         most,
         float(np.sqrt(after[best][:, 0].mean())),
         float(falls.mean()),
-        float(falls.std(ddof=1) / np.sqrt(len(falls))),
+        float(deviation / np.sqrt(len(falls))),
     )
 
 

@@ -22,7 +22,7 @@ class Fit(Section):
     )
     dirty_subsets: float = setting(
         0.3,
-        "Share of the subsets in which rows are exchanged for spoiled copies of themselves. 0: none.",
+        "Share of the subsets that have rows exchanged for spoiled copies of themselves. 0: none.",
         ge=0,
         le=1,
     )
