@@ -11,9 +11,10 @@ SHARE ?= 1
 DATA ?= $(or $(INSTRUCTMINING_DATA),../shared/data)
 SPARK4_0 := .venv-spark-4.0
 LOWEST := .venv-lowest
+LOWEST_LIBRARIES := .venv-lowest-libraries
 
 .DEFAULT_GOAL := help
-.PHONY: audit base-fresh bench-full bench-gpu help setup score fit evaluate proof test test-slow test-cases test-cluster test-gpu test-compat test-lowest campaign soak lint typecheck check bench models models-check notebooks dist env-archive clean
+.PHONY: audit base-fresh bench-full bench-gpu help setup score fit evaluate proof test test-slow test-cases test-cluster test-gpu test-compat test-lowest test-lowest-libraries campaign soak lint typecheck check bench models models-check notebooks dist env-archive clean
 
 help: ## print this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -74,6 +75,16 @@ test-lowest: setup ## the unit and reference tests on the lowest versions we adm
 	$(BIN)/uv pip install -q --python $(LOWEST)/bin/python --resolution lowest-direct -c constraints-lowest.txt -e '.[local,models,tracking,fit,report,hub,dev]'
 	@# Other versions warn of other things; the suite on the tested versions looks at warnings.
 	$(LOWEST)/bin/python -m pytest -q -W ignore::DeprecationWarning -W ignore::FutureWarning tests/unit tests/reference
+
+test-lowest-libraries: setup ## a part of these on the lowest versions of all but torch and Spark, which are gigabytes
+	test -x $(LOWEST_LIBRARIES)/bin/python || $(BIN)/uv venv -q --python $(BIN)/python $(LOWEST_LIBRARIES)
+	$(BIN)/uv pip compile -q --python $(BIN)/python --resolution lowest-direct -c constraints-lowest.txt pyproject.toml $(addprefix --extra ,local models tracking fit report hub dev) --no-header --no-annotate | \
+	  grep -Ev '^(torch|triton|nvidia-[a-z0-9-]+|pyspark|delta-spark|py4j)==' >$(LOWEST_LIBRARIES)/versions.txt
+	$(BIN)/uv pip install -q --python $(LOWEST_LIBRARIES)/bin/python --no-deps -r $(LOWEST_LIBRARIES)/versions.txt
+	@# Torch and Spark come from $(VENV): a path file is read after the packages of this environment.
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$(echo $(LOWEST_LIBRARIES)/lib/python3.*/site-packages)/libraries.pth
+	PYTHONPATH=$(CURDIR) $(LOWEST_LIBRARIES)/bin/python -m pytest -q -W ignore::DeprecationWarning -W ignore::FutureWarning \
+	  $(addprefix tests/unit/,models tracking hub rules report evaluating running fitting/test_regression.py)
 
 campaign: setup ## ten minutes and more of property tests on what reads files
 	$(BIN)/python -m pytest -q --hypothesis-profile=campaign --hypothesis-show-statistics \

@@ -51,6 +51,7 @@ class Query:
         seconds: from its start to its end.
         since: seconds from the start of the first query to that of this one.
         jobs: Spark jobs.
+        tasks: of all its jobs.
         has_python: whether its plan has work for Python workers.
     """
 
@@ -58,6 +59,7 @@ class Query:
     seconds: float
     since: float
     jobs: int
+    tasks: int
     has_python: bool
 
 
@@ -85,6 +87,7 @@ def read_event_log(folder: Path) -> SparkWork:
 def read_queries(folder: Path) -> list[Query]:
     """The queries of the only application in a folder, in the order of their start."""
     queries: dict[str, Query] = {}
+    stages: dict[int, str] = {}  # the query of each stage that is under way
     first = 0
     for name, event in _events(folder):
         if name == "SparkListenerSQLExecutionStart":
@@ -92,13 +95,16 @@ def read_queries(folder: Path) -> list[Query]:
             has_python = any(sign in event["physicalPlanDescription"] for sign in _PYTHON)
             since = (event["time"] - first) / 1e3
             asked = event["description"]
-            queries[str(event["executionId"])] = Query(asked, -since, since, 0, has_python)
+            queries[str(event["executionId"])] = Query(asked, -since, since, 0, 0, has_python)
         elif name == "SparkListenerSQLExecutionEnd":
             queries[str(event["executionId"])].seconds += (event["time"] - first) / 1e3
         elif name == "SparkListenerJobStart":
             number = event.get("Properties", {}).get("spark.sql.execution.id")
             if number in queries:
                 queries[number].jobs += 1
+                stages |= dict.fromkeys(event["Stage IDs"], number)
+        elif name == "SparkListenerTaskEnd" and event["Stage ID"] in stages:
+            queries[stages[event["Stage ID"]]].tasks += 1
     return list(queries.values())
 
 

@@ -183,12 +183,12 @@ def table(measured: dict[str, Measured], master: str) -> Table:
 def table_of_queries(queries: Sequence[Query]) -> Table:
     """A row per query."""
     shown = Table(title="queries", title_justify="left")
-    for name in ("since, s", "seconds", "jobs", "Python", "asked by"):
+    for name in ("since, s", "seconds", "jobs", "tasks", "Python", "asked by"):
         shown.add_column(name, justify="left" if name == "asked by" else "right")
     for each in queries:
         python = "yes" if each.has_python else ""
         times = (f"{each.since:.1f}", f"{each.seconds:.2f}")
-        shown.add_row(*times, str(each.jobs), python, each.asked)
+        shown.add_row(*times, str(each.jobs), str(each.tasks), python, each.asked)
     return shown
 
 

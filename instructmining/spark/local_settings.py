@@ -15,11 +15,13 @@ from instructmining.settings.sections import Settings
 # Without C2 the JVM reserves 48 MB for compiled code, which Spark and Delta fill in a long session:
 # then it compiles, throws away and compiles again. `python -m bench.speed.jvm` measures it.
 JAVA_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC"
-# On any cluster: our tables have few files, so that 2 tasks read a log and not 50,
-# and a shuffle has as many tasks as its bytes fill, not one per slot.
+# On any cluster: our tables have few files, so that 2 tasks read a log and not 50. A shuffle has as
+# many tasks as its bytes fill, not one per slot, also where its result is persisted: otherwise
+# every query that reads the persisted pool has `spark.sql.shuffle.partitions` tasks.
 FEW_TASKS = {
     "spark.databricks.delta.snapshotPartitions": "2",
     "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
+    "spark.sql.optimizer.canChangeCachedPlanOutputPartitioning": "true",
 }
 # Worth 2-4x on a laptop (small tables, two cores).
 LOCAL = {
