@@ -78,8 +78,8 @@ test-lowest: setup ## the unit and reference tests on the lowest versions we adm
 
 test-lowest-libraries: setup ## a part of these on the lowest versions of all but torch and Spark, which are gigabytes
 	test -x $(LOWEST_LIBRARIES)/bin/python || $(BIN)/uv venv -q --python $(BIN)/python $(LOWEST_LIBRARIES)
-	$(BIN)/uv pip compile -q --python $(BIN)/python --resolution lowest-direct -c constraints-lowest.txt pyproject.toml $(addprefix --extra ,local models tracking fit report hub dev) --no-header --no-annotate | \
-	  grep -Ev '^(torch|triton|nvidia-[a-z0-9-]+|pyspark|delta-spark|py4j)==' >$(LOWEST_LIBRARIES)/versions.txt
+	$(BIN)/uv pip compile -q --python $(BIN)/python --resolution lowest-direct -c constraints-lowest.txt pyproject.toml $(addprefix --extra ,local models tracking fit report hub dev) --no-header --no-annotate -o $(LOWEST_LIBRARIES)/all.txt
+	grep -Ev '^(torch|triton|nvidia-[a-z0-9-]+|pyspark|delta-spark|py4j)==' $(LOWEST_LIBRARIES)/all.txt >$(LOWEST_LIBRARIES)/versions.txt
 	$(BIN)/uv pip install -q --python $(LOWEST_LIBRARIES)/bin/python --no-deps -r $(LOWEST_LIBRARIES)/versions.txt
 	@# Torch and Spark come from $(VENV): a path file is read after the packages of this environment.
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$(echo $(LOWEST_LIBRARIES)/lib/python3.*/site-packages)/libraries.pth

@@ -56,4 +56,5 @@ def test_a_log_of_delta_is_read_by_few_tasks_everywhere():
     assert settings_for("spark://host:7077", False).keys() == {
         partitions,
         "spark.sql.adaptive.coalescePartitions.parallelismFirst",
+        "spark.sql.optimizer.canChangeCachedPlanOutputPartitioning",
     }
