@@ -7,7 +7,8 @@ Pools of free data sets (half 1, which no embedded model trained on), of which a
 rows is spoiled by ten kinds of dirt, four of which no model was trained against. Each is scored by
 the product, and `evaluate` finetunes the same number of examples of every arm: random and longest
 with and without the floor, rule and quality with it, and an oracle that draws at random from the
-clean rows, which the labels tell. Printed are how clean the choice of every selector is
+clean rows, which the labels tell. With `--tokens` every arm gets the same number of tokens instead:
+long responses are then fewer. Printed are how clean the choice of every selector is
 (`--seeds 0`: only this), the loss of every arm with a 95 % interval over the seeds, the share of
 the gap between random and oracle that an arm closes, the difference to random and to longest, over
 seeds and prompts, with p after Holm's correction over all comparisons of the pool.
@@ -27,7 +28,7 @@ from pyspark.sql import SparkSession
 
 from bench.harness.clean_shares import shares_page
 from bench.harness.dirty_rows import draw, sound_examples, write_held_out, write_pool, write_sample
-from bench.harness.proof_arms import Planned, measured, planned, pool_settings
+from bench.harness.proof_arms import Planned, Size, measured, planned, pool_settings
 from bench.harness.proof_page import pool_page
 from instructmining.spark.session import get_session
 from training.data import data_folder
@@ -44,6 +45,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--dirty", nargs="+", type=float, default=[0.4], help="spoiled shares")
     parser.add_argument("--rows", type=int, default=300, help="of each pool")
     parser.add_argument("--top", type=int, default=80, help="examples of every arm")
+    parser.add_argument(
+        "--tokens", type=int, help="of every arm, prompts and responses, instead of examples"
+    )
     parser.add_argument("--prompts", type=int, default=100, help="of each of two evaluation sets")
     parser.add_argument("--seeds", type=int, default=3, help="finetunes of every arm; 0: none")
     parser.add_argument("--base", help="model to finetune; default: the embedded language model")
@@ -80,9 +84,8 @@ def plan_all(
         for dirty in arguments.dirty:
             file = folder / f"{source}-{arguments.rows}-{100 * dirty:.0f}.jsonl"
             write_pool(drawn, file, dirty, seed=0)
-            settings = pool_settings(
-                file, folder / "store", arguments.base, sets, arguments.top, arguments.seeds
-            )
+            size = Size(arguments.top, arguments.tokens, arguments.seeds)
+            settings = pool_settings(file, folder / "store", arguments.base, sets, size)
             name = f"{source}, {100 * dirty:.0f} % spoiled"
             plans[name] = planned(spark, settings, stack, _RUN)
     return plans
@@ -101,8 +104,9 @@ def folder_of(kept: Path | None) -> Iterator[Path]:
 
 def title(arguments: argparse.Namespace) -> str:
     """What was done, in a line."""
+    size = f"{arguments.tokens:,} tokens" if arguments.tokens else str(arguments.top)
     return (
-        f"{arguments.top} of {arguments.rows:,} rows, {arguments.seeds} seeds, base "
+        f"{size} of {arguments.rows:,} rows, {arguments.seeds} seeds, base "
         f"{arguments.base or 'embedded:lm'}"
     )
 

@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 
 from bench.harness.clean_shares import Chosen, chosen, labels_of
 from bench.harness.dirty_rows import CLEAN
-from instructmining.evaluating.arms import BASE, ORACLE, Arm, seeds_of, subsets_of
+from instructmining.evaluating.arms import BASE, ORACLE, Arm, seeds_of, sized, subsets_of
 from instructmining.evaluating.seeds_and_prompts import PromptLosses
 from instructmining.settings.learning import Select
 from instructmining.settings.loading import load_settings
@@ -37,6 +37,21 @@ PAIRS = (
     (ORACLE, "random"),
     (ORACLE, BASE),
 )
+
+
+@dataclass(frozen=True)
+class Size:
+    """What every arm gets.
+
+    Attributes:
+        top: examples, where there are no `tokens`; the selectors' choices are of this size always.
+        tokens: of prompts and responses.
+        seeds: finetunes of each arm.
+    """
+
+    top: int
+    tokens: int | None
+    seeds: int
 
 
 @dataclass(frozen=True)
@@ -72,7 +87,7 @@ class Measured:
 
 
 def pool_settings(
-    file: Path, store: Path, base: str | None, sets: Sequence[str], top: int, seeds: int
+    file: Path, store: Path, base: str | None, sets: Sequence[str], size: Size
 ) -> Settings:
     """The settings of one pool: the product's defaults, but for what makes runs short."""
     return load_settings(
@@ -86,8 +101,9 @@ def pool_settings(
             "fit": {"base": base},
             "evaluate": {
                 "evaluation": tuple(sets),
-                "top": top,
-                "seeds": max(2, seeds),
+                "top": size.top,
+                "tokens": size.tokens,
+                "seeds": max(2, size.seeds),
                 "clean": f"label = '{CLEAN}'",
             },
             "judge": {"kind": "none"},
@@ -105,9 +121,8 @@ def planned(spark: SparkSession, settings: Settings, stack: ExitStack, run_id: s
     labels = labels_of(experiment.store.read("occurrences"), settings.pool)
     evaluate = settings.evaluate
     clean = clean_rows(experiment.store, settings.pool, rows, evaluate.clean or "")
-    recipes = {
-        name: select.model_copy(update={"top": evaluate.top}) for name, select in ARMS.items()
-    }
+    top = None if evaluate.tokens else evaluate.top
+    recipes = {name: sized(select, top, evaluate.tokens) for name, select in ARMS.items()}
     arms = subsets_of(rows, picker(setup), recipes, seeds_of(evaluate), clean)
     facts = facts_of(rows, arms)
     arms.sort(key=lambda arm: arm.seed)  # what is broken off has whole seeds

@@ -32,29 +32,28 @@ def test_no_session_did_no_work(tmp_path):
     assert read_event_log(tmp_path) == SparkWork()
 
 
-def test_queries_come_with_who_asked_their_time_and_their_jobs(tmp_path):
+def test_queries_come_with_who_asked_their_time_their_jobs_and_their_tasks(tmp_path):
     start = {"Event": SQL, "description": "a.py:7", "physicalPlanDescription": "Scan"}
     end = {"Event": SQL.replace("Start", "End")}
     job = {"Event": "SparkListenerJobStart", "Properties": {"spark.sql.execution.id": "1"}}
+    other_job = {"Event": "SparkListenerJobStart", "Stage IDs": [9]}
+    task = {"Event": "SparkListenerTaskEnd"}
     events = [
         {**start, "executionId": 0, "time": 5000},
         {**start, "executionId": 1, "time": 6500, "physicalPlanDescription": "MapInArrow x"},
-        job,
-        job,
-        {"Event": "SparkListenerJobStart"},  # of no query
+        {**job, "Stage IDs": [3]},
+        {**job, "Stage IDs": [4, 5]},
+        other_job,  # of no query
+        *({**task, "Stage ID": stage} for stage in (3, 5, 5, 9)),
         {**end, "executionId": 1, "time": 6750},
         {**end, "executionId": 0, "time": 7000},
     ]
     (tmp_path / "local-1").write_text("\n".join(map(json.dumps, events)) + "\n")
     one, other = read_queries(tmp_path)
-    assert (one.asked, one.since, one.seconds, one.jobs, one.has_python) == (
-        "a.py:7",
-        0,
-        2,
-        0,
-        False,
-    )
-    assert (other.since, other.seconds, other.jobs, other.has_python) == (1.5, 0.25, 2, True)
+    assert (one.asked, one.since, one.seconds) == ("a.py:7", 0, 2)
+    assert (one.jobs, one.tasks, one.has_python) == (0, 0, False)
+    assert (other.since, other.seconds) == (1.5, 0.25)
+    assert (other.jobs, other.tasks, other.has_python) == (2, 3, True)
 
 
 def test_a_traced_program_keeps_its_arguments_and_its_exit_code():
