@@ -188,7 +188,7 @@ REPAIRS = (
     ),
     Repair(
         "12 the local JVM's code cache",
-        "48 MB, and a sweeper at 61 % of a core",
+        "48 MB: 225 CPU s, 21 of them the sweeper's (decision 36); 170 with the room of today",
         lambda: JAVA_OPTIONS,
         "tests/spark/cluster/test_session.py::"
         "test_a_local_session_has_room_for_the_code_that_spark_and_delta_compile",
