@@ -1,19 +1,18 @@
 """The spoiled copies of a fit: made, measured as the pool's rows were, and put beside these."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pyspark.sql import DataFrame
 
 from instructmining.fitting.dirt import Wish, draw_dirt, with_copies
 from instructmining.fitting.subset_design import Design
 from instructmining.models.lists import ResolvedModel
 from instructmining.settings.sections import Settings
 from instructmining.spoiling.spoiled_copies import KINDS, Donors, copy_of, real_of
-from instructmining.store.current import current_occurrences, wanted_occurrences
+from instructmining.store.planning import members
 from instructmining.store.tables import Store
 from jobs.finetuning.candidates import Candidates, texts_of
 from jobs.scoring.spoiled_rows import NOT_PAID, add_distances, measure_rows
@@ -95,7 +94,7 @@ def measured_copies(measuring: Measuring, candidates: Candidates, ids: Sequence[
         return Copies(candidates, {}, f"No subset holds spoiled rows: {NOT_PAID}.")
     of_pool = _by_pool(measuring.pools, turns, sources)
     for pool, own in of_pool.items():
-        add_distances(found, store, _members(store, pool), own, measuring.resolved, settings)
+        add_distances(found, store, members(store, pool), own, measuring.resolved, settings)
     names = candidates.indicators
     measured = pd.DataFrame(
         [
@@ -132,14 +131,9 @@ def _copy_id(
 
 
 def _by_pool(
-    pools: Sequence[str], ids: Sequence[str] | Mapping[str, object], sources: Mapping[str, str]
+    pools: Sequence[str], ids: Iterable[str], sources: Mapping[str, str]
 ) -> dict[str, list[str]]:
     """The copies by the pool that their real rows come from: with several it is the source."""
     if len(pools) == 1:
         return {pools[0]: list(ids)}
     return {pool: [one for one in ids if sources[real_of(one)] == pool] for pool in pools}
-
-
-def _members(store: Store, pool: str) -> DataFrame:
-    occurrences = wanted_occurrences(current_occurrences(store, pool))
-    return occurrences.select("example_id").distinct()
