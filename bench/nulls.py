@@ -2,7 +2,7 @@
 
 Simulated fits of the size of the embedded one: eight sources, half of the variance of the
 indicators between them, subsets drawn by the product's own design, hinges offered beside the
-indicators as `fit` offers them. The loss of a run depends on
+indicators as `fit` offers them (`--no-hinges`: the same fits without). The loss of a run depends on
 seeds alone, on values that examples have of their own, on values of sources, or on both; no
 indicator matters. The gate must pass in 7 of 100 at most. The last row is the other side: one
 indicator explains half of the variance beside the sources, and should be found.
@@ -49,7 +49,11 @@ def candidates(generator: np.random.Generator) -> pd.DataFrame:
 
 
 def simulated(
-    rows: pd.DataFrame, design: Design, kind: str, generator: np.random.Generator
+    rows: pd.DataFrame,
+    design: Design,
+    kind: str,
+    generator: np.random.Generator,
+    with_hinges: bool = True,
 ) -> pd.DataFrame:
     """The runs of a design whose loss has one kind of reason."""
     members = np.zeros((len(design.subsets), len(rows)))
@@ -67,8 +71,8 @@ def simulated(
         EFFECT: np.sqrt(0.5) * by_indicator + np.sqrt(0.25) * (by_source + by_example),
     }[kind]
     loss = np.sqrt(1 - _SEED_SHARE) * explained + np.sqrt(_SEED_SHARE) * by_seed
-    hinges = hinge_means(rows, hinges_of(rows, INDICATORS), design.subsets)
-    frame = design.means.join(hinges).assign(
+    hinges = hinges_of(rows, INDICATORS) if with_hinges else {}
+    frame = design.means.join(hinge_means(rows, hinges, design.subsets)).assign(
         log_loss=1.6 + _SPREAD * loss,
         half=design.halves,
     )
@@ -97,14 +101,17 @@ def passes(runs: pd.DataFrame, design: Design, seed: int) -> bool:
     return objection("it", stored, None) is None
 
 
-def share_that_passes(kind: str, fits: int, subsets: int, size: int, seed: int) -> int:
+def share_that_passes(
+    kind: str, fits: int, subsets: int, size: int, seed: int, with_hinges: bool = True
+) -> int:
     """Fits of one kind that pass the gate."""
     passed = 0
     for i in range(fits):
         generator = np.random.default_rng([seed, i])
         rows = candidates(generator)
         design = draw_subsets(rows, INDICATORS, subsets, size, i)
-        passed += passes(simulated(rows, design, kind, generator), design, i)
+        runs = simulated(rows, design, kind, generator, with_hinges)
+        passed += passes(runs, design, i)
     return passed
 
 
@@ -115,12 +122,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--subsets", type=int, default=129)
     parser.add_argument("--size", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--no-hinges", action="store_true")
     given = parser.parse_args(argv)
     print(f"{given.subsets} subsets of {given.size}; the gate may pass {100 * _MOST:g} % of a null")
     print(f"{'the loss depends on':<24}{'n':>6}{'passes':>10}   95 % interval")
     bad = False
     for kind in (*NULLS, EFFECT):
-        passed = share_that_passes(kind, given.fits, given.subsets, given.size, given.seed)
+        passed = share_that_passes(
+            kind, given.fits, given.subsets, given.size, given.seed, not given.no_hinges
+        )
         interval = binomtest(passed, given.fits).proportion_ci(0.95, "wilson")
         share = passed / given.fits
         wrong = kind != EFFECT and share > _MOST
