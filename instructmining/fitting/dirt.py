@@ -90,7 +90,7 @@ def with_copies(
 
 def dirt_of(subsets: Mapping[str, Sequence[str]]) -> dict[str, float]:
     """By hash of a subset, its share of spoiled rows."""
-    return {name: sum(map(is_copy, ids)) / len(ids) for name, ids in subsets.items()}
+    return {name: _share(ids) for name, ids in subsets.items()}
 
 
 def dirt_sentence(subsets: Sequence[Sequence[str]]) -> str:
@@ -99,8 +99,7 @@ def dirt_sentence(subsets: Sequence[Sequence[str]]) -> str:
     Args:
         subsets: ids of those that the rule is fitted on.
     """
-    shares = [sum(map(is_copy, ids)) / len(ids) for ids in subsets]
-    dirty = [share for share in shares if share > 0]
+    dirty = [share for share in map(_share, subsets) if share > 0]
     if not dirty:
         return f"None of the {len(subsets)} subsets holds spoiled rows."
     kinds = Counter(kind_of(one) for ids in subsets for one in ids if is_copy(one))
@@ -109,3 +108,7 @@ def dirt_sentence(subsets: Sequence[Sequence[str]]) -> str:
         f"{len(dirty)} of {len(subsets)} subsets hold spoiled rows, {100 * min(dirty):.0f} to "
         f"{100 * max(dirty):.0f} % of each: {listed}."
     )
+
+
+def _share(ids: Sequence[str]) -> float:
+    return sum(map(is_copy, ids)) / len(ids)

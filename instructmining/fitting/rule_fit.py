@@ -112,7 +112,8 @@ def learn(
     noise = noise_floor(runs)
     runs, tested = fitted_and_tested(one_per_subset(runs))
     refuse_too_few(runs)
-    offered = [*indicators, *(hinges or {})]
+    hinges = hinges or {}
+    offered = [*indicators, *hinges]
     varied = [name for name in offered if runs[name].std() > 0]
     beside = source_terms(runs, fit.seed)
     overlap = overlap_of([subsets[name] for name in runs["subset"]]) if subsets else None
@@ -145,7 +146,7 @@ def learn(
             for name, runs_of_base in bases.items()
         },
         diversity=tried(runs, terms, fit.seed),
-        hinges={term: hinge for term, hinge in (hinges or {}).items() if term in terms},
+        hinges={term: hinge for term, hinge in hinges.items() if term in terms},
     )
 
 

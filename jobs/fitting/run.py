@@ -15,14 +15,12 @@ from instructmining.finetunes.runs import (
     regression_frame,
 )
 from instructmining.fitting.dirt import DIRT, dirt_of
-from instructmining.fitting.hinges import hinge_means
 from instructmining.fitting.out_of_sample import stability
 from instructmining.fitting.page import fit_page
 from instructmining.fitting.rule_fit import Learned, learn, rule_of
 from instructmining.fitting.stopping import further_gain, widest_interval
 from instructmining.fitting.subset_design import describe
 from instructmining.fitting.subset_diversity import diversity_of
-from instructmining.rules.hinge import Hinge
 from instructmining.rules.rule import LinearRule
 from instructmining.selecting.subset_table import Members, store_subsets
 from instructmining.settings.fitting import Fit
@@ -133,32 +131,17 @@ def tested_subsets(setup: Setup) -> set[str]:
     return set(list(setup.subsets)[len(setup.design.subsets) :])
 
 
-def runs_frame(
-    setup: Setup, runs: pd.DataFrame, others: Mapping[str, Hinge] | None = None
-) -> pd.DataFrame:
-    """The finished runs for the regression, with the half of the candidates and who is tested.
-
-    Args:
-        setup: what was decided before.
-        runs: those that finished.
-        others: by name, hinges beside those that are offered.
-    """
+def runs_frame(setup: Setup, runs: pd.DataFrame) -> pd.DataFrame:
+    """The finished runs for the regression, with the half of the candidates and who is tested."""
     frame = regression_frame(runs, setup.candidates.indicators, setup.target)
     # Of the subsets themselves: a run that was finished before may have seen other knots.
-    frame = frame.join(means_of_hinges(setup, {**setup.hinges, **(others or {})}), on="subset")
+    frame = frame.join(setup.hinge_means, on="subset")
     frame["tested"] = frame["subset"].isin(tested_subsets(setup))
     frame[DIRT] = frame["subset"].map(dirt_of(setup.subsets))
     if setup.design.halves is not None:
         halves = dict(zip(setup.subsets, map(int, setup.design.halves), strict=False))
         frame["half"] = frame["subset"].map(halves)
     return frame
-
-
-def means_of_hinges(setup: Setup, hinges: Mapping[str, Hinge]) -> pd.DataFrame:
-    """The mean of every hinge over every subset, by the subset's hash."""
-    drawn = (*setup.design.subsets, *setup.random.subsets)
-    means = hinge_means(setup.candidates.rows, hinges, drawn)
-    return means.set_axis(list(setup.subsets))
 
 
 def learn_from(
@@ -180,8 +163,13 @@ def learn_from(
     finetunes = setup.finetunes
     names = setup.candidates.indicators
     known = {name: rule for name, rule in rules.items() if set(rule.indicators) <= set(names)}
-    hinges = {term: hinge for rule in known.values() for term, hinge in rule.hinges.items()}
-    frame = runs_frame(setup, runs, hinges)
+    theirs = {
+        term: hinge
+        for rule in known.values()
+        for term, hinge in rule.hinges.items()
+        if term not in setup.hinges
+    }
+    frame = runs_frame(setup, runs).join(setup.means_of(theirs), on="subset")
     if "embed" in finetunes.resolved:
         subsets = {run.subset: run.ids for run in plan if run.ids}
         ids = sorted({i for members in subsets.values() for i in members})
@@ -203,7 +191,7 @@ def planned(setup: Setup, repeats: int, seed: int) -> list[PlannedRun]:
     subsets = list(setup.subsets.items())
     designs = [made for made in (design, setup.random) if made.subsets]
     means = pd.concat([made.means for made in designs], ignore_index=True)
-    means = means.join(means_of_hinges(setup, setup.hinges).reset_index(drop=True))
+    means = means.join(setup.hinge_means.reset_index(drop=True))
     mixes = pd.concat([made.mix for made in designs], ignore_index=True)
     drawn = [(i, seed) for i in range(own)]
     drawn += [(i, seed + 1) for i in range(min(repeats, own))]

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
+import pandas as pd
 from pyspark.sql import SparkSession
 
 from instructmining.finetunes.runs import ids_hash
 from instructmining.fitting.dirt import dirt_sentence
 from instructmining.fitting.drawn_subsets import copies_in, read_designs
-from instructmining.fitting.hinges import hinges_of
+from instructmining.fitting.hinges import hinge_means, hinges_of
 from instructmining.fitting.subset_design import Design, design_of, draw_at_random, draw_subsets
 from instructmining.rules.hinge import Hinge
 from instructmining.scoring.scores import Measured
@@ -47,13 +49,23 @@ class Setup:
         """All that may become a term of the rule."""
         return [*self.candidates.indicators, *self.hinges]
 
-    @property
+    @cached_property
     def subsets(self) -> dict[str, tuple[str, ...]]:
         """Example ids of every subset, by its hash."""
         ids = self.candidates.rows["example_id"].to_numpy()
         drawn = (*self.design.subsets, *self.random.subsets)
         members = (tuple(map(str, ids[rows])) for rows in drawn)
         return {ids_hash(one): one for one in members}
+
+    @cached_property
+    def hinge_means(self) -> pd.DataFrame:
+        """The mean of every offered hinge over every subset, by the subset's hash."""
+        return self.means_of(self.hinges)
+
+    def means_of(self, hinges: Mapping[str, Hinge]) -> pd.DataFrame:
+        """The same of other hinges, such as those of a rule that is compared."""
+        drawn = (*self.design.subsets, *self.random.subsets)
+        return hinge_means(self.candidates.rows, hinges, drawn).set_axis(list(self.subsets))
 
     @property
     def dirt(self) -> str:
