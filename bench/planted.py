@@ -21,7 +21,8 @@ from instructmining.packaged import conf_folder
 from instructmining.rules.rule import read_rule
 from instructmining.scoring.scores import indicator_names
 from instructmining.settings.loading import load_settings
-from jobs.scoring.run import run_with_session
+from instructmining.spark.session import with_session
+from jobs.scoring.run import run
 
 GOOD = ("excellent", "good")
 LOWER_IS_BETTER = {"output_length", "perplexity", "perplexity_alone", "ifd"}
@@ -117,7 +118,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         store = given.store or Path(scratch)
         if not given.store:
-            run_with_session(
+            with_session(
+                run,
                 load_settings(
                     options={
                         "input": (str(SAMPLE),),
@@ -126,7 +128,7 @@ def main() -> None:
                         "read": {"keep": ("quality",)},
                         "tracking": {"uri": "none"},
                     }
-                )
+                ),
             )
         print(report(*labelled_scores(store)))
 

@@ -30,6 +30,7 @@ class Function:
     """A function that takes the settings of every command, and whom it hands them to."""
 
     room: str
+    name: str
     hands_to: frozenset[str]
 
 
@@ -89,21 +90,27 @@ def weak_names(sources: Sources, *folders: str) -> int:
 
 def way_of_settings(sources: Sources) -> tuple[int, int, int]:
     """Functions that take the settings of every command, their folders, the longest chain."""
-    functions = _takers(sources)
-    longest = max((_chain(name, functions, frozenset()) for name in functions), default=0)
-    return len(functions), len({each.room for each in functions.values()}), longest
+    takers = takers_of_settings(sources)
+    hands_to: dict[str, frozenset[str]] = {}
+    for taker in takers:  # of two with one name, what either hands them to
+        hands_to[taker.name] = hands_to.get(taker.name, frozenset()) | taker.hands_to
+    longest = max((_chain(name, hands_to, frozenset()) for name in hands_to), default=0)
+    return len(takers), len({taker.room for taker in takers}), longest
 
 
-def _takers(sources: Sources) -> dict[str, Function]:
-    takers = {}
+def takers_of_settings(sources: Sources) -> list[Function]:
+    """The functions that take the settings of every command; a job's `run` is one."""
+    takers = []
     for path, text in sources.items():
         if not path.startswith(PACKAGES):
             continue
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef):
-                taken = {a.arg for a in node.args.args if _annotation(a) == "Settings"}
+                arguments = [*node.args.args, *node.args.kwonlyargs]
+                taken = {a.arg for a in arguments if _annotation(a) == "Settings"}
                 if taken:
-                    takers[node.name] = Function(str(Path(path).parent), _receivers(node, taken))
+                    room = str(Path(path).parent)
+                    takers.append(Function(room, node.name, _receivers(node, taken)))
     return takers
 
 
@@ -122,10 +129,10 @@ def _receivers(function: ast.FunctionDef, taken: set[str]) -> frozenset[str]:
     return frozenset(receivers)
 
 
-def _chain(name: str, functions: Mapping[str, Function], seen: frozenset[str]) -> int:
+def _chain(name: str, hands_to: Mapping[str, frozenset[str]], seen: frozenset[str]) -> int:
     seen |= {name}
-    further = (n for n in functions[name].hands_to if n in functions and n not in seen)
-    return 1 + max((_chain(each, functions, seen) for each in further), default=0)
+    further = (other for other in hands_to[name] if other in hands_to and other not in seen)
+    return 1 + max((_chain(other, hands_to, seen) for other in further), default=0)
 
 
 def _bound(node: ast.AST) -> str | None:

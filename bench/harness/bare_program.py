@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("folder")
     parser.add_argument("--set", action="append", default=[], dest="sets")
     chosen = parser.parse_args()
-    spark, _ = get_session(spark_conf(load_settings(sets=chosen.sets)), little_data=True)
+    spark, _ = get_session(spark_conf(load_settings(sets=chosen.sets).spark), little_data=True)
     spark.range(ROWS).write.format("delta").save(chosen.folder)
     if spark.read.format("delta").load(chosen.folder).count() != ROWS:
         sys.exit("the bare program lost rows")

@@ -107,19 +107,21 @@ def ingest(
     began = datetime.now(UTC)
     today = states(store.spark, inputs, began)
     held = sources_held(store, settings.pool)
-    kept = unchanged(store, settings, today, held)
-    gone = vanished(settings, held)
-    changed = [each for each in inputs if each.source not in kept]
+    known = (
+        {} if settings.replace_pool else unchanged(store, settings.pool, settings.read, today, held)
+    )
+    gone = vanished(settings.input, held)
+    changed = [data for data in inputs if data.source not in known]
     added = Added()
     if changed:
-        added = _read_changed(store, settings, changed, gone, has_more=bool(kept), run_id=run_id)
+        added = _read_changed(store, settings, changed, gone, has_more=bool(known), run_id=run_id)
         settled = {name: state for name, state in today.items() if name not in added.trees}
-        remember(store, settings, added.sources, settled, began, run_id)
+        remember(store, settings.pool, settings.read, added.sources, settled, began, run_id)
     elif gone:
         mark_stale(store, empty_frame(store.spark, _KEYS), settings.pool, gone, run_id)
-    everything = sum([*kept.values(), *added.sources.values()], SourceCounts())
-    sources = [each.source for each in inputs]
-    examples = examples_of(store, settings.pool, sources) if kept else added.examples
+    everything = sum([*known.values(), *added.sources.values()], SourceCounts())
+    sources = [data.source for data in inputs]
+    examples = examples_of(store, settings.pool, sources) if known else added.examples
     return Ingested(
         rows=everything.rows,
         records=everything.records,
@@ -128,13 +130,13 @@ def ingest(
         quarantined=dict(everything.quarantined),
         new_examples=added.new_examples,
         new_occurrences=added.new_occurrences,
-        inputs=tuple(each.named or each.path for each in inputs),
+        inputs=tuple(data.named or data.path for data in inputs),
         left_out=tuple(left_out),
         unread=tuple(added.unread),
         media=everything.media,
         tools=everything.tools,
-        unchanged=len(kept),
-        unchanged_rows=sum(counts.rows for counts in kept.values()),
+        unchanged=len(known),
+        unchanged_rows=sum(counts.rows for counts in known.values()),
     )
 
 
@@ -154,11 +156,12 @@ def _read_changed(
             raise UserError(_bad_files(reading.bad))
         if reading.bad:
             rows = _with_one_row_each(rows, reading.bad)
-        counts, examples, with_unread = counted(rows, [each.source for each in inputs])
+        counts, examples, with_unread = counted(rows, [data.source for data in inputs])
         held = sum(counts.values(), SourceCounts())
         if "unknown_format" in held.quarantined:
             rows = with_commands(rows, inputs)
-        _refuse_unusable(rows, held, settings, has_more)
+        if not has_more:
+            _refuse_unusable(rows, held, ", ".join(settings.input))
         unread = unread_fields(rows) if with_unread else []
         if settings.read.strict_fields:
             refuse_unread(unread)
@@ -168,7 +171,7 @@ def _read_changed(
         new = _write(store, rows, settings.pool, run_id)
         usable = rows.where(F.col("reason").isNull())
         # What could not be read to its end may hold all that it held.
-        read_whole = {source for source, each in counts.items() if each.is_whole}
+        read_whole = {source for source, part in counts.items() if part.is_whole}
         if len(read_whole) < len(counts):
             usable = usable.where(F.col("source").isin(*read_whole))
         mark_stale(store, usable, settings.pool, sorted({*read_whole, *gone}), run_id)
@@ -177,18 +180,16 @@ def _read_changed(
     return Added(counts, examples, new["examples"], new["occurrences"], unread, reading.trees)
 
 
-def _refuse_unusable(
-    rows: DataFrame, held: SourceCounts, settings: Settings, has_more: bool
-) -> None:
-    """Refuse input without a row that can be used, unless what is known already has some."""
-    if has_more or held.usable:
+def _refuse_unusable(rows: DataFrame, held: SourceCounts, named: str) -> None:
+    """Refuse input without a row that can be used."""
+    if held.usable:
         return
     if not held.rows:
-        raise UserError(f"no record in {', '.join(settings.input)}: the input is empty")
+        raise UserError(f"no record in {named}: the input is empty")
     first = rows.select("source", "position", "reason", "detail").first()
     assert first is not None  # noqa: S101 - at least one row was counted
     raise UserError(
-        f"no usable record in {', '.join(settings.input)}; the first: {first.source} record "
+        f"no usable record in {named}; the first: {first.source} record "
         f"{first.position}: {first.detail} ({first.reason})"
         + ("" if " | jq " in first.detail else _NAME_FIELDS)
     )

@@ -18,7 +18,7 @@ import instructmining
 from instructmining.reading.folders import Input
 from instructmining.reading.inputs import local_folders
 from instructmining.reading.table_rows import SPARK_ERRORS
-from instructmining.settings.sections import Read, Settings
+from instructmining.settings.sections import Read
 from instructmining.spark.frames import small_frame
 from instructmining.store.current import current_occurrences
 from instructmining.store.tables import Store
@@ -112,22 +112,23 @@ def _table_state(spark: SparkSession, name: str) -> str | None:
 
 
 def unchanged(
-    store: Store, settings: Settings, states: Mapping[str, str], held: Mapping[str, int]
+    store: Store, pool: str, read: Read, states: Mapping[str, str], held: Mapping[str, int]
 ) -> dict[str, SourceCounts]:
     """The sources that the store holds whole, as they are today and as they would be read today.
 
     Args:
         store: has the table `sources`, if anything was read before.
-        settings: how to read, and into which pool.
+        pool: that is read into.
+        read: how to read.
         states: today's, by source.
         held: of `sources_held`: what was erased or lost in the store is read again.
     """
-    if settings.replace_pool or settings.read.again or not states:
+    if read.again or not states:
         return {}
-    reading = _reading(settings.read)
+    reading = _reading(read)
     return {
         row.source: _counts(row)
-        for row in _newest(store, settings.pool)
+        for row in _newest(store, pool)
         if row.reading == reading
         and row.state == states.get(row.source)
         and row.usable == held.get(row.source, 0)
@@ -136,8 +137,9 @@ def unchanged(
 
 def remember(
     store: Store,
-    settings: Settings,
-    read: Mapping[str, SourceCounts],
+    pool: str,
+    read: Read,
+    sources: Mapping[str, SourceCounts],
     states: Mapping[str, str],
     began: datetime,
     run_id: str,
@@ -154,13 +156,13 @@ def remember(
             counts.media,
             counts.tools,
         )
-        for source, counts in sorted(read.items())
+        for source, counts in sorted(sources.items())
         if source in states and counts.is_whole
     ]
     if lines:
         about = {
-            "pool": F.lit(settings.pool),
-            "reading": F.lit(_reading(settings.read)),
+            "pool": F.lit(pool),
+            "reading": F.lit(_reading(read)),
             "read_at": F.lit(began),
             "run_id": F.lit(run_id),
         }
@@ -204,15 +206,15 @@ def _part(row: Row) -> SourceCounts:
 
 def examples_of(store: Store, pool: str, sources: Iterable[str]) -> int:
     """Number of distinct examples that stand in the sources today."""
-    names = small_frame(store.spark, [(each,) for each in sources], "source STRING")
+    names = small_frame(store.spark, [(source,) for source in sources], "source STRING")
     rows = current_occurrences(store, pool).join(names, "source", "left_semi")
     return rows.select("example_id").distinct().count()
 
 
-def vanished(settings: Settings, held: Iterable[str]) -> list[str]:
+def vanished(inputs: Sequence[str], held: Iterable[str]) -> list[str]:
     """Sources of the pool in the folders that are read, which are not there any more."""
-    folders = tuple(f"{each}/" for each in local_folders(settings.input))
-    return [each for each in held if each.startswith(folders) and not Path(each).exists()]
+    folders = tuple(f"{folder}/" for folder in local_folders(inputs))
+    return [name for name in held if name.startswith(folders) and not Path(name).exists()]
 
 
 def _newest(store: Store, pool: str) -> list[Row]:

@@ -4,7 +4,7 @@ import errno
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,7 +28,7 @@ _CAUSES = 10  # of an error, at most
 
 def broken_off(
     error: BaseException,
-    settings: Settings,
+    places: Mapping[str, str | None],
     jvm_answers: bool,
     more_memory: str,
     is_local: bool = False,
@@ -37,7 +37,7 @@ def broken_off(
 
     Args:
         error: what a program raised.
-        settings: name the places that it writes to.
+        places: that it writes to, of `places_written`.
         jvm_answers: whether the driver's JVM is there.
         more_memory: how a user gives that JVM more memory.
         is_local: whether tasks run in that JVM too. Out of memory, it may still answer while it
@@ -46,17 +46,31 @@ def broken_off(
     Returns:
         None where the error is of another kind.
     """
-    sentence = _told(error, settings, jvm_answers, more_memory, is_local)
+    sentence = _sentence(error, places, jvm_answers, more_memory, is_local)
     return BrokenOffError(f"{sentence}; {_REMEDY}") if sentence else None
 
 
-def _told(
-    error: BaseException, settings: Settings, jvm_answers: bool, more_memory: str, is_local: bool
+def places_written(settings: Settings) -> dict[str, str | None]:
+    """What a run writes to, by the words a user knows it by."""
+    return {
+        "--store": settings.store,
+        "--files": settings.files,
+        "--to": settings.export.to,
+        "--tracking-uri": settings.tracking.uri.partition("sqlite:///")[2],
+    }
+
+
+def _sentence(
+    error: BaseException,
+    places: Mapping[str, str | None],
+    jvm_answers: bool,
+    more_memory: str,
+    is_local: bool,
 ) -> str | None:
     causes = list(_causes(error))
     text = "\n".join(map(_words, causes))
     if any(getattr(one, "errno", None) in _FULL_CODES for one in causes) or _has(text, _FULL):
-        return _full(settings)
+        return _full(places)
     if not jvm_answers or (is_local and _HEAP not in text and _has(text, _EXECUTORS)):
         return (
             "the JVM of Spark's driver ended during this run (killed, or out of memory: "
@@ -82,10 +96,10 @@ def _told(
     return None
 
 
-def _full(settings: Settings) -> str:
+def _full(places: Mapping[str, str | None]) -> str:
     """Which disk it is, as far as can be seen from here: the one with the least left."""
     left = {}
-    for option, path in _places(settings):
+    for option, path in _folders(places):
         with suppress(OSError):  # a place that cannot be asked is not named
             left[option] = shutil.disk_usage(_existing(path)).free
     name = min(left, key=lambda place: left[place])
@@ -95,16 +109,9 @@ def _full(settings: Settings) -> str:
     )
 
 
-def _places(settings: Settings) -> Iterator[tuple[str, Path]]:
-    """The local folders that a run writes to, by the words a user knows them by."""
-    database = settings.tracking.uri.partition("sqlite:///")[2]
-    named = {
-        "--store": settings.store,
-        "--files": settings.files,
-        "--to": settings.export.to,
-        "--tracking-uri": database,
-    }
-    for option, place in named.items():
+def _folders(places: Mapping[str, str | None]) -> Iterator[tuple[str, Path]]:
+    """The local ones among the places, and the folder of temporary files."""
+    for option, place in places.items():
         if place and ":" not in place and ("/" in place or "." not in place):  # no URI, no schema
             yield f"{option} {place}", Path(place).expanduser().absolute()
     yield f"the folder of temporary files {tempfile.gettempdir()}", Path(tempfile.gettempdir())

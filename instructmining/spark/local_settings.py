@@ -6,11 +6,9 @@ figures. What an operator sets is never overridden.
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-
-from instructmining.settings.sections import Settings
 
 # Without C2 the JVM reserves 48 MB for compiled code, which Spark and Delta fill in a long session:
 # then it compiles, throws away and compiles again. `python -m bench.speed.jvm` measures it.
@@ -65,13 +63,13 @@ def is_one_jvm(master: str) -> bool:
     return re.match(r"local(\[|$)", master) is not None
 
 
-def is_little(settings: Settings) -> bool:
+def is_little(inputs: Iterable[str], store: str) -> bool:
     """Whether all that a run reads is small and on this machine; a glob or a table is not seen."""
-    inputs = [Path(place).expanduser() for place in settings.input]
-    if not all(map(Path.exists, inputs)):
+    places = [Path(place).expanduser() for place in inputs]
+    if not all(map(Path.exists, places)):
         return False
     total = 0
-    for size in chain.from_iterable(map(_sizes, [*inputs, Path(settings.store).expanduser()])):
+    for size in chain.from_iterable(map(_sizes, [*places, Path(store).expanduser()])):
         total += size
         if total > LITTLE:
             return False

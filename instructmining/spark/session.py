@@ -15,7 +15,7 @@ from pyspark.sql.utils import is_remote
 
 from instructmining.errors import FailedRowsError, UserError
 from instructmining.settings.sections import Settings
-from instructmining.spark.broken_off import broken_off
+from instructmining.spark.broken_off import broken_off, places_written
 from instructmining.spark.class_archive import with_class_archive
 from instructmining.spark.delta_jars import delta_jars
 from instructmining.spark.local_settings import (
@@ -52,7 +52,9 @@ def with_session(work: Callable[[SparkSession, Given], Result], settings: Given)
     """
     spark, ours = None, False
     try:
-        spark, ours = get_session(spark_conf(settings), is_little(settings))
+        spark, ours = get_session(
+            spark_conf(settings.spark), is_little(settings.input, settings.store)
+        )
         if ours:
             _hush(spark)
         return work(spark, settings)
@@ -61,7 +63,9 @@ def with_session(work: Callable[[SparkSession, Given], Result], settings: Given)
     except Exception as error:
         lost = isinstance(error, ConnectionError | Py4JNetworkError)  # while it was starting
         answers = _answers(spark) if spark is not None else not lost
-        sentence = broken_off(error, settings, answers, _more_memory(settings), _is_local())
+        places = places_written(settings)
+        memory = _more_memory(settings.spark.get("driver.memory"))
+        sentence = broken_off(error, places, answers, memory, _is_local())
         if sentence is None:
             raise
         raise sentence from error
@@ -105,9 +109,9 @@ def get_session(
     return _local_session(extra or {}, little_data), True
 
 
-def spark_conf(settings: Settings) -> dict[str, str]:
-    """Spark's own settings among ours, as Spark names them."""
-    return {f"spark.{name}": value for name, value in settings.spark.items() if value is not None}
+def spark_conf(named: Mapping[str, str | None]) -> dict[str, str]:
+    """Spark's own settings among ours (`spark`), as Spark names them."""
+    return {f"spark.{name}": value for name, value in named.items() if value is not None}
 
 
 def _is_submitted() -> bool:
@@ -124,14 +128,14 @@ def _name_unused(extra: Mapping[str, str] | None) -> None:
         )
 
 
-def _more_memory(settings: Settings) -> str:
-    """How a user gives the driver's JVM more memory."""
+def _more_memory(heap: str | None) -> str:
+    """How a user gives the driver's JVM more memory than it was set to have."""
     if "DATABRICKS_RUNTIME_VERSION" in os.environ:
         return "take a driver with more memory"
     if _is_submitted():
         return "raise spark.driver.memory: spark-submit --driver-memory 6g"
     usual = LOCAL["spark.driver.memory"] if _master().startswith("local") else ""
-    heap = settings.spark.get("driver.memory") or usual
+    heap = heap or usual
     size = re.fullmatch(r"(\d+)([a-zA-Z]*)", heap)
     more = f"{2 * int(size[1])}{size[2]}" if size else "6g"
     now = f", now {heap}" if heap else ""

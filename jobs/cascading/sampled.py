@@ -7,22 +7,23 @@ from instructmining.cascading.sample import in_sample
 from instructmining.errors import UserError
 from instructmining.models.lists import IMPORTED, ModelList
 from instructmining.settings.cascading import Cascade
-from instructmining.settings.sections import Settings
 from jobs.scoring.stages import Pool
 
 
-def check_cascades(settings: Settings, models: ModelList) -> None:
+def check_cascades(cascade: Cascade, models: ModelList) -> None:
     """Refuse what cannot be a cascade before anything is read.
 
     Raises:
         UserError: no such stage, one that costs nothing or that the others need, a share that is
             none, or no embeddings to predict from.
     """
-    for stage, share in settings.cascade.shares.items():
+    for stage, share in cascade.shares.items():
         option = f"--cascade {stage}={share:g}"
         spec = models.stages.get(stage)
         possible = [
-            s for s, each in models.stages.items() if s != "embed" and each.kind != IMPORTED
+            name
+            for name, other in models.stages.items()
+            if name != "embed" and other.kind != IMPORTED
         ]
         if spec is None or stage not in possible:
             why = (
@@ -55,4 +56,4 @@ def sampled(pool: Pool, stage: str, cascade: Cascade) -> Pool:
 
 def measured_by_all(pool: Pool, cascade: Cascade) -> Pool:
     """The pool with the examples that every stage measures."""
-    return reduce(lambda each, stage: sampled(each, stage, cascade), cascade.shares, pool)
+    return reduce(lambda part, stage: sampled(part, stage, cascade), cascade.shares, pool)

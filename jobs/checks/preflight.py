@@ -21,7 +21,8 @@ from instructmining.layouts.standard_form import standard_rows
 from instructmining.models.lists import IMPORTED, ResolvedModel
 from instructmining.reading.folders import Input
 from instructmining.reading.table_rows import SPARK_ERRORS
-from instructmining.settings.sections import Settings
+from instructmining.settings.endpoints import Endpoint
+from instructmining.settings.sections import Measure, Read, Settings
 from instructmining.spark.frames import small_frame
 from instructmining.spark.paths import absolute
 from instructmining.store.schemas import MEASURABLE
@@ -80,7 +81,7 @@ def check_settings(
 ) -> list[str]:
     """All of `preflight` that loads no model and leaves no trace."""
     conf: Conf = dict(spark.conf.getAll)
-    check_output(store, settings, shared=not is_local(conf))
+    check_output(store, settings.files, shared=not is_local(conf))
     notes = check_fields(spark, inputs, settings.read)
     models = {stage: resolved[stage] for stage in chosen if resolved[stage].folder}
     if models:
@@ -94,12 +95,12 @@ def check_settings(
     return notes
 
 
-def check_output(store: Store, settings: Settings, shared: bool) -> None:
+def check_output(store: Store, files: str | None, shared: bool) -> None:
     """The store and `--files` can be written; nothing of the attempt stays.
 
     Args:
         store: where the tables go.
-        settings: for `files`.
+        files: the folder `--files`, None where there is none.
         shared: other machines have to see the folders as well.
     """
     if is_remote():
@@ -108,7 +109,6 @@ def check_output(store: Store, settings: Settings, shared: bool) -> None:
         _check_folder(store.spark, "--store", store.target, absolute(store.target), shared)
     elif not store.exists("examples"):
         _check_schema(store)
-    files = settings.files
     if files and ("://" in files or files.startswith("dbfs:")):
         raise UserError(
             f"--files {files}: name a folder as all nodes mount it (/Volumes/…, "
@@ -202,12 +202,17 @@ def try_models(
         return []
     loaded = [stage for stage in chosen if resolved[stage].spec.kind != IMPORTED]
     untried = [stage for stage in loaded if not _has_worked(store, resolved[stage])]
-    rows = _usable(store, settings, inputs) if untried else []
+    rows = _usable(store, settings.read, inputs) if untried else []
     if not rows:
         return []  # reading says why no record can be used
     examples = small_frame(spark, rows, MEASURABLE).coalesce(1)
     for stage in untried:
-        _try(spark, stage, resolved[stage], examples, settings)
+        problem = _problem_of(spark, resolved[stage], examples, settings.measure, settings.endpoint)
+        if problem is not None:
+            raise UserError(
+                f"stage {stage}: {problem} ({settings.models}), or leave the stage out with "
+                "--stages"
+            )
     return [f"tried {', '.join(untried)} on the first records before the run"]
 
 
@@ -217,7 +222,7 @@ def _has_worked(store: Store, model: ResolvedModel) -> bool:
     return not rows.isEmpty()
 
 
-def _usable(store: Store, settings: Settings, inputs: Sequence[Input]) -> list[dict[str, Any]]:
+def _usable(store: Store, read: Read, inputs: Sequence[Input]) -> list[dict[str, Any]]:
     """`example_id, bucket, messages` of the first usable records."""
     names = ("example_id", "bucket", "messages")
     if not inputs:
@@ -227,31 +232,32 @@ def _usable(store: Store, settings: Settings, inputs: Sequence[Input]) -> list[d
         {"source": source, "position": 0, "raw": raw, "reason": None, "detail": None, "records": 1}
         for source, raw in first_records(store.spark, inputs)
     )
-    options = settings.read.model_dump()
+    options = read.model_dump()
     rows = (row for record in records for row in standard_rows(record, options))
     usable = ({name: row[name] for name in names} for row in rows if "reason" not in row)
     return list(islice(usable, _TRIAL_ROWS))
 
 
-def _try(
-    spark: SparkSession, stage: str, model: ResolvedModel, rows: DataFrame, settings: Settings
-) -> None:
-    measure = settings.measure
+def _problem_of(
+    spark: SparkSession,
+    model: ResolvedModel,
+    rows: DataFrame,
+    measure: Measure,
+    endpoint: Endpoint,
+) -> str | None:
+    """What is wrong with a model, and the remedy but for its place; None where it measures."""
     shipped = ship(spark, model)
     profile = gpu_profile(spark, measure)
     try:
         measured = with_measurements(
-            rows, shipped, measure, profile, spending=Spending(settings.endpoint, 1)
+            rows, shipped, measure, profile, spending=Spending(endpoint, 1)
         ).select("status", "reason")
         reasons = [row.reason for row in measured.collect() if row.status == "failed"]
     except SPARK_ERRORS as error:
-        raise UserError(
-            f"stage {stage}: {cause(error)}; fix this on the executors or in the model list "
-            f"({settings.models}), or leave the stage out with --stages"
-        ) from None
+        return f"{cause(error)}; fix this on the executors or in the model list"
     if len(reasons) == rows.count():
-        raise UserError(
-            f"stage {stage}: the model cannot measure any of the first {len(reasons)} records "
-            f"({reasons[0].removeprefix(FAILED)}); correct the model list ({settings.models}), or "
-            "leave the stage out with --stages"
+        return (
+            f"the model cannot measure any of the first {len(reasons)} records "
+            f"({reasons[0].removeprefix(FAILED)}); correct the model list"
         )
+    return None

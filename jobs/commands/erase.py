@@ -11,6 +11,7 @@ from jobs.commands.options import options_of, settings_of
 @options_of("erase")
 def erase(**values: Any) -> None:
     """Erase examples from a store; list what else holds them, and when older versions go."""
-    from jobs.stored.erase import run_with_session
+    from instructmining.spark.session import with_session
+    from jobs.stored.erase import run
 
-    run_with_session(settings_of("erase", values))
+    with_session(run, settings_of("erase", values))

@@ -11,6 +11,7 @@ from jobs.commands.options import options_of, settings_of
 @options_of("evaluate")
 def evaluate(**values: Any) -> None:
     """Finetune on the selection and on its rivals; say which is better, with intervals."""
-    from jobs.evaluating.run import run_with_session
+    from instructmining.spark.session import with_session
+    from jobs.evaluating.run import run
 
-    run_with_session(settings_of("evaluate", values))
+    with_session(run, settings_of("evaluate", values))

@@ -11,6 +11,7 @@ from jobs.commands.options import options_of, settings_of
 @options_of("fit")
 def fit(**values: Any) -> None:
     """Learn a rule from finetuned subsets and register it as a candidate."""
-    from jobs.fitting.run import run_with_session
+    from instructmining.spark.session import with_session
+    from jobs.fitting.run import run
 
-    run_with_session(settings_of("fit", values))
+    with_session(run, settings_of("fit", values))

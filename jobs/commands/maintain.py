@@ -11,6 +11,7 @@ from jobs.commands.options import options_of, settings_of
 @options_of("maintain")
 def maintain(**values: Any) -> None:
     """Optimize the clustered tables and remove files that only old versions need."""
-    from jobs.stored.maintain import run_with_session
+    from instructmining.spark.session import with_session
+    from jobs.stored.maintain import run
 
-    run_with_session(settings_of("maintain", values))
+    with_session(run, settings_of("maintain", values))

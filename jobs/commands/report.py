@@ -11,15 +11,19 @@ from jobs.commands.options import options_of, settings_of
 @options_of("report")
 def report(**values: Any) -> None:
     """Write one HTML page about a scored pool."""
-    from jobs.stored.report import run_with_session
+    from instructmining.spark.session import with_session
+    from jobs.stored.report import run, target_of
 
-    run_with_session(settings_of("report", values))
+    settings = settings_of("report", values)
+    target_of(settings.report.to, settings.files)  # a mistake costs no start of a session
+    with_session(run, settings)
 
 
 @click.command()
 @options_of("explain")
 def explain(**values: Any) -> None:
     """Say which terms of the rule make a source, length or column better or worse than the rest."""
-    from jobs.stored.explain import run_with_session
+    from instructmining.spark.session import with_session
+    from jobs.stored.explain import run
 
-    run_with_session(settings_of("explain", values))
+    with_session(run, settings_of("explain", values))

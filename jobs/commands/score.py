@@ -13,17 +13,23 @@ from jobs.commands.options import options_of, settings_of
 def score(more_input: tuple[str, ...], **values: Any) -> None:
     """Measure indicators, apply the rule, write scored Delta tables."""
     settings = settings_of("score", values | {"input": (*values["input"], *more_input)})
+    from instructmining.spark.session import with_session
+
     if settings.dry_run:
-        from jobs.scoring.dry_run import run_with_session
+        from jobs.scoring.dry_run import run as dry_run
+
+        with_session(dry_run, settings)
     else:
-        from jobs.scoring.run import run_with_session
-    run_with_session(settings)
+        from jobs.scoring.run import run
+
+        with_session(run, settings)
 
 
 @click.command("import")
 @options_of("import")
 def import_scores(**values: Any) -> None:
     """Join scores in other files to the examples of a store, as indicators."""
-    from jobs.importing.run import run_with_session
+    from instructmining.spark.session import with_session
+    from jobs.importing.run import run
 
-    run_with_session(settings_of("import", values))
+    with_session(run, settings_of("import", values))

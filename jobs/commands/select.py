@@ -11,6 +11,12 @@ from jobs.commands.options import options_of, settings_of
 @options_of("select")
 def select(**values: Any) -> None:
     """Choose the best examples of a scored pool and export them."""
-    from jobs.selecting.run import run_with_session
+    from instructmining.selecting.export_target import refuse_existing, target_of
+    from instructmining.spark.session import with_session
+    from jobs.selecting.run import run
 
-    run_with_session(settings_of("select", values))
+    settings = settings_of("select", values)
+    target = target_of(settings.export)
+    if target is not None:  # a mistake in it should not cost the start of a session
+        refuse_existing(None, target, settings.export.overwrite)
+    with_session(run, settings)

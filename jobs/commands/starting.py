@@ -15,9 +15,10 @@ _PROGRAM = "instructmining"
 @options_of("doctor")
 def doctor(**values: Any) -> None:
     """Look at what a run needs here: ok or a remedy for each; exit code 1 where one is missing."""
-    from jobs.starting.doctor import page
+    from jobs.starting.doctor import checks, page
 
-    text, ready = page(settings_of("doctor", values))
+    settings = settings_of("doctor", values)
+    text, ready = page(checks(settings.store, settings.tracking.uri, settings.models))
     click.echo(text)
     if not ready:
         raise SystemExit(1)

@@ -10,13 +10,10 @@ from pyspark.sql import functions as F
 from instructmining.errors import UserError
 from instructmining.finetunes.evaluation_sets import EvaluationSet
 from instructmining.finetunes.overlap import overlapping
-from instructmining.rules.rule import LinearRule
 from instructmining.selecting.floor import left_out
-from instructmining.selecting.selection import candidates
-from instructmining.settings.sections import Settings
+from instructmining.settings.learning import Select
 from instructmining.store.planning import pool_examples
 from instructmining.store.tables import Store
-from jobs.selecting.marks import goes_by_marks, marks
 
 _MUCH = 0.05  # of the pool; more overlap than this is worth a look
 
@@ -41,31 +38,28 @@ class EvaluationPool:
 def evaluation_pool(
     store: Store,
     pool: str,
-    rule: LinearRule,
+    rows: DataFrame,
     sets: Sequence[EvaluationSet],
     n: int,
     trained_on_half: bool,
     stack: ExitStack,
-    settings: Settings,
+    select: Select,
 ) -> EvaluationPool:
     """The scored pool without overlap with the evaluation sets.
 
     Args:
         store: where the pool is scored.
         pool: its name.
-        rule: whose scores are read.
+        rows: of the pool, as `selection.candidates` gives them.
         sets: what the finetuned models are measured on.
         n: words in a row that make an overlap.
         trained_on_half: leave out half 0, which the embedded models have seen.
         stack: keeps the rows at hand.
-        settings: which rows the arms `selected` and `diverse` leave out.
+        select: says what the arms `selected` and `diverse` leave out.
 
     Raises:
         UserError: the pool is empty or not scored, or nothing is left of it.
     """
-    rows = candidates(store, pool, rule)
-    if goes_by_marks(settings.select):
-        rows = marks(store, rows, settings)
     said = []
     if trained_on_half:
         of_half = F.conv(F.substring("example_id", 1, 2), 16, 10).cast("int") % 2
@@ -89,7 +83,7 @@ def evaluation_pool(
     stack.callback(remaining.unpersist)
     left = remaining.count()
     said.append(_overlap_said(overlap, whole - left, whole, n))
-    _, omitted = left_out(remaining, settings.select)
+    _, omitted = left_out(remaining, select)
     said += [f"of the arms selected and diverse: {sentence}" for sentence in omitted]
     if not left:
         raise UserError(f"pool {pool!r} has no example to evaluate with: {'; '.join(said)}")

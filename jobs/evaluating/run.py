@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 from pyspark.sql import SparkSession
@@ -18,7 +17,6 @@ from instructmining.finetunes.runs import refuse_failed
 from instructmining.progress import duration
 from instructmining.settings.sections import Settings
 from instructmining.spark.frames import small_frame
-from instructmining.spark.session import with_session
 from instructmining.store.schemas import TABLES
 from instructmining.store.tables import Store
 from instructmining.tracking.mlflow_runs import Run, log_run
@@ -124,7 +122,7 @@ def evaluate(setup: Setup, experiment: Experiment, tracked: Run) -> Evaluated:
     print("\n".join(verdicts(compared)), flush=True)  # whatever becomes of the judge
     judged, refused = judge(experiment, runs, results)
     page = EvaluationPage(
-        title_of(setup, settings),
+        title_of(setup, settings.pool, settings.evaluate),
         [*setup.pool.sentences, *cautions(setup, results)],
         base_losses(experiment),
         settings.evaluate.seeds,
@@ -225,8 +223,3 @@ def closing(store: Store, spent: Spent, run_id: str) -> str:
         f"WHERE a.run_id = '{run_id}' AND r.status = 'ok' ORDER BY a.arm, a.seed"
     )
     return "\n".join(lines)
-
-
-def run_with_session(settings: Settings) -> Any:
-    """Run on the active session or a local one, which is stopped again."""
-    return with_session(run, settings)

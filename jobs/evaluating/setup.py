@@ -8,14 +8,15 @@ from pyspark.sql import DataFrame, SparkSession
 
 from instructmining.errors import UserError
 from instructmining.evaluating.arms import Pick
-from instructmining.selecting.selection import pick
-from instructmining.settings.learning import Select
+from instructmining.selecting.selection import candidates, pick
+from instructmining.settings.learning import Evaluate, Select
 from instructmining.settings.sections import Settings
 from jobs.evaluating.judge_answers import check_judge
 from jobs.evaluating.pool import EvaluationPool, evaluation_pool
 from jobs.finetuning.setup import FinetuneSetup, prepare_finetunes
 from jobs.scoring.rule_choice import RuleChoice, rule_for
 from jobs.selecting.diverse import pick_diverse
+from jobs.selecting.marks import goes_by_marks, marks
 
 
 @dataclass(frozen=True)
@@ -44,15 +45,18 @@ def prepare(spark: SparkSession, settings: Settings, stack: ExitStack) -> Setup:
             "a model that was finetuned over several processes cannot answer prompts "
             "here: --judge none, or finetune.gpus_per_run=1"
         )
+    rows = candidates(finetunes.store, settings.pool, choice.rule)
+    if goes_by_marks(settings.select):
+        rows = marks(finetunes.store, rows, settings.floor, settings.models)
     pool = evaluation_pool(
         finetunes.store,
         settings.pool,
-        choice.rule,
+        rows,
         finetunes.sets,
         evaluate.overlap,
         finetunes.uses_embedded_models,
         stack,
-        settings,
+        settings.select,
     )
     return Setup(finetunes, choice, pool)
 
@@ -68,13 +72,12 @@ def picker(setup: Setup) -> Pick:
     return choose_examples
 
 
-def title_of(setup: Setup, settings: Settings) -> str:
+def title_of(setup: Setup, pool: str, evaluate: Evaluate) -> str:
     """The first line of the page."""
-    evaluate = settings.evaluate
     rule = setup.choice.rule
     size = f"{evaluate.tokens:,} tokens" if evaluate.tokens else f"{evaluate.top:,} examples"
     return (
-        f"Evaluation of pool {settings.pool}: {size} of {setup.pool.count:,} per arm, "
+        f"Evaluation of pool {pool}: {size} of {setup.pool.count:,} per arm, "
         f"{evaluate.seeds} seeds, rule {rule.name} {rule.version}, base model "
         f"{setup.finetunes.base.spec.source}"
     )

@@ -70,7 +70,7 @@ def prepare_finetunes(
     refuse_speculation(spark)
     check_gpus(dict(spark.conf.getAll), settings.measure)
     refuse_what_cannot_be_spread(spark, finetune, settings.measure)
-    models = models_of(settings)
+    models = models_of(settings.models, settings.indicators, settings.indicator_version)
     resolved = {s: resolve(spec, settings.tracking) for s, spec in models.stages.items()}
     base = base_model(settings.fit.base, models, resolved, settings.tracking)
     dtype = training_dtype(spark, finetune, settings.measure)

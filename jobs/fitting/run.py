@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 from pyspark.sql import SparkSession
@@ -25,7 +24,6 @@ from instructmining.rules.rule import LinearRule
 from instructmining.selecting.subset_table import Members, store_subsets
 from instructmining.settings.fitting import Fit
 from instructmining.settings.sections import Settings
-from instructmining.spark.session import with_session
 from instructmining.spoiling.spoiled_copies import real_of
 from instructmining.tracking.mlflow_runs import log_run
 from jobs.finetuning.candidates import texts_of, vectors_of
@@ -229,8 +227,3 @@ def members(plan: Sequence[PlannedRun], fit: Fit) -> list[Members]:
         }
     )
     return [Members(run.subset, recipe, run.ids) for run in plan]
-
-
-def run_with_session(settings: Settings) -> Any:
-    """Run on the active session or a local one, which is stopped again."""
-    return with_session(run, settings)

@@ -89,12 +89,12 @@ def measured_copies(measuring: Measuring, candidates: Candidates, ids: Sequence[
     turns = texts_of(store, [one for one in ids if real_of(one) in sources])
     if not turns:
         return Copies(candidates, {})
-    found = measure_rows(store, turns, measuring.resolved, settings)
+    found = measure_rows(store, turns, measuring.resolved, settings.measure, settings.endpoint)
     if found is None:
         return Copies(candidates, {}, f"No subset holds spoiled rows: {NOT_PAID}.")
     of_pool = _by_pool(measuring.pools, turns, sources)
     for pool, own in of_pool.items():
-        add_distances(found, store, members(store, pool), own, measuring.resolved, settings)
+        add_distances(found, store, members(store, pool), own, measuring.resolved, settings.knn)
     names = candidates.indicators
     measured = pd.DataFrame(
         [

@@ -1,5 +1,6 @@
 """Import scores: other files → joined by example id or the user's key → measurements."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -7,10 +8,9 @@ from pyspark.sql import functions as F
 
 from instructmining.errors import UserError
 from instructmining.layouts.field_names import steps
-from instructmining.models.lists import COLUMN
+from instructmining.models.lists import COLUMN, ResolvedModel
 from instructmining.reading.inputs import find_inputs, read_records
 from instructmining.settings.sections import Settings
-from instructmining.spark.session import with_session
 from instructmining.store.tables import Store
 from instructmining.tracking.mlflow_runs import log_run
 from jobs.importing.numbers import add_numbers, differing, number
@@ -32,24 +32,26 @@ def run(spark: SparkSession, settings: Settings) -> str:
     inputs, _ = find_inputs(spark, settings.imports.scores)
     rows = read_records(spark, inputs).where("reason IS NULL").select(F.col("raw").cast("string"))
     rows = rows.persist()
+    models = models_of(settings.models, settings.indicators, settings.indicator_version)
     lines = []
     with log_run(settings.tracking, "import") as tracked:
         tracked.log_params(settings.model_dump())
         for name in settings.indicators:
-            lines.append(_imported(store, rows, name, settings, tracked.id))
+            model = resolve(models.stages[name], settings.tracking)
+            lines.append(_imported(store, rows, settings.imports.key, name, model, tracked.id))
     rows.unpersist()
-    text = "\n".join(
-        [f"InstructMining · import into {settings.store}", "", *lines, *_next(settings)]
-    )
+    command = _scoring(settings.store, settings.indicators, settings.indicator_version)
+    text = "\n".join([f"InstructMining · import into {settings.store}", "", *lines, *command])
     print(text)
     return text
 
 
-def _imported(store: Store, rows: DataFrame, name: str, settings: Settings, run_id: str) -> str:
-    model = resolve(models_of(settings).stages[name], settings.tracking)
+def _imported(
+    store: Store, rows: DataFrame, key: str, name: str, model: ResolvedModel, run_id: str
+) -> str:
     column = model.spec.source.removeprefix(COLUMN)
     keyed = rows.select(
-        _field("raw", settings.imports.key).alias("key"),
+        _field("raw", key).alias("key"),
         number(_field("raw", column)).alias("number"),
     ).persist()
     total = keyed.count()
@@ -59,13 +61,13 @@ def _imported(store: Store, rows: DataFrame, name: str, settings: Settings, run_
     if not matched:
         raise UserError(
             f"--indicator {name}={column}: of {total:,} rows {numbers.count():,} have a key "
-            f"({settings.imports.key}) and a number, and none belongs to an example of the store; "
+            f"({key}) and a number, and none belongs to an example of the store; "
             "keys are the example_id or what `score --id` stored"
         )
     if other := differing(store, model, values):
         raise UserError(
             f"--indicator {name}: {other:,} examples have another number of version "
-            f"{settings.indicator_version} already; name a new --indicator-version"
+            f"{model.spec.version} already; name a new --indicator-version"
         )
     added = add_numbers(store, name, model, values.select("example_id", "number"), run_id)
     used = numbers.join(values.select(F.explode("keys").alias("key")), "key", "left_semi").count()
@@ -99,19 +101,12 @@ def _field(raw: str, path: str) -> Any:
     return F.coalesce(whole, F.get_json_object(raw, f"${parts}"))
 
 
-def _next(settings: Settings) -> list[str]:
-    options = " ".join(
-        f"--indicator {name}={column}" for name, column in settings.indicators.items()
-    )
-    version = settings.indicator_version
+def _scoring(store: str, indicators: Mapping[str, str], version: str) -> list[str]:
+    """The command that scores with these indicators."""
+    options = " ".join(f"--indicator {name}={column}" for name, column in indicators.items())
     return [
         "",
         "the scores with these indicators",
-        f"  instructmining score --store {settings.store} --stages rule {options} "
+        f"  instructmining score --store {store} --stages rule {options} "
         f"--indicator-version {version}",
     ]
-
-
-def run_with_session(settings: Settings) -> Any:
-    """Run on the active session or a local one, which is stopped again."""
-    return with_session(run, settings)

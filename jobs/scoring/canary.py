@@ -17,7 +17,8 @@ from instructmining.models.lists import ResolvedModel
 from instructmining.rules.canary import Preference, preferences
 from instructmining.rules.rule import LinearRule
 from instructmining.scoring.scores import Measured, indicator_names, with_indicators
-from instructmining.settings.sections import Settings
+from instructmining.settings.endpoints import Endpoint
+from instructmining.settings.sections import Measure
 from instructmining.spark.frames import small_frame
 from instructmining.spoiling.held_out import HELD_OUT, KINDS
 from instructmining.spoiling.material import Material, Sound
@@ -39,10 +40,22 @@ def measure_canary(
     pool: Pool,
     resolved: Mapping[str, ResolvedModel],
     measured: Measured,
-    settings: Settings,
+    most: int,
+    measure: Measure,
+    endpoint: Endpoint,
     run_id: str,
 ) -> str:
     """Spoil rows of the pool, measure them and store the pairs.
+
+    Args:
+        store: gets the pairs.
+        pool: whose rows are spoiled.
+        resolved: models by stage.
+        measured: the models whose numbers a rule reads, and its neighbours.
+        most: rows of each kind of dirt, the setting `canary.rows`.
+        measure: how to measure.
+        endpoint: what servers may be asked.
+        run_id: marks the rows.
 
     A spoiled row without a number counts as one that is not preferred: where the caps of `endpoint`
     do not let all of them be asked, none is stored.
@@ -51,16 +64,16 @@ def measure_canary(
         What was done, in words.
     """
     models = models_of(measured)
-    rows = min(settings.canary.rows, max(_FEWEST, pool.size // _SHARE))
+    rows = min(most, max(_FEWEST, pool.size // _SHARE))
     order = [F.xxhash64(F.lit("canary"), "example_id"), F.col("example_id")]
     drawn = pool.examples.where("response IS NOT NULL").orderBy(*order)
     texts = drawn.select("example_id", "prompt", "response", "messages")
     spoiled = _spoiled(texts.limit(_MATERIAL * rows).collect(), rows)
     turns_of = {f"{kind}:{row.example_id}": turns for kind, row, turns in spoiled}
-    found = measure_rows(store, turns_of, resolved, settings)
+    found = measure_rows(store, turns_of, resolved, measure, endpoint)
     if found is None:
         return f"left out: {NOT_PAID}"
-    add_distances(found, store, pool.members, list(turns_of), resolved, settings)
+    add_distances(found, store, pool.members, list(turns_of), resolved, measured.knn)
     real = _real_values(store, pool, {row["example_id"] for _, row, _ in spoiled}, measured)
     pairs = [
         (

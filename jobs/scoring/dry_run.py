@@ -12,8 +12,8 @@ from instructmining.models.lists import IMPORTED, ResolvedModel
 from instructmining.progress import duration
 from instructmining.reading.ingest import persisted
 from instructmining.reading.inputs import find_inputs
-from instructmining.settings.sections import Settings
-from instructmining.spark.session import with_session
+from instructmining.settings.endpoints import Endpoint
+from instructmining.settings.sections import Measure, Settings
 from instructmining.store.planning import pending
 from instructmining.store.tables import Store
 from jobs.cascading.sampled import check_cascades
@@ -59,9 +59,9 @@ class StageCost:
 def run(spark: SparkSession, settings: Settings) -> list[StageCost]:
     """Read the input, measure a stratified sample of it, print the estimate. Writes nothing."""
     store = Store.open(spark, settings.store)
-    models = models_of(settings)
+    models = models_of(settings.models, settings.indicators, settings.indicator_version)
     chosen = chosen_stages(settings.stages, models)
-    check_cascades(settings, models)
+    check_cascades(settings.cascade, models)
     resolved = {stage: resolve(models.stages[stage], settings.tracking) for stage in chosen}
     inputs, _ = find_inputs(spark, settings.input)
     notes = check_settings(spark, store, settings, inputs, resolved, chosen)
@@ -84,7 +84,12 @@ def run(spark: SparkSession, settings: Settings) -> list[StageCost]:
         share = settings.cascade.shares.get(stage)
         asked = examples.where(in_sample(share, settings.cascade.seed)) if share else examples
         todo = pending(store, asked, table_of(model), model.fingerprint, False)
-        costs.append(stage_cost(spark, stage, model, todo.count(), sample, settings, slots))
+        missing = todo.count()
+        costs.append(
+            stage_cost(
+                spark, stage, model, missing, sample, settings.measure, settings.endpoint, slots
+            )
+        )
     rows.unpersist()
     copies = counted.all - counted.bad - total
     print(f"dry run of {', '.join(settings.input)}: nothing is written\n")
@@ -128,30 +133,26 @@ def stage_cost(
     model: ResolvedModel,
     missing: int,
     sample: DataFrame,
-    settings: Settings,
+    measure: Measure,
+    endpoint: Endpoint,
     slots: int,
 ) -> StageCost:
     """Measure the sample twice: the second time the model is loaded already."""
     if not missing:
         return StageCost(stage, 0, 0.0, 0.0)
     shipped = ship(spark, model)
-    profile = gpu_profile(spark, settings.measure)
+    profile = gpu_profile(spark, measure)
     spread = sample.repartition(slots, "example_id")
     taken = []
     for _ in range(2):
         started = time.monotonic()
-        spending = Spending(settings.endpoint, slots)
-        measured = with_measurements(spread, shipped, settings.measure, profile, spending=spending)
+        spending = Spending(endpoint, slots)
+        measured = with_measurements(spread, shipped, measure, profile, spending=spending)
         rows = measured.agg(F.count("tokens")).first()
         taken.append(time.monotonic() - started)
     assert rows is not None  # noqa: S101 - an aggregate without grouping has one row
     per_row = taken[1] / max(1, rows[0])
     return StageCost(stage, missing, missing * per_row, max(0.0, taken[0] - taken[1]))
-
-
-def run_with_session(settings: Settings) -> None:
-    """Run on the active session or a local one, which is stopped again."""
-    with_session(run, settings)
 
 
 def _stored_megabytes(raw_characters: int, rows: int) -> float:

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from instructmining.models.lists import IMPORTED, ResolvedModel
 from instructmining.scoring.summary import Summary
+from instructmining.settings.endpoints import Endpoint
 from instructmining.settings.sections import Measure, Settings
 from instructmining.store.planning import MeasuredCount
 from instructmining.store.tables import Store
@@ -15,7 +16,7 @@ from instructmining.tracking.mlflow_runs import Run
 from jobs.cascading.sampled import sampled
 from jobs.importing.numbers import import_kept
 from jobs.scoring.provenance import admit
-from jobs.scoring.stages import Pool, StageResult, after, run_knn, run_model_stage
+from jobs.scoring.stages import Pool, StageResult, after, run_model_stage
 
 T = TypeVar("T")
 
@@ -50,9 +51,11 @@ def measure(
             summary.seconds[stage] = 0.0
             continue
         is_new = model.fingerprint not in counts
-        rest = after(settings, results)
+        rest = after(settings.endpoint, results)
         part = sampled(pool, stage, settings.cascade)
-        work = partial(one_stage, store, stage, model, part, rest, tracked, is_new, admit_all)
+        work = partial(
+            one_stage, store, stage, model, part, settings.measure, rest, tracked, is_new, admit_all
+        )
         result = timed(summary, stage, work)
         results.append(result)
         summary.measured_rows += result.rows
@@ -85,27 +88,13 @@ def with_counts(
     )
 
 
-def neighbors(
-    store: Store,
-    pool: Pool,
-    resolved: Mapping[str, ResolvedModel],
-    settings: Settings,
-    tracked: Run,
-    summary: Summary,
-) -> list[StageResult]:
-    """The stage of the neighbours, where it is asked for."""
-    if "knn" not in settings.stages or "embed" not in resolved:
-        return []
-    work = partial(run_knn, store, resolved["embed"], pool, settings, tracked.id)
-    return [timed(summary, "knn", work)]
-
-
 def one_stage(
     store: Store,
     stage: str,
     model: ResolvedModel,
     pool: Pool,
-    settings: Settings,
+    measure: Measure,
+    endpoint: Endpoint,
     tracked: Run,
     is_new: bool,
     admit_all: Callable[[], None],
@@ -113,7 +102,9 @@ def one_stage(
     """Measure, or take the numbers that the data hold already."""
     if model.spec.kind == IMPORTED:
         return import_kept(store, stage, model, pool, tracked.id)
-    return run_model_stage(store, stage, model, pool, settings, tracked.id, is_new, admit_all)
+    return run_model_stage(
+        store, stage, model, pool, measure, endpoint, tracked.id, is_new, admit_all
+    )
 
 
 def timed(summary: Summary, stage: str, work: Callable[[], T]) -> T:

@@ -24,15 +24,11 @@ def run(settings: Settings) -> str:
     if settings.input and all(map(is_local, settings.input)):
         page = preview_page(*previews(settings.input, settings.read))
     else:
-        page = _with_spark(settings)
+        from instructmining.spark.session import with_session
+
+        page = with_session(_look, settings)
     print(page)
     return page
-
-
-def _with_spark(settings: Settings) -> str:
-    from instructmining.spark.session import with_session
-
-    return with_session(_look, settings)
 
 
 def _look(spark: "SparkSession", settings: Settings) -> str:

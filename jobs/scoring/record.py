@@ -24,17 +24,16 @@ def record_run(
     """
     if tracked.records:
         with connection(settings.tracking):
-            _record(tracked, summary, settings, resolved, results)
+            tracked.log_params(settings.model_dump())
+            _record(tracked, summary, resolved, results)
 
 
 def _record(
     tracked: Run,
     summary: Summary,
-    settings: Settings,
     resolved: dict[str, ResolvedModel],
     results: list[StageResult],
 ) -> None:
-    tracked.log_params(settings.model_dump())
     tracked.log_models({model.fingerprint: model.definition for model in resolved.values()})
     tracked.log_metrics(summary.seconds, prefix="seconds_")
     counts = {f"rows_{result.stage}": float(result.rows) for result in results}

@@ -1,22 +1,21 @@
 """Score instruction data: check → read → measure what is missing → neighbours → rule → tables."""
 
 import shlex
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
-from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
 from instructmining.errors import UserError
-from instructmining.models.lists import COLUMN, IMPORTED, ModelList, ResolvedModel
+from instructmining.models.lists import COLUMN, IMPORTED, ModelList
 from instructmining.reading.ingest import ingest
 from instructmining.reading.inputs import find_inputs
 from instructmining.rules.canary import metrics_of
 from instructmining.scoring.overview import extrapolated, overview
 from instructmining.scoring.scores import score_pool, scores_of
 from instructmining.scoring.summary import Summary
-from instructmining.settings.sections import Settings
-from instructmining.spark.session import with_session
+from instructmining.settings.sections import Read, Settings
 from instructmining.store.current import stale_examples
 from instructmining.store.planning import (
     measured_counts,
@@ -34,10 +33,10 @@ from jobs.scoring.asked_stages import chosen_stages, needed_models
 from jobs.scoring.canary import measure_canary, preferences_in, stored_pairs
 from jobs.scoring.drift import refuse_drift
 from jobs.scoring.failures import refuse_failures
-from jobs.scoring.measuring import measure, neighbors, timed, with_counts
+from jobs.scoring.measuring import measure, timed, with_counts
 from jobs.scoring.record import record_run
 from jobs.scoring.rule_choice import RuleChoice, rule_for
-from jobs.scoring.stages import Pool, after
+from jobs.scoring.stages import Pool, after, run_knn
 from jobs.selecting.marks import best_above_floor
 from udfs.indicators import models_of, resolve
 
@@ -55,10 +54,11 @@ def run(spark: SparkSession, settings: Settings) -> Summary:
         DriftError: likewise, see `fail_on_drift`.
     """
     store = Store.open(spark, settings.store)
-    models = models_of(settings)
-    settings = with_columns(settings, models)
+    models = models_of(settings.models, settings.indicators, settings.indicator_version)
+    read = with_columns(settings.read, models)
+    settings = settings.model_copy(update={"read": read})
     chosen = chosen_stages(settings.stages, models)
-    check_cascades(settings, models)
+    check_cascades(settings.cascade, models)
     needed = needed_models(settings.stages, models, chosen)
     resolved = {s: resolve(models.stages[s], settings.tracking) for s in needed}
     choice = None
@@ -85,7 +85,10 @@ def run(spark: SparkSession, settings: Settings) -> Summary:
             counts = measured_counts(store, pool.members, tracked.id)
             results = [with_counts(result, resolved, counts) for result in results]
             summary.measured_rows = sum(result.rows for result in results)
-        results += neighbors(store, pool, resolved, settings, tracked, summary)
+        if "knn" in settings.stages and "embed" in resolved:
+            embedded = resolved["embed"]
+            knn = partial(run_knn, store, embedded, pool, settings.knn, settings.files, tracked.id)
+            results.append(timed(summary, "knn", knn))
         summary.stages |= {result.stage: result.words() for result in results}
         if choice is not None:
             if settings.cascade.shares:
@@ -95,9 +98,23 @@ def run(spark: SparkSession, settings: Settings) -> Summary:
                 choice, summary.stages["cascade"] = timed(summary, "cascade", cascade)
             apply_rule(store, pool, choice, tracked, summary, stack)
             if settings.select.floor == "on" and summary.scores is not None:
-                summary.best = best_above_floor(store, summary.scores, settings)
-            rest = after(settings, results)
-            try_canary(store, pool, resolved if chosen else {}, choice, rest, tracked, summary)
+                summary.best = best_above_floor(
+                    store, summary.scores, settings.floor, settings.models
+                )
+            whole = measured_by_all(pool, settings.cascade)
+            spoil = partial(
+                measure_canary,
+                store,
+                whole,
+                resolved,
+                choice.measured,
+                settings.canary.rows,
+                settings.measure,
+                after(settings.endpoint, results),
+                tracked.id,
+            )
+            wanted = settings.canary.rows and chosen
+            try_canary(store, pool.name, choice, spoil if wanted else None, tracked, summary)
         print(summary.text())
         record_run(tracked, summary, settings, resolved, results)
         models_used = {stage: resolved[stage] for stage in chosen}
@@ -147,14 +164,12 @@ def refuse_if_changed(store: Store, name: str, known: DataFrame, at: int) -> Non
     )
 
 
-def with_columns(settings: Settings, models: ModelList) -> Settings:
-    """The settings with the columns of imported indicators among those that are kept."""
+def with_columns(read: Read, models: ModelList) -> Read:
+    """How to read, with the columns of imported indicators among those that are kept."""
     specs = (spec for spec in models.stages.values() if spec.kind == IMPORTED)
     columns = [spec.source.removeprefix(COLUMN) for spec in specs]
-    keep = dict.fromkeys([*settings.read.keep, *columns])
-    return settings.model_copy(
-        update={"read": settings.read.model_copy(update={"keep": tuple(keep)})}
-    )
+    keep = dict.fromkeys([*read.keep, *columns])
+    return read.model_copy(update={"keep": tuple(keep)})
 
 
 def apply_rule(
@@ -195,31 +210,30 @@ def apply_rule(
 
 def try_canary(
     store: Store,
-    pool: Pool,
-    resolved: dict[str, ResolvedModel],
+    pool: str,
     choice: RuleChoice,
-    settings: Settings,
+    measure_pairs: Callable[[], str] | None,
     tracked: Run,
     summary: Summary,
 ) -> None:
     """Say in how many pairs the rule prefers a real row to its spoiled copy.
 
-    Without models at hand what is stored is asked.
+    Args:
+        store: has the pairs.
+        pool: its name.
+        choice: the rule.
+        measure_pairs: spoils rows and measures them, where the store has no pairs yet; None: only
+            what is stored is asked.
+        tracked: the run.
+        summary: gets the answer.
     """
-    pairs = stored_pairs(store, pool.name, choice.measured)
+    pairs = stored_pairs(store, pool, choice.measured)
     tried = summary.overview is not None and summary.overview.predicted
-    if settings.canary.rows and resolved and tried:
+    if measure_pairs is not None and tried:
         words = "0 spoiled rows measured"
         if not pairs:
-            whole = measured_by_all(pool, settings.cascade)
-            words = timed(
-                summary,
-                "canary",
-                lambda: measure_canary(
-                    store, whole, resolved, choice.measured, settings, tracked.id
-                ),
-            )
-            pairs = stored_pairs(store, pool.name, choice.measured)
+            words = timed(summary, "canary", measure_pairs)
+            pairs = stored_pairs(store, pool, choice.measured)
         summary.seconds.setdefault("canary", 0.0)
         summary.stages["canary"] = words
     summary.canary = preferences_in(pairs, choice.rule)
@@ -240,8 +254,3 @@ def edited(store: Store, pool: str) -> list[str]:
         f"{more}): `select` leaves them out (--all takes them), distances and percentiles count "
         f"them; `{shlex.join(remedy)}` drops them"
     ]
-
-
-def run_with_session(settings: Settings) -> Any:
-    """Run on the active session or a local one, which is stopped again."""
-    return with_session(run, settings)

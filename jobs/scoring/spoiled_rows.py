@@ -9,7 +9,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from instructmining.models.lists import IMPORTED, ResolvedModel
-from instructmining.settings.sections import Settings
+from instructmining.settings.endpoints import Endpoint
+from instructmining.settings.sections import Knn, Measure
 from instructmining.spark.frames import small_frame
 from instructmining.store.schemas import MEASURABLE
 from instructmining.store.tables import Store
@@ -41,7 +42,8 @@ def measure_rows(
     store: Store,
     rows: Mapping[str, Turns],
     resolved: Mapping[str, ResolvedModel],
-    settings: Settings,
+    measure: Measure,
+    endpoint: Endpoint,
 ) -> MeasuredRows | None:
     """Measure rows with the models of a pool, all but their neighbours.
 
@@ -49,21 +51,22 @@ def measure_rows(
         store: whose session measures.
         rows: turns by id.
         resolved: models by stage; numbers that come with the data are left out.
-        settings: how to measure, and what served models may be asked.
+        measure: how to measure.
+        endpoint: what served models may be asked.
 
     Returns:
         None where the caps of `endpoint` do not let all rows be asked.
     """
     used = {stage: model for stage, model in resolved.items() if model.spec.kind != IMPORTED}
     served = [stage for stage, model in used.items() if model.spec.served is not None]
-    if len(served) * len(rows) > settings.endpoint.max_calls:
+    if len(served) * len(rows) > endpoint.max_calls:
         return None
-    spark, measure = store.spark, settings.measure
+    spark = store.spark
     slots = model_slots(spark, measure)
     keys = [(key, 0, turns) for key, turns in rows.items()]
     frame = small_frame(spark, keys, MEASURABLE).repartition(slots, "example_id")
     profile = gpu_profile(spark, measure)
-    left = settings.endpoint
+    left = endpoint
     values: dict[str, dict[str, float]] = {}
     embedded = None
     for stage, model in used.items():
@@ -90,7 +93,7 @@ def add_distances(
     members: DataFrame,
     ids: Sequence[str],
     resolved: Mapping[str, ResolvedModel],
-    settings: Settings,
+    knn: Knn,
 ) -> None:
     """Add `knn_1` … of rows: the distances to the nearest of a pool, the real rows among them.
 
@@ -100,7 +103,7 @@ def add_distances(
         members: `example_id` of the pool.
         ids: of the rows.
         resolved: models by stage.
-        settings: how many neighbours.
+        knn: how many neighbours.
     """
     if measured.embedded is None:
         return
@@ -109,6 +112,6 @@ def add_distances(
         return
     known = of_encoder(store, F.col("fingerprint") == resolved["embed"].fingerprint)
     reference = with_vectors(members, known)
-    for row in neighbors_in_reference(reference, rows, settings.knn).collect():
+    for row in neighbors_in_reference(reference, rows, knn).collect():
         places = {f"knn_{i}": value for i, value in enumerate(row.distances, start=1)}
         measured.values.setdefault(row.example_id, {}).update(places)

@@ -14,7 +14,7 @@ from instructmining.models.lists import ResolvedModel
 from instructmining.progress import StageProgress
 from instructmining.reading.table_rows import SPARK_ERRORS
 from instructmining.settings.endpoints import Endpoint
-from instructmining.settings.sections import Knn, Settings
+from instructmining.settings.sections import Knn, Measure
 from instructmining.store.planning import (
     pending,
     plan,
@@ -93,7 +93,8 @@ def run_model_stage(
     stage: str,
     model: ResolvedModel,
     pool: Pool,
-    settings: Settings,
+    measure: Measure,
+    endpoint: Endpoint,
     run_id: str,
     is_new: bool = False,
     admit: Callable[[], None] = lambda: None,
@@ -105,7 +106,8 @@ def run_model_stage(
         stage: of the model, a name for people.
         model: measures.
         pool: whose examples.
-        settings: how to measure.
+        measure: how to measure.
+        endpoint: what servers may be asked.
         run_id: marks the rows.
         is_new: whether the store is known to have no measurement of these examples by this model.
         admit: is called once something is to be measured; may raise.
@@ -116,7 +118,6 @@ def run_model_stage(
     """
     started = time.monotonic()
     table = table_of(model)
-    measure = settings.measure
     todo = pool.examples
     if not is_new:
         todo = pending(store, todo, table, model.fingerprint, measure.retry_failed)
@@ -143,7 +144,7 @@ def run_model_stage(
             # A fixed assignment and order: a chunk that is repeated on as many slots gives the
             # same numbers.
             rows = rows.repartition(slots, "example_id").sortWithinPartitions("example_id")
-            left = left_of(settings.endpoint, audit.value)
+            left = left_of(endpoint, audit.value)
             if model.spec.served is not None and left.is_spent:
                 break
             measured = with_measurements(
@@ -167,10 +168,9 @@ def left_of(endpoint: Endpoint, windows: Iterable[Window]) -> Endpoint:
     return endpoint.after(sum(work.asked for work in done), sum(work.billed for work in done))
 
 
-def after(settings: Settings, results: Iterable[StageResult]) -> Settings:
-    """The settings with what these stages left of the caps of `endpoint`."""
-    windows = [window for result in results for window in result.windows]
-    return settings.model_copy(update={"endpoint": left_of(settings.endpoint, windows)})
+def after(endpoint: Endpoint, results: Iterable[StageResult]) -> Endpoint:
+    """What the caps still allow after these stages."""
+    return left_of(endpoint, [window for result in results for window in result.windows])
 
 
 @contextmanager
@@ -189,11 +189,10 @@ def one_sentence(stage: str) -> Iterator[None]:
 
 
 def run_knn(
-    store: Store, model: ResolvedModel, pool: Pool, settings: Settings, run_id: str
+    store: Store, model: ResolvedModel, pool: Pool, knn: Knn, files: str | None, run_id: str
 ) -> StageResult:
     """Distances to the neighbours in the pool, again when its members or vectors changed."""
     started = time.monotonic()
-    knn = settings.knn
     embedded = of_encoder(store, F.col("fingerprint") == model.fingerprint)
     rows = with_vectors(pool.members, embedded)
     version = knn_version(rows, model, knn)
@@ -219,7 +218,7 @@ def run_knn(
             copies if knn.count_copies else None,
             knn,
             version,
-            settings.files,
+            files,
         )
     table = distances.select(
         "example_id",

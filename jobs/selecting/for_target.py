@@ -20,8 +20,9 @@ from instructmining.identity import bucket
 from instructmining.models.lists import ResolvedModel
 from instructmining.selecting.round_robin import Near, round_robin
 from instructmining.selecting.selection import check, wanted, with_score
+from instructmining.settings.endpoints import Endpoint
 from instructmining.settings.learning import Select
-from instructmining.settings.sections import Settings
+from instructmining.settings.sections import Measure, Settings, Tracking
 from instructmining.spark.frames import small_frame
 from instructmining.store.planning import pool_examples
 from instructmining.store.schemas import MEASURABLE
@@ -77,13 +78,13 @@ def aimed(store: Store, rows: DataFrame, settings: Settings, run_id: str) -> Ite
     if select.target is None:
         yield Aim(rows)
         return
-    model = _model(settings)
+    model = _model(settings.models, settings.tracking)
     [target] = read_evaluation_sets(store.spark, [select.target])
     if len(target.ids) > _MOST:
         raise UserError(f"--target {select.target} has {len(target.ids):,} examples: take {_MOST}")
     others = rows.where(~F.col("example_id").isin(*target.ids))
-    embedded = _represented(store, others, model, settings, run_id)
-    points = _vectors_of(store, target, model, settings)
+    embedded = _represented(store, others, model, settings.pool, settings.measure, run_id)
+    points = _vectors_of(store, target, model, settings.measure)
     space = whitened(embedded) if select.whiten else Space()
     similar = with_similarity(embedded, points, space)
     marked = others.join(similar, "example_id", "left").persist()
@@ -120,8 +121,8 @@ def _in_turn(near: DataFrame, aim: Aim, size: int) -> list[Near]:
     count = min(size, 16 + 4 * -(-size // len(aim.targets)))
     while True:
         lists: list[list[Near]] = [[] for _ in aim.targets]
-        found = nearest_to_each(near, aim.targets, count, aim.space).orderBy("target", "place")
-        for row in found.collect():
+        nearest = nearest_to_each(near, aim.targets, count, aim.space)
+        for row in nearest.orderBy("target", "place").collect():
             lists[row.target].append(Near(row.example_id, row.similarity))
         turns = round_robin(lists, size)
         # A target needs no more rows than are wanted, and has no more than the pool.
@@ -147,38 +148,44 @@ def refuse_half_a_target(select: Select) -> None:
         raise UserError("--strategy target takes turns among targets: leave out --diversity")
 
 
-def _model(settings: Settings) -> ResolvedModel:
-    perplexity = load_model_list(settings.models).perplexity
+def _model(name: str, tracking: Tracking) -> ResolvedModel:
+    """The perplexity model of a model list, as what gives vectors."""
+    perplexity = load_model_list(name).perplexity
     if perplexity is None or perplexity.kind != "causal_lm":
         raise UserError(
-            f"--target needs a causal language model: model list {settings.models} has none as its "
+            f"--target needs a causal language model: model list {name} has none as its "
             "perplexity model"
         )
     changed = {"kind": _STAGE, "indicators": ("target_similarity",)}
-    return resolve(perplexity.model_copy(update=changed), settings.tracking)
+    return resolve(perplexity.model_copy(update=changed), tracking)
 
 
 def _represented(
-    store: Store, rows: DataFrame, model: ResolvedModel, settings: Settings, run_id: str
+    store: Store,
+    rows: DataFrame,
+    model: ResolvedModel,
+    name: str,
+    measure: Measure,
+    run_id: str,
 ) -> DataFrame:
     """`example_id, vector` of the rows, those measured first that have none."""
     members = rows.select("example_id")
-    pool = Pool(settings.pool, members, pool_examples(store, members))
-    admitted = partial(admit, store, {_STAGE: model}, settings.measure, run_id)
-    run_model_stage(store, _STAGE, model, pool, settings, run_id, admit=admitted)
+    pool = Pool(name, members, pool_examples(store, members))
+    admitted = partial(admit, store, {_STAGE: model}, measure, run_id)
+    # A server is never asked: the model runs here.
+    run_model_stage(store, _STAGE, model, pool, measure, Endpoint(), run_id, admit=admitted)
     stored = of_encoder(store, F.col("fingerprint") == model.fingerprint)
     return with_vectors(members, stored).select("example_id", "vector")
 
 
 def _vectors_of(
-    store: Store, target: EvaluationSet, model: ResolvedModel, settings: Settings
+    store: Store, target: EvaluationSet, model: ResolvedModel, measure: Measure
 ) -> NDArray[np.float32]:
-    measure = settings.measure
     examples = small_frame(
         store.spark,
         [
-            (each, bucket(each), conversation)
-            for each, conversation in zip(target.ids, target.conversations, strict=True)
+            (example_id, bucket(example_id), conversation)
+            for example_id, conversation in zip(target.ids, target.conversations, strict=True)
         ],
         MEASURABLE,
     ).repartition(1)
@@ -186,10 +193,10 @@ def _vectors_of(
     profile = gpu_profile(store.spark, measure)
     measured = with_measurements(examples, shipped, measure, profile)
     read = measured.where(F.col("vector").isNotNull()).select("example_id", "vector")
-    found = read.toArrow().sort_by("example_id")  # in turn of their ids
-    if not found.num_rows:
+    table = read.toArrow().sort_by("example_id")  # in turn of their ids
+    if not table.num_rows:
         raise UserError(f"no example of --target {target.name} could be read by the model")
-    return vectors(found["vector"])
+    return vectors(table["vector"])
 
 
 def _notes(target: EvaluationSet, points: NDArray[np.float32]) -> list[str]:

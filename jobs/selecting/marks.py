@@ -10,8 +10,7 @@ from pyspark.sql import functions as F
 from instructmining.features.columns import feature_columns
 from instructmining.selecting.floor import LANGUAGES, REASON, left_out, with_floor
 from instructmining.selecting.quality import with_quality
-from instructmining.settings.learning import Select
-from instructmining.settings.sections import Settings
+from instructmining.settings.learning import Floor, Select
 from instructmining.store.tables import Store
 from udfs.indicators import load_model_list
 from udfs.texts.language import can_tell_languages, language_column
@@ -36,24 +35,28 @@ class Marked:
 
 
 @contextmanager
-def marked(store: Store, rows: DataFrame, settings: Settings) -> Iterator[Marked]:
+def marked(
+    store: Store, rows: DataFrame, select: Select, floor: Floor, models: str
+) -> Iterator[Marked]:
     """The rows, marked where the floor leaves them out, and sentences on what is left out.
 
     Args:
         store: holds the texts, and knows what measured.
         rows: as `selection.candidates` gives them.
-        settings: of the selection.
+        select: the strategy and what is asked for beside it.
+        floor: what nobody should learn from.
+        models: name of the model list.
 
     Yields:
         The rows with `quality`, the text features, the languages and `floor_reason`, at hand until
         the end of the block; the rows as they came where nothing goes by any of these.
     """
-    if not goes_by_marks(settings.select):
-        yield Marked(rows, *left_out(rows, settings.select))
+    if not goes_by_marks(select):
+        yield Marked(rows, *left_out(rows, select))
         return
-    with_marks = marks(store, rows, settings).persist()
+    with_marks = marks(store, rows, floor, models).persist()
     try:
-        reasons, notes = left_out(with_marks, settings.select)
+        reasons, notes = left_out(with_marks, select)
         notes += [_NO_LANGUAGES] * (not can_tell_languages())
         yield Marked(with_marks, reasons, notes)
     finally:
@@ -65,10 +68,10 @@ def goes_by_marks(select: Select) -> bool:
     return select.floor == "on" or select.where is not None or select.strategy == "quality"
 
 
-def marks(store: Store, rows: DataFrame, settings: Settings) -> DataFrame:
+def marks(store: Store, rows: DataFrame, floor: Floor, models: str) -> DataFrame:
     """The rows with `quality`, length, features and languages of the texts, and `floor_reason`."""
     together = with_quality(with_text_features(store, rows))
-    return with_floor(together, settings.floor, languages(store, settings))
+    return with_floor(together, floor, languages(store, floor, models))
 
 
 def with_text_features(store: Store, rows: DataFrame) -> DataFrame:
@@ -90,7 +93,7 @@ def with_text_features(store: Store, rows: DataFrame) -> DataFrame:
     return rows.join(read, "example_id", "left")
 
 
-def best_above_floor(store: Store, scores: DataFrame, settings: Settings) -> DataFrame:
+def best_above_floor(store: Store, scores: DataFrame, floor: Floor, models: str) -> DataFrame:
     """Of the rows with the lowest predictions those that the floor leaves in, marked.
 
     Only as many are looked at as a page needs. The percentile of quality is of a whole pool, so
@@ -99,16 +102,16 @@ def best_above_floor(store: Store, scores: DataFrame, settings: Settings) -> Dat
     known = scores.where(F.col("predicted_log_loss").isNotNull())
     best = known.orderBy("predicted_log_loss", "example_id").limit(_LOOKED_AT)
     rows = with_text_features(store, best).withColumn("quality", F.lit(None).cast("double"))
-    rows = with_floor(rows, settings.floor, languages(store, settings))
+    rows = with_floor(rows, floor, languages(store, floor, models))
     return rows.where(F.col(REASON).isNull())
 
 
-def languages(store: Store, settings: Settings) -> Sequence[str]:
+def languages(store: Store, floor: Floor, models: str) -> Sequence[str]:
     """The languages that are chosen: the setting, else what the models read that measured here."""
-    if settings.floor.languages:
-        return () if "any" in settings.floor.languages else settings.floor.languages
-    models = load_model_list(settings.models)
+    if floor.languages:
+        return () if "any" in floor.languages else floor.languages
+    listed = load_model_list(models)
     rows = store.read("fingerprints").select("source").distinct().collect()
     known = {row.source for row in rows}
-    named = {spec.origin for spec in models.stages.values() if spec.origin}
-    return models.reads if named <= known else ()
+    named = {spec.origin for spec in listed.stages.values() if spec.origin}
+    return listed.reads if named <= known else ()

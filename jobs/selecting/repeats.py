@@ -1,5 +1,8 @@
 """Leave out what repeats evaluation data or better examples, before anything is chosen."""
 
+from collections.abc import Sequence
+from functools import partial
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -9,71 +12,71 @@ from instructmining.finetunes.overlap import overlapping
 from instructmining.selecting.floor import eligible
 from instructmining.selecting.selection import STRATEGIES, score_column
 from instructmining.settings.learning import Select
-from instructmining.settings.sections import Settings
 from instructmining.store.tables import Store
 
 _SHOWN = 80  # characters of the words that an example shares
 
 
 def without_repeats(
-    store: Store, rows: DataFrame, settings: Settings, run_id: str
+    store: Store, rows: DataFrame, pool: str, select: Select, words: int, run_id: str
 ) -> tuple[DataFrame, list[str]]:
     """The candidates that are left, and sentences on those left out; why is in `left_out`.
 
     Args:
         store: gets the rows of `left_out`.
         rows: as `candidates` gives them.
-        settings: `select.without_overlap`, `select.near_duplicates`, `evaluate.overlap`.
+        pool: its name.
+        select: `without_overlap` and `near_duplicates`.
+        words: in a row that make an overlap, the setting `evaluate.overlap`.
         run_id: marks the rows.
     """
     notes = []
-    for find in (_overlaps, _near_duplicates):
-        found = find(store, rows, settings)
-        if found is None:
+    looks = (
+        ("overlap", partial(_overlaps, data=select.without_overlap, words=words)),
+        ("near_duplicate", partial(_near_duplicates, select=select)),
+    )
+    for why, look in looks:
+        dropped = look(store, rows)
+        if dropped is None:
             continue
-        why, dropped = found
         stored = dropped.withColumns(
             {
-                "pool": F.lit(settings.pool),
+                "pool": F.lit(pool),
                 "run_id": F.lit(run_id),
                 "why": F.lit(why),
             }
         )
         store.append(stored, "left_out", f"{run_id}/left_out/{why}", {"run_id": run_id})
         mine = store.read("left_out").where((F.col("run_id") == run_id) & (F.col("why") == why))
-        notes.append(_sentence(store, mine, why, settings))
+        notes.append(_sentence(store, mine, why, select, words))
         rows = rows.join(mine.select("example_id").distinct(), "example_id", "left_anti")
     return rows, notes
 
 
-def _overlaps(store: Store, rows: DataFrame, settings: Settings) -> tuple[str, DataFrame] | None:
-    data = settings.select.without_overlap
+def _overlaps(store: Store, rows: DataFrame, data: Sequence[str], words: int) -> DataFrame | None:
+    """The rows that share words with evaluation data."""
     if not data:
         return None
     sets = read_evaluation_sets(store.spark, data)
     texts = store.read("examples").join(rows.select("example_id"), "example_id")
-    found = overlapping(texts, sets, settings.evaluate.overlap)
+    shared = overlapping(texts, sets, words)
     beside = F.col("evaluation").alias("beside")
     none = F.lit(None).cast("double").alias("similarity")
-    return "overlap", found.select("example_id", beside, none, "shared")
+    return shared.select("example_id", beside, none, "shared")
 
 
-def _near_duplicates(
-    store: Store, rows: DataFrame, settings: Settings
-) -> tuple[str, DataFrame] | None:
+def _near_duplicates(store: Store, rows: DataFrame, select: Select) -> DataFrame | None:
     """The worse one of each pair of examples that are alike; without a score is worst.
 
     How like a target examples are is measured after this: there the smaller id stays.
     """
-    select = settings.select
     if select.near_duplicates is None:
         return None
     threshold = float(select.near_duplicates.removeprefix("text="))
     text = F.concat_ws("\n", "prompt", "response").alias("text")
     texts = store.read("examples").select("example_id", text)
-    chosen_from = eligible(rows, select).select(
-        "example_id"
-    )  # what is below the floor does not count
+    # What is below the floor does not count.
+    chosen_from = eligible(rows, select).select("example_id")
     pairs = similar_pairs(texts.join(chosen_from, "example_id"), threshold)
     badness = F.lit(0.0) if select.target is not None else _badness(select)
     places = rows.select("example_id", badness.alias("place"))
@@ -82,7 +85,7 @@ def _near_duplicates(
         pairs = pairs.join(named, side)
     is_first_better = _order("first") < _order("second")
     worse, better = F.col("second"), F.col("first")
-    return "near_duplicate", pairs.select(
+    return pairs.select(
         F.when(is_first_better, worse).otherwise(better).alias("example_id"),
         F.when(is_first_better, better).otherwise(worse).alias("beside"),
         "similarity",
@@ -102,19 +105,19 @@ def _badness(select: Select) -> Column:
     return F.coalesce(signed, F.lit(float("inf")))
 
 
-def _sentence(store: Store, mine: DataFrame, why: str, settings: Settings) -> str:
+def _sentence(store: Store, mine: DataFrame, why: str, select: Select, words: int) -> str:
     count = mine.select("example_id").distinct().count()
     where = f"{store.sql_name('left_out')} says which and why"
     if why == "near_duplicate":
         return (
             f"{count:,} examples are left out: their text is nearly that of a better one "
-            f"({settings.select.near_duplicates}); {where}"
+            f"({select.near_duplicates}); {where}"
         )
     by_set = mine.groupBy("beside").count().orderBy("beside").collect()
     named = ", ".join(f"{row['count']:,} with {row.beside}" for row in by_set)
     first = mine.orderBy("beside", "example_id").first()
     shown = f', such as "{first.shared[:_SHOWN]}"' if first else ""
     return (
-        f"{count:,} examples are left out: {settings.evaluate.overlap} words in a row, or a short "
+        f"{count:,} examples are left out: {words} words in a row, or a short "
         f"prompt, are also in the evaluation data ({named or 'none'}){shown}; {where}"
     )

@@ -19,8 +19,8 @@ from instructmining.selecting.export_target import PREFERENCE, Target, refuse_ex
 from instructmining.selecting.facts import Changes, Facts, changes, facts_of
 from instructmining.selecting.selection import candidates
 from instructmining.selecting.subset_table import Members, store_subsets
+from instructmining.settings.learning import Floor, Select
 from instructmining.settings.sections import Settings
-from instructmining.spark.session import with_session
 from instructmining.store.current import rejected_examples, stale_examples
 from instructmining.store.tables import Store
 from instructmining.tracking.mlflow_runs import Run, log_run
@@ -72,11 +72,16 @@ def run(spark: SparkSession, settings: Settings) -> Selected:
     )
     with (
         log_run(settings.tracking, f"select {settings.pool}") as tracked,
-        marked(store, rows, settings) as choice,
+        marked(store, rows, select, settings.floor, settings.models) as choice,
         ExitStack() as stack,
     ):
-        omitted = [*without_stale(store, settings), *without_rejected(store, settings)]
-        rows, repeats = without_repeats(store, choice.rows, settings, tracked.id)
+        omitted = [
+            *without_stale(store, settings.pool, select),
+            *without_rejected(store, settings.pool, select),
+        ]
+        rows, repeats = without_repeats(
+            store, choice.rows, settings.pool, select, settings.evaluate.overlap, tracked.id
+        )
         omitted += [*choice.notes, *repeats]
         aim = stack.enter_context(aimed(store, rows, settings, tracked.id))
         rows = aim.rows
@@ -86,11 +91,14 @@ def run(spark: SparkSession, settings: Settings) -> Selected:
             diverse = choose_diverse(store, rows, select, source.measured)
         table = diverse.picked.orderBy("rank").toArrow()
         if not table.num_rows:
-            raise UserError("; ".join([nothing(settings), *omitted]))
+            raise UserError("; ".join([nothing(settings.pool, select), *omitted]))
         ids = table["example_id"].to_pylist()
         picked = spark.createDataFrame(table)
         facts = facts_of(store, rows, picked, ids, select, source.measured)
-        recipe = {**recipe_of(settings, source.rule), "below_floor": choice.reasons}
+        recipe = {
+            **recipe_of(settings.pool, select, settings.floor, source.rule),
+            "below_floor": choice.reasons,
+        }
         members = Members(facts.subset, json.dumps(recipe, sort_keys=True), ids)
         new = store_subsets(store, [members], tracked.id) > 0
         notes = [
@@ -98,7 +106,7 @@ def run(spark: SparkSession, settings: Settings) -> Selected:
             *source.notes,
             *omitted,
             *diverse.notes,
-            *shortfall(settings, facts),
+            *shortfall(select, facts),
             *estimated(facts),
         ]
         written = None
@@ -147,7 +155,7 @@ def source_of(store: Store, settings: Settings) -> Source:
     if source != "auto" and select.diversity == "none":
         rule = load_rule(source, settings.tracking)
         return Source(rule, rule_name(rule, source), None, [])
-    models = models_of(settings)
+    models = models_of(settings.models, settings.indicators, settings.indicator_version)
     resolved = {stage: resolve(spec, settings.tracking) for stage, spec in models.stages.items()}
     choice = rule_for(models, resolved, settings.rule, settings.knn, settings.tracking)
     rule = choice.rule
@@ -165,28 +173,28 @@ def rule_name(rule: LinearRule, source: str) -> str:
     return f"models:/{rule.name}/{rule.version}" if "published_as" in rule.provenance else source
 
 
-def recipe_of(settings: Settings, rule: LinearRule | None) -> dict[str, Any]:
+def recipe_of(pool: str, select: Select, floor: Floor, rule: LinearRule | None) -> dict[str, Any]:
     """What decides the subset, beside the tables."""
     about = rule and {"name": rule.name, "version": rule.version, "fingerprint": rule.fingerprint}
-    chosen = settings.select.model_dump(exclude={"against"}, exclude_none=True)
-    thresholds = settings.floor.model_dump() if settings.select.floor == "on" else None
-    return {"pool": settings.pool, "rule": about, **chosen, "floor_settings": thresholds}
+    chosen = select.model_dump(exclude={"against"}, exclude_none=True)
+    thresholds = floor.model_dump() if select.floor == "on" else None
+    return {"pool": pool, "rule": about, **chosen, "floor_settings": thresholds}
 
 
-def without_stale(store: Store, settings: Settings) -> list[str]:
+def without_stale(store: Store, pool: str, select: Select) -> list[str]:
     """A sentence where examples are left out because no source holds them any more."""
-    if not settings.select.current:
+    if not select.current:
         return []
-    count = sum(row.examples for row in stale_examples(store, settings.pool))
+    count = sum(row.examples for row in stale_examples(store, pool))
     said = f"{count:,} examples are left out: no source holds them any more (--all takes them)"
     return [said] * (count > 0)
 
 
-def without_rejected(store: Store, settings: Settings) -> list[str]:
+def without_rejected(store: Store, pool: str, select: Select) -> list[str]:
     """A sentence where answers are left out because their data mark them as rejected."""
-    if settings.select.rejected:
+    if select.rejected:
         return []
-    count = rejected_examples(store, settings.pool)
+    count = rejected_examples(store, pool)
     said = f"{count:,} examples are left out: rejected answers of pairs (--rejected takes them)"
     return [said] * (count > 0)
 
@@ -211,19 +219,20 @@ def against(
     store: Store, rows: DataFrame, picked: DataFrame, source: Source, settings: Settings
 ) -> Changes | None:
     """The same choice with the other rule, and what is different."""
-    if settings.select.against is None:
+    select = settings.select
+    if select.against is None:
         return None
-    rival = load_rule(settings.select.against, settings.tracking)
+    rival = load_rule(select.against, settings.tracking)
     others = candidates(
         store,
         settings.pool,
         rival,
-        only_current=settings.select.current,
-        with_rejected=settings.select.rejected,
+        only_current=select.current,
+        with_rejected=select.rejected,
     )
-    with marked(store, others, settings) as rival_choice:
+    with marked(store, others, select, settings.floor, settings.models) as rival_choice:
         others = rival_choice.rows
-        table = choose_diverse(store, others, settings.select, source.measured).picked.toArrow()
+        table = choose_diverse(store, others, select, source.measured).picked.toArrow()
     return changes(rows, picked, others, store.spark.createDataFrame(table))
 
 
@@ -275,15 +284,3 @@ def record(tracked: Run, card: Card, recipe: dict[str, Any], rule: LinearRule | 
             "tokens": facts.tokens,
         }
     )
-
-
-def run_with_session(settings: Settings) -> Any:
-    """Run on the active session or a local one, which is stopped again.
-
-    Raises:
-        UserError: a mistake in the settings or an existing export, before a session is started.
-    """
-    target = target_of(settings.export)
-    if target is not None:
-        refuse_existing(None, target, settings.export.overwrite)
-    return with_session(run, settings)

@@ -1,21 +1,20 @@
 """Why a choice is empty, or smaller than what was asked for."""
 
 from instructmining.selecting.facts import Facts
-from instructmining.settings.sections import Settings
+from instructmining.settings.learning import Select
 
 
-def nothing(settings: Settings) -> str:
+def nothing(pool: str, select: Select) -> str:
     """Why the choice is empty."""
-    select = settings.select
     if select.threshold is not None or select.percentile is not None:
         return (
-            f"no example of pool {settings.pool!r} is within the threshold or percentile: "
+            f"no example of pool {pool!r} is within the threshold or percentile: "
             "give a wider one, or --top"
         )
     if select.tokens is not None:
         return f"--tokens {select.tokens}: the best example alone is longer"
     return (
-        f"no example of pool {settings.pool!r} has a score for strategy {select.strategy}: "
+        f"no example of pool {pool!r} has a score for strategy {select.strategy}: "
         "see missing_reason in the table scores, or score it with more stages"
     )
 
@@ -30,9 +29,8 @@ def estimated(facts: Facts) -> list[str]:
     ]
 
 
-def shortfall(settings: Settings, facts: Facts) -> list[str]:
+def shortfall(select: Select, facts: Facts) -> list[str]:
     """A sentence where fewer were chosen than asked for; with diversity its own says why."""
-    select = settings.select
     asked = select.top or (select.fraction and round(select.fraction * facts.pool)) or 0
     if facts.size >= asked or select.diversity != "none":
         return []

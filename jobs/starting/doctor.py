@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,7 +17,6 @@ from urllib.parse import urlsplit
 from instructmining.errors import UserError
 from instructmining.models.lists import IMPORTED, ModelSpec, locate
 from instructmining.models.weight_files import check_weights
-from instructmining.settings.sections import Settings
 from instructmining.spark.class_archive import JARS, archive_name, find_archive
 from instructmining.spark.delta_jars import delta_jars
 from udfs.indicators import load_model_list
@@ -38,31 +37,28 @@ class Check(NamedTuple):
     remedy: str | None = None
 
 
-def checks(settings: Settings) -> Iterator[Check]:
-    """Everything that is looked at, one after the other."""
-    looks: tuple[Callable[[Settings], Check], ...] = (
-        _python,
-        _java,
-        _spark,
-        _delta,
-        _class_archive,
-        _gpu,
-        _memory,
-        _disk,
-        _tracking,
-    )
-    for look in looks:
-        yield look(settings)
-    yield from _models(settings)
+def checks(store: str, tracking_uri: str, models: str) -> Iterator[Check]:
+    """Everything that is looked at, one after the other.
+
+    Args:
+        store: the setting of that name.
+        tracking_uri: the setting `tracking.uri`.
+        models: name of the model list.
+    """
+    for look in (_python, _java, _spark, _delta, _class_archive, _gpu, _memory):
+        yield look()
+    yield _disk(store)
+    yield _mlflow(tracking_uri)
+    yield from _models(models)
 
 
-def _python(settings: Settings) -> Check:
+def _python() -> Check:
     said = ".".join(map(str, sys.version_info[:3]))
     old = sys.version_info < (3, 11)
     return Check("Python", said, "Python 3.11 or newer is needed" if old else None)
 
 
-def _java(settings: Settings) -> Check:
+def _java() -> Check:
     home = os.environ.get("JAVA_HOME")
     program = f"{home}/bin/java" if home else "java"
     remedy = "install a JRE 17 or 21, or set JAVA_HOME to one"
@@ -86,11 +82,11 @@ def _package(name: str, extra: str) -> Check:
         return Check(name, "not installed", f"pip install 'instructmining[{extra}]'")
 
 
-def _spark(settings: Settings) -> Check:
+def _spark() -> Check:
     return _package("pyspark", "local")._replace(name="Spark")
 
 
-def _delta(settings: Settings) -> Check:
+def _delta() -> Check:
     try:
         named = delta_jars()
     except UserError as error:
@@ -107,7 +103,7 @@ def _delta(settings: Settings) -> Check:
     )
 
 
-def _class_archive(settings: Settings) -> Check:
+def _class_archive() -> Check:
     """It saves time and is never missing: no remedy."""
     with suppress(UserError):  # Delta's own line tells it
         jars = delta_jars().get(JARS, "")
@@ -121,7 +117,7 @@ def _class_archive(settings: Settings) -> Check:
     return Check("class archive", "not used here")
 
 
-def _gpu(settings: Settings) -> Check:
+def _gpu() -> Check:
     package = _package("torch", "models")
     if package.remedy:
         return package
@@ -135,17 +131,17 @@ def _gpu(settings: Settings) -> Check:
     return Check("GPU", f"none, torch {package.said}", remedy if has_card else None)
 
 
-def _memory(settings: Settings) -> Check:
+def _memory() -> Check:
     size = machine_memory()
     remedy = f"{_MEMORY / _GIB:.0f} GiB are needed: SPARK_MASTER='local[1]' needs least"
     return Check("memory", f"{size / _GIB:.1f} GiB", remedy if size < _MEMORY else None)
 
 
-def _disk(settings: Settings) -> Check:
-    is_local = "://" not in settings.store
-    places = [Path(tempfile.gettempdir()), *([_first_folder(settings.store)] if is_local else [])]
+def _disk(store: str) -> Check:
+    is_local = "://" not in store
+    places = [Path(tempfile.gettempdir()), *([_first_folder(store)] if is_local else [])]
     free = {place: shutil.disk_usage(place).free for place in places}
-    place = min(free, key=lambda each: free[each])
+    place = min(free, key=lambda folder: free[folder])
     remedy = f"make room, or name another place: {_DISK / _GIB:.0f} GiB are little for a store"
     said = f"{free[place] / _GIB:.1f} GiB free in {place}"
     return Check("disk", said, remedy if free[place] < _DISK else None)
@@ -154,11 +150,10 @@ def _disk(settings: Settings) -> Check:
 def _first_folder(name: str) -> Path:
     """The nearest folder that is there."""
     path = Path(name).expanduser().absolute()
-    return next(each for each in (path, *path.parents) if each.is_dir())
+    return next(folder for folder in (path, *path.parents) if folder.is_dir())
 
 
-def _tracking(settings: Settings) -> Check:
-    uri = settings.tracking.uri
+def _mlflow(uri: str) -> Check:
     if uri == "none":
         return Check("MLflow", "not used")
     package = _package("mlflow", "tracking")
@@ -184,9 +179,9 @@ def _unreached(host: str, port: int) -> str | None:
     return None
 
 
-def _models(settings: Settings) -> Iterator[Check]:
+def _models(name: str) -> Iterator[Check]:
     """The weights of the model list; none is downloaded."""
-    for stage, spec in load_model_list(settings.models).stages.items():
+    for stage, spec in load_model_list(name).stages.items():
         if spec.served is not None:
             asked = f"{spec.served.model} at {spec.source}, which is asked when it is needed"
             yield Check(f"{stage} model", asked)
@@ -207,16 +202,16 @@ def _weights(name: str, source: str, spec: ModelSpec) -> Check:
     return Check(name, str(folder))
 
 
-def page(settings: Settings) -> tuple[str, bool]:
+def page(checks: Iterable[Check]) -> tuple[str, bool]:
     """All lines as text, and whether everything is ready."""
-    found = list(checks(settings))
-    width = max(len(check.name) for check in found)
+    looked_at = list(checks)
+    width = max(len(check.name) for check in looked_at)
     lines = []
-    for check in found:
+    for check in looked_at:
         mark = "no" if check.remedy else "ok"
         lines.append(f"{mark}  {check.name:<{width}}  {check.said}")
         if check.remedy:
             lines.append(f"    {'':<{width}}  → {check.remedy}")
-    missing = sum(check.remedy is not None for check in found)
-    lines.append("everything is ready" if not missing else f"{missing} of {len(found)} to do")
+    missing = sum(check.remedy is not None for check in looked_at)
+    lines.append("everything is ready" if not missing else f"{missing} of {len(looked_at)} to do")
     return "\n".join(lines), not missing

@@ -17,12 +17,12 @@ from pyspark.sql import functions as F
 from instructmining.erasing.traces import Trace
 from instructmining.errors import UserError
 from instructmining.settings.sections import Settings
-from instructmining.spark.session import with_session
+from instructmining.settings.stored import Erase
 from instructmining.store.current import current_occurrences
 from instructmining.store.definition_sql import sql_text
 from instructmining.store.schemas import TABLES
 from instructmining.store.tables import Store
-from jobs.stored.erase_elsewhere import erase_elsewhere, look_elsewhere
+from jobs.stored.erase_elsewhere import Places, erase_elsewhere, look_elsewhere
 from jobs.stored.erase_quarantine import erase_quarantined
 from jobs.stored.maintain import unchecked_retention, vacuum, vacuum_sql
 
@@ -41,7 +41,7 @@ def run(spark: SparkSession, settings: Settings) -> dict[str, int]:
             `--export` names nothing that exists.
     """
     store = Store.open(spark, settings.store)
-    wanted = _wanted(settings)
+    wanted = _wanted(settings.erase)
     if settings.erase.vacuum_now and not store.is_folder:
         raise UserError(
             "--vacuum-now is for a store in a folder: in a schema others may read older"
@@ -55,7 +55,8 @@ def run(spark: SparkSession, settings: Settings) -> dict[str, int]:
             f"no table of {settings.store} has {', '.join(wanted[:3])}"
             f"{' …' if len(wanted) > 3 else ''}: see examples.example_id"
         )
-    seen_elsewhere = look_elsewhere(settings, wanted, traces)
+    places = Places(settings.store, settings.files, settings.erase.exports, settings.tracking)
+    seen_elsewhere = look_elsewhere(places, wanted, traces)
     elsewhere = erase_elsewhere(seen_elsewhere, settings.erase.delete_elsewhere)
     quarantined, doubtful = erase_quarantined(store, traces)
     # Without its row in `examples` nothing could be found by its texts: a run that was broken off
@@ -75,9 +76,9 @@ def run(spark: SparkSession, settings: Settings) -> dict[str, int]:
     return erased
 
 
-def _wanted(settings: Settings) -> list[str]:
-    ids = list(settings.erase.ids)
-    file = settings.erase.ids_file
+def _wanted(erase: Erase) -> list[str]:
+    ids = list(erase.ids)
+    file = erase.ids_file
     if file:
         try:
             ids += Path(file).read_text(encoding="utf-8").split()
@@ -167,8 +168,3 @@ def _log_note(now: datetime) -> str:
         f"Delta drops their files, after {now + timedelta(days=_LOG_DAYS):%Y-%m-%d} by default "
         "(delta.logRetentionDuration)"
     )
-
-
-def run_with_session(settings: Settings) -> None:
-    """Run on the active session or a local one, which is stopped again."""
-    with_session(run, settings)

@@ -11,11 +11,28 @@ from pathlib import Path
 from instructmining.erasing.traces import Trace
 from instructmining.errors import UserError
 from instructmining.selecting.export_target import exported_files
-from instructmining.settings.sections import Settings
+from instructmining.settings.sections import Tracking
 from instructmining.spark.paths import absolute
 from jobs.stored.erase_artifacts import findings_in_artifacts, runs_of, written_by
 from jobs.stored.erase_files import findings_in_file
 from jobs.stored.erase_finding import Finding, settled
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where copies of an example may be, beside the tables.
+
+    Attributes:
+        store: as the commands name it; runs that MLflow knows under that name wrote copies.
+        files: the folder of the index, None where there is none.
+        exports: files and folders that the user names.
+        tracking: where MLflow is.
+    """
+
+    store: str
+    files: str | None
+    exports: Sequence[str]
+    tracking: Tracking
 
 
 @dataclass(frozen=True)
@@ -27,7 +44,7 @@ class Elsewhere:
     notes: list[str]  # lines about places that are only named
 
 
-def look_elsewhere(settings: Settings, ids: Sequence[str], traces: Sequence[Trace]) -> Elsewhere:
+def look_elsewhere(places: Places, ids: Sequence[str], traces: Sequence[Trace]) -> Elsewhere:
     """Look into files under `--files`, those of `--export`, and what MLflow knows of our runs.
 
     It changes nothing: whatever cannot be read fails before anything is erased.
@@ -35,24 +52,24 @@ def look_elsewhere(settings: Settings, ids: Sequence[str], traces: Sequence[Trac
     Raises:
         UserError: what `--export` names does not exist; MLflow cannot be reached.
     """
-    places = [Path(name) for name in settings.erase.exports]
-    if absent := [place for place in places if not place.exists()]:
+    searched = [Path(name) for name in places.exports]
+    if absent := [path for path in searched if not path.exists()]:
         raise UserError(f"--export {absent[0]}: there is no such file or folder")
-    places += [Path(settings.files)] if settings.files else []
-    runs = runs_of(settings.tracking)
+    searched += [Path(places.files)] if places.files else []
+    runs = runs_of(places.tracking)
     notes = []
-    for name in written_by(runs, settings.store):
+    for name in written_by(runs, places.store):
         if name.startswith("table:") or "://" in name:  # the user's own, and only named
             notes.append(f"  NOT deleted (may hold it): {name}, which a run wrote")
         elif files := exported_files(Path(absolute(name))):
-            places += files
+            searched += files
         else:
             notes.append(
                 f"  not found: {absolute(name)}, which a run wrote; where it was moved, "
                 "name it with --export"
             )
-    folder = (Path(settings.files) / "index").absolute() if settings.files else None
-    files = list(dict.fromkeys(_files(places)))
+    folder = (Path(places.files) / "index").absolute() if places.files else None
+    files = list(dict.fromkeys(_files(searched)))
     index = [file for file in files if folder and file.is_relative_to(folder)]
     findings = [
         finding
@@ -60,7 +77,7 @@ def look_elsewhere(settings: Settings, ids: Sequence[str], traces: Sequence[Trac
         if file not in index
         for finding in findings_in_file(file, set(ids), traces)
     ]
-    findings += findings_in_artifacts(settings.tracking, runs, traces)
+    findings += findings_in_artifacts(places.tracking, runs, traces)
     return Elsewhere(index, findings, notes)
 
 
@@ -77,7 +94,7 @@ def erase_elsewhere(elsewhere: Elsewhere, delete: bool) -> list[str]:
     return [*lines, *settled(elsewhere.findings, delete), *elsewhere.notes]
 
 
-def _files(places: Sequence[Path]) -> Iterator[Path]:
-    for place in places:
-        inside = sorted(place.rglob("*")) if place.is_dir() else [place]
+def _files(paths: Sequence[Path]) -> Iterator[Path]:
+    for path in paths:
+        inside = sorted(path.rglob("*")) if path.is_dir() else [path]
         yield from (file.absolute() for file in inside if file.is_file())

@@ -12,7 +12,6 @@ from instructmining.report.scored import Scored, open_scores
 from instructmining.selecting.floor import LANGUAGES
 from instructmining.settings.sections import Settings
 from instructmining.snippets import snippet
-from instructmining.spark.session import with_session
 from instructmining.store.distributions import quoted
 from instructmining.store.tables import Store
 from udfs.texts.language import can_tell_languages, language_column
@@ -136,8 +135,3 @@ def _strength(group: Group) -> Column:
     move = group.moves[0]
     contribution = quoted(f"contribution_{move.term}")
     return contribution if move.difference > 0 else -contribution
-
-
-def run_with_session(settings: Settings) -> str:
-    """Run on the active session or a local one, which is stopped again."""
-    return with_session(run, settings)

@@ -9,7 +9,6 @@ from pyspark.sql import SparkSession
 
 from instructmining.errors import UserError
 from instructmining.settings.sections import Settings
-from instructmining.spark.session import with_session
 from instructmining.store.current import retire, stale_occurrences
 from instructmining.store.schemas import TABLES
 from instructmining.store.tables import Store
@@ -129,8 +128,3 @@ def _size(store: Store, table: str) -> tuple[int, int]:
     row = store.spark.sql(f"DESCRIBE DETAIL {store.sql_name(table)}").first()
     assert row is not None  # noqa: S101 - the table exists
     return int(row.numFiles), int(row.sizeInBytes)
-
-
-def run_with_session(settings: Settings) -> None:
-    """Run on the active session or a local one, which is stopped again."""
-    with_session(run, settings)

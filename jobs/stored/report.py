@@ -9,7 +9,6 @@ from instructmining.errors import UserError
 from instructmining.report.page import gather, render
 from instructmining.report.scored import at_hand, open_scores
 from instructmining.settings.sections import Settings
-from instructmining.spark.session import with_session
 from instructmining.store.tables import Store
 from instructmining.tracking.mlflow_runs import log_run
 
@@ -24,7 +23,7 @@ def run(spark: SparkSession, settings: Settings) -> Path:
     """
     started = time.monotonic()
     store = Store.open(spark, settings.store)
-    target = _target(settings)
+    target = target_of(settings.report.to, settings.files)
     scored = open_scores(store, settings.pool, settings.rule.source, settings.tracking)
     with log_run(settings.tracking, f"report {settings.pool}") as tracked:
         with at_hand(scored):
@@ -49,23 +48,17 @@ def run(spark: SparkSession, settings: Settings) -> Path:
     return target
 
 
-def run_with_session(settings: Settings) -> Path:
-    """Run on the active session or a local one, which is stopped again.
-
-    Raises:
-        UserError: a mistake in `--to`, before a session is started.
-    """
-    _target(settings)
-    return with_session(run, settings)
-
-
-def _target(settings: Settings) -> Path:
+def target_of(to: str | None, files: str | None) -> Path:
     """Where the page goes; a mistake in it must not cost a gathering.
+
+    Args:
+        to: the setting `report.to`.
+        files: the setting `files`.
 
     Raises:
         UserError: not a place that a file can be written to.
     """
-    path = settings.report.to or str(Path(settings.files or ".") / _NAME)
+    path = to or str(Path(files or ".") / _NAME)
     if "://" in path:
         raise UserError(f"--to {path}: name a local file, or one in a mounted volume")
     target = Path(path).expanduser()

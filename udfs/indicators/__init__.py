@@ -1,5 +1,6 @@
 """The indicators, one file each, on plain arrays, and the registry of their kinds. No Spark."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from instructmining.errors import UserError
@@ -11,7 +12,7 @@ from instructmining.models.lists import (
     ModelSpec,
     ResolvedModel,
 )
-from instructmining.settings.sections import Settings, Tracking
+from instructmining.settings.sections import Tracking
 
 
 class Kind(NamedTuple):
@@ -54,10 +55,15 @@ def load_model_list(name: str) -> ModelList:
     return lists.load_model_list(name, KINDS.keys() - {"representation"})
 
 
-def models_of(settings: Settings) -> ModelList:
-    """The model list of a command, with the indicators that the data hold already."""
-    models = load_model_list(settings.models)
-    return with_imported(models, settings.indicators, settings.indicator_version)
+def models_of(name: str, indicators: Mapping[str, str], version: str) -> ModelList:
+    """The model list of a command, with the indicators that the data hold already.
+
+    Args:
+        name: the setting `models`.
+        indicators: the setting of that name, indicator to column.
+        version: of the columns, the setting `indicator_version`.
+    """
+    return with_imported(load_model_list(name), indicators, version)
 
 
 def resolve(spec: ModelSpec, tracking: Tracking | None = None) -> ResolvedModel:

@@ -334,7 +334,7 @@ def test_the_distance_is_the_ith_euclidean_one_not_squared_not_a_mean(
     spec = ModelSpec(kind="sentence_encoder", indicators=("knn_4",))
     model = ResolvedModel(spec=spec, folder="", fingerprint="by hand", definition={})
     settings = load_settings(options={"knn": {"neighbors": 4, **search}})
-    run_knn(store, model, Pool("angles", members, members), settings, "run")
+    run_knn(store, model, Pool("angles", members, members), settings.knn, settings.files, "run")
     assert store.read("pool_knn").first().method.startswith(method)
     stored = {row.example_id: row.distances for row in store.read("pool_knn").collect()}
     for i, identifier in enumerate(ids):

@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 
 from instructmining.errors import UserError
 from instructmining.settings.loading import load_settings
-from instructmining.settings.sections import Settings
+from instructmining.settings.sections import Knn
 from instructmining.store.tables import Store
 from jobs.scoring.stages import Pool, run_knn
 from udfs.indicators import load_model_list, resolve
@@ -43,8 +43,8 @@ def pool(store: Store, ids: list[str]) -> Pool:
     return Pool("p", rows, rows)
 
 
-def settings(**knn: object) -> Settings:
-    return load_settings(options={"knn": knn})
+def settings(**knn: object) -> Knn:
+    return load_settings(options={"knn": knn}).knn
 
 
 def stored(store: Store) -> dict[str, tuple[str, float]]:
@@ -60,11 +60,11 @@ def sixth(key: str, among: list[str], vectors) -> float:
 
 def test_a_refresh_says_how_many_old_rows_moved_and_a_frozen_reference_moves_none(store, vectors):
     ids = list(vectors)
-    made = run_knn(store, MODEL, pool(store, ids[:OLD]), settings(reference="frozen"), "one")
+    made = run_knn(store, MODEL, pool(store, ids[:OLD]), settings(reference="frozen"), None, "one")
     assert (made.rows, made.note) == (OLD, "exact")  # the first run makes the reference
     before = stored(store)
 
-    frozen = run_knn(store, MODEL, pool(store, ids), settings(reference="frozen"), "two")
+    frozen = run_knn(store, MODEL, pool(store, ids), settings(reference="frozen"), None, "two")
     after = stored(store)
     assert {key: after[key] for key in before} == before
     version = before[ids[0]][0]
@@ -74,11 +74,18 @@ def test_a_refresh_says_how_many_old_rows_moved_and_a_frozen_reference_moves_non
         assert after[key][0] == f"frozen:{version}"
         assert after[key][1] == pytest.approx(sixth(key, ids[:OLD], vectors), rel=1e-5)
     with pytest.raises(UserError, match="--knn-reference refresh"):
-        run_knn(store, MODEL, pool(store, ids), settings(reference="frozen", neighbors=7), "no")
-    again = run_knn(store, MODEL, pool(store, ids), settings(reference="frozen"), "three")
+        run_knn(
+            store,
+            MODEL,
+            pool(store, ids),
+            settings(reference="frozen", neighbors=7).knn,
+            None,
+            "no",
+        )
+    again = run_knn(store, MODEL, pool(store, ids), settings(reference="frozen"), None, "three")
     assert (again.rows, again.note) == (0, "unchanged")
 
-    refreshed = run_knn(store, MODEL, pool(store, ids), settings(), "four")
+    refreshed = run_knn(store, MODEL, pool(store, ids), settings(), None, "four")
     now = stored(store)
     for key in ids:
         assert now[key][1] == pytest.approx(sixth(key, ids, vectors), rel=1e-5)

@@ -126,7 +126,7 @@ def test_on_a_cluster_the_tasks_have_to_see_the_folder(
     spark: SparkSession, data: Path, tmp_path: Path
 ) -> None:
     settings = Settings(store=str(tmp_path / "store"))
-    check_output(Store.open(spark, settings.store), settings, shared=True)
+    check_output(Store.open(spark, settings.store), settings.files, shared=True)
     assert not module._seen(spark, str(tmp_path / "absent"))
 
 

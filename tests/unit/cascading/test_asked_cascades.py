@@ -18,7 +18,7 @@ MODELS = {
 
 def check(cascades: dict[str, float], **other: object) -> None:
     settings = load_settings(options={"cascade": {"shares": cascades}})
-    check_cascades(settings, ModelList.model_validate(MODELS | other))
+    check_cascades(settings.cascade, ModelList.model_validate(MODELS | other))
 
 
 def test_shares_are_read_by_stage() -> None:

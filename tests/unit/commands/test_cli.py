@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import pytest
 
@@ -62,22 +61,22 @@ def test_help_shows_choices_and_defaults(capsys) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "dry", "data"),
+    ("arguments", "job", "data"),
     [
-        (["--dry-run", "data.jsonl"], True, ("data.jsonl",)),
-        (["data.jsonl", "--dry-run"], True, ("data.jsonl",)),
-        (["--dry-run", "--pool", "p", "data.jsonl"], True, ("data.jsonl",)),
+        (["data.jsonl"], "jobs.scoring.run", ("data.jsonl",)),
+        (["--dry-run", "data.jsonl"], "jobs.scoring.dry_run", ("data.jsonl",)),
+        (["data.jsonl", "--dry-run"], "jobs.scoring.dry_run", ("data.jsonl",)),
+        (["--dry-run", "--pool", "p", "data.jsonl"], "jobs.scoring.dry_run", ("data.jsonl",)),
     ],
 )
-def test_a_flag_takes_no_word_after_it(given, dry, data, monkeypatch) -> None:
-    runs: list[tuple[bool, tuple[str, ...]]] = []
-    for job in ("jobs.scoring.dry_run", "jobs.scoring.run"):
-        stand_in = SimpleNamespace(
-            run_with_session=lambda settings: runs.append((settings.dry_run, settings.input))
-        )
-        monkeypatch.setitem(sys.modules, job, stand_in)
-    main(["score", *given])
-    assert runs == [(dry, data)]
+def test_a_flag_takes_no_word_after_it(arguments, job, data, monkeypatch) -> None:
+    runs: list[tuple[str, tuple[str, ...]]] = []
+    monkeypatch.setattr(
+        "instructmining.spark.session.with_session",
+        lambda run, settings: runs.append((run.__module__, settings.input)),
+    )
+    main(["score", *arguments])
+    assert runs == [(job, data)]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from instructmining.errors import UserError
 from instructmining.identity import example_id
 from instructmining.settings.loading import load_settings
 from instructmining.tracking.mlflow_runs import log_run
-from jobs.stored.erase_elsewhere import erase_elsewhere, look_elsewhere
+from jobs.stored.erase_elsewhere import Places, erase_elsewhere, look_elsewhere
 
 QUESTION, ANSWER = "Wer zählte die Monde?", "Der Reiher zählte 十七 Monde über der alten Mühle."
 TRACE = Trace.of("a" * 32, [QUESTION, ANSWER])
@@ -34,9 +34,13 @@ def settings(place: Path, **options):
     )
 
 
-def erased(given, trace: Trace = TRACE) -> list[str]:
-    found = look_elsewhere(given, [trace.example_id], [trace])
-    return erase_elsewhere(found, given.erase.delete_elsewhere)
+def places_of(settings) -> Places:
+    return Places(settings.store, settings.files, settings.erase.exports, settings.tracking)
+
+
+def erased(settings, trace: Trace = TRACE) -> list[str]:
+    elsewhere = look_elsewhere(places_of(settings), [trace.example_id], [trace])
+    return erase_elsewhere(elsewhere, settings.erase.delete_elsewhere)
 
 
 def commands(lines: list[str]) -> list[str]:
@@ -103,9 +107,7 @@ def test_lines_of_a_known_layout_are_known_by_their_ids(tmp_path):
 
 def test_an_export_that_does_not_exist_is_named(tmp_path):
     with pytest.raises(UserError, match=r"--export .*/tpyo\.jsonl: there is no such file"):
-        look_elsewhere(
-            settings(tmp_path, erase={"exports": (str(tmp_path / "tpyo.jsonl"),)}), [], []
-        )
+        erased(settings(tmp_path, erase={"exports": (str(tmp_path / "tpyo.jsonl"),)}))
 
 
 @pytest.mark.parametrize(
@@ -117,7 +119,8 @@ def test_runs_on_this_store_are_known_however_it_was_written(tmp_path, monkeypat
         (tmp_path / name).write_text(json.dumps({"q": QUESTION, "a": ANSWER}))
     recorded(tmp_path, "best.jsonl", store.format(place=tmp_path))
     recorded(tmp_path, "other.jsonl", "another")
-    found = look_elsewhere(settings(tmp_path, tracking=tracked_in(tmp_path)), ["a" * 32], [TRACE])
+    places = places_of(settings(tmp_path, tracking=tracked_in(tmp_path)))
+    found = look_elsewhere(places, ["a" * 32], [TRACE])
     names = [finding.name for finding in found.findings]
     assert (names, found.notes) == ([f"1 line of {tmp_path}/best.jsonl"], [])
 
@@ -127,7 +130,8 @@ def test_what_a_run_wrote_and_is_not_there_is_said(tmp_path, monkeypatch):
         recorded(tmp_path, name, str(tmp_path / "out"))
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    notes = sorted(look_elsewhere(settings(tmp_path, tracking=tracked_in(tmp_path)), [], []).notes)
+    places = places_of(settings(tmp_path, tracking=tracked_in(tmp_path)))
+    notes = sorted(look_elsewhere(places, [], []).notes)
     assert [note.split(", which")[0] for note in notes] == [
         "  NOT deleted (may hold it): s3://bucket/best.parquet",
         "  NOT deleted (may hold it): table:a.b",

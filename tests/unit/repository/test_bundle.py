@@ -5,7 +5,6 @@ against it is left out where there is none.
 """
 
 import copy
-import importlib
 import json
 import os
 import re
@@ -137,13 +136,17 @@ def test_the_libraries_are_those_of_the_project(task):
 
 @every_task
 def test_the_command_line_is_understood_to_the_last_setting(task, tmp_path, monkeypatch):
-    found = []
+    runs = []
+    (tmp_path / "files").mkdir()
     name, *rest = local_arguments(task, tmp_path)
-    module = importlib.import_module(f"jobs.{RUNS[name]}")
-    monkeypatch.setattr(module, "run_with_session", found.append)
+    monkeypatch.setattr(
+        "instructmining.spark.session.with_session",
+        lambda run, settings: runs.append((run.__module__, settings)),
+    )
     assert name in commands.commands
     main([name, *rest])
-    [settings] = found
+    [(job, settings)] = runs
+    assert job == f"jobs.{RUNS[name]}"
     assert settings.store == str(tmp_path / "store")
     if "--tracking-uri=databricks" in task[1]["python_wheel_task"]["parameters"]:
         assert settings.tracking.uri == f"sqlite:///{tmp_path}/mlflow.db"

@@ -66,6 +66,20 @@ def test_an_entry_file_only_calls_the_command_line(name: str):
     assert imported == ["collections.abc", "jobs.cli"]
 
 
+def test_only_a_job_and_its_set_up_take_the_settings_of_every_command():
+    takers = structure.takers_of_settings(SOURCES)
+    assert len([taker for taker in takers if taker.name != "run"]) <= 18, takers
+
+
+def test_each_function_that_takes_all_settings_is_counted():
+    sources = {
+        "jobs/a.py": "def run(settings: Settings):\n    work(settings)\n",
+        "jobs/b/c.py": "def run(*, settings: Settings): ...\n\n\ndef work(s: Settings): ...\n",
+        "udfs/d.py": "def run(measure: Measure): ...\n",
+    }
+    assert structure.way_of_settings(sources) == (3, 2, 2)
+
+
 def test_the_formatter_lays_out_the_code():
     assert structure.exempt_lines({p: t for p, t in SOURCES.items() if "structure" not in p}) < 60
 

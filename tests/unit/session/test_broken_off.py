@@ -6,20 +6,22 @@ import pytest
 
 from instructmining.errors import BrokenOffError
 from instructmining.settings.loading import load_settings
-from instructmining.spark.broken_off import broken_off
+from instructmining.spark.broken_off import broken_off, places_written
 from instructmining.spark.session import with_session
 
 MORE = "raise spark.driver.memory, now 3g: --set spark.driver.memory=6g"
 
 
 @pytest.fixture
-def settings(tmp_path):
-    return load_settings(
-        options={
-            "store": f"{tmp_path}/new/store",
-            "files": "/Volumes/a/b",
-            "tracking": {"uri": "https://server"},
-        }
+def places(tmp_path):
+    return places_written(
+        load_settings(
+            options={
+                "store": f"{tmp_path}/new/store",
+                "files": "/Volumes/a/b",
+                "tracking": {"uri": "https://server"},
+            }
+        )
     )
 
 
@@ -38,14 +40,14 @@ def caused(error: Exception, by: Exception) -> Exception:
         caused(RuntimeError("cannot write"), OSError(errno.ENOSPC, "No space left on device")),
     ],
 )
-def test_a_full_disk_is_named_by_the_option_that_leads_there(error, settings, monkeypatch):
+def test_a_full_disk_is_named_by_the_option_that_leads_there(error, places, monkeypatch):
     left = {True: 5 << 20, False: 9 << 30}
     monkeypatch.setattr(
         "instructmining.spark.broken_off.shutil.disk_usage",
         lambda path: type("Usage", (), {"free": left["pytest" in str(path)]}),
     )
-    told = str(broken_off(error, settings, True, MORE))
-    assert told.startswith(f"no space is left on a disk: --store {settings.store} has 5.0 MiB")
+    told = str(broken_off(error, places, True, MORE))
+    assert told.startswith(f"no space is left on a disk: --store {places['--store']} has 5.0 MiB")
     assert told.endswith(
         "make room there; what was committed stays: run the same command again to go on"
     )
@@ -59,14 +61,14 @@ def test_a_full_disk_is_named_by_the_option_that_leads_there(error, settings, mo
         ("Job 3 cancelled because SparkContext was shut down", "executors of this run"),
     ],
 )
-def test_killed_processes_are_told(text, told, settings):
-    sentence = str(broken_off(RuntimeError(text), settings, True, MORE))
+def test_killed_processes_are_told(text, told, places):
+    sentence = str(broken_off(RuntimeError(text), places, True, MORE))
     assert sentence.startswith(told)
     assert sentence.endswith("run the same command again to go on")
 
 
-def test_a_jvm_that_does_not_answer_is_the_cause_whatever_was_raised(settings):
-    sentence = str(broken_off(ConnectionRefusedError(), settings, False, MORE))
+def test_a_jvm_that_does_not_answer_is_the_cause_whatever_was_raised(places):
+    sentence = str(broken_off(ConnectionRefusedError(), places, False, MORE))
     assert sentence == (
         f"the JVM of Spark's driver ended during this run (killed, or out of memory: {MORE}); "
         "what was committed stays: run the same command again to go on"
@@ -80,9 +82,9 @@ def test_a_jvm_that_does_not_answer_is_the_cause_whatever_was_raised(settings):
         "Task 0 failed 1 times: ExecutorLostFailure (executor driver exited",
     ],
 )
-def test_a_local_application_that_ends_had_too_little_memory_or_was_killed(text, settings):
+def test_a_local_application_that_ends_had_too_little_memory_or_was_killed(text, places):
     """A local JVM out of memory ends the application first, and answers until it is gone."""
-    sentence = str(broken_off(RuntimeError(text), settings, True, MORE, is_local=True))
+    sentence = str(broken_off(RuntimeError(text), places, True, MORE, is_local=True))
     assert sentence.startswith(
         f"the JVM of Spark's driver ended during this run (killed, or out of memory: {MORE});"
     )
@@ -111,8 +113,8 @@ LOST = "Job aborted due to stage failure: Task 0 in stage 1.0 failed 1 times, mo
         ),
     ],
 )
-def test_memory_is_named_by_the_setting_of_the_jvm_that_had_too_little(text, start, settings):
-    assert str(broken_off(RuntimeError(text), settings, True, MORE)).startswith(start)
+def test_memory_is_named_by_the_setting_of_the_jvm_that_had_too_little(text, start, places):
+    assert str(broken_off(RuntimeError(text), places, True, MORE)).startswith(start)
 
 
 @pytest.mark.parametrize(
@@ -167,5 +169,5 @@ def test_a_jvm_that_ends_while_it_is_stopped_hides_no_message(monkeypatch):
         with_session(work, load_settings())
 
 
-def test_other_errors_are_left_alone(settings):
-    assert broken_off(ValueError("a bug"), settings, True, MORE) is None
+def test_other_errors_are_left_alone(places):
+    assert broken_off(ValueError("a bug"), places, True, MORE) is None

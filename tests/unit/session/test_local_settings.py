@@ -2,12 +2,7 @@
 
 import pytest
 
-from instructmining.settings.loading import load_settings
 from instructmining.spark.local_settings import LITTLE, LITTLE_DATA, is_little, settings_for
-
-
-def settings(store, *inputs):
-    return load_settings(options={"store": str(store), "input": tuple(map(str, inputs))})
 
 
 def sparse(path, size):
@@ -21,24 +16,24 @@ def test_files_folders_and_a_store_count_together(tmp_path):
     file = sparse(tmp_path / "rows.jsonl", LITTLE // 2)
     folder = sparse(tmp_path / "folder" / "below" / "rows.jsonl", LITTLE // 2).parents[1]
     store = tmp_path / "store"
-    assert is_little(settings(store))  # nothing is read, nothing is there
-    assert is_little(settings(store, file))
-    assert is_little(settings(store, file, folder))
+    assert is_little([], str(store))  # nothing is read, nothing is there
+    assert is_little([str(file)], str(store))
+    assert is_little([str(file), str(folder)], str(store))
     sparse(store / "scores" / "part.parquet", 1)
-    assert not is_little(settings(store, file, folder))
+    assert not is_little([str(file), str(folder)], str(store))
     sparse(store / "scores" / "part.parquet", LITTLE + 1)
-    assert not is_little(settings(store))
+    assert not is_little([], str(store))
 
 
 @pytest.mark.parametrize("place", ["s3a://bucket/rows", "table:main.rows", "*.jsonl", "absent"])
 def test_what_cannot_be_seen_here_may_be_large(place, tmp_path):
-    assert not is_little(settings(tmp_path / "store", place))
+    assert not is_little([place], str(tmp_path / "store"))
 
 
 def test_a_link_into_nowhere_has_no_size(tmp_path):
     (tmp_path / "store").mkdir()
     (tmp_path / "store" / "link").symlink_to(tmp_path / "gone")
-    assert is_little(settings(tmp_path / "store"))
+    assert is_little([], str(tmp_path / "store"))
 
 
 @pytest.mark.parametrize("little_data", [True, False])

@@ -51,7 +51,9 @@ def test_data_for_spark_only_and_no_data_are_refused(tmp_path: Path):
 
 
 def by_name(**options: object) -> dict[str, doctor.Check]:
-    return {check.name: check for check in doctor.checks(load_settings(options=options))}
+    settings = load_settings(options=options)
+    checks = doctor.checks(settings.store, settings.tracking.uri, settings.models)
+    return {check.name: check for check in checks}
 
 
 def test_a_machine_on_which_the_tests_run_is_ready(tmp_path: Path):
