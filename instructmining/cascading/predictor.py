@@ -36,11 +36,11 @@ class Inputs:
     def of(cls, names: Sequence[str], numbers: Numbers) -> "Inputs":
         """Those of [n, k] numbers, NaN where absent, that at least half of the rows have."""
         known = np.isfinite(numbers)
-        kept = [i for i in range(len(names)) if known[:, i].mean() >= 0.5]
+        columns = [i for i in range(len(names)) if known[:, i].mean() >= 0.5]
         return cls(
-            tuple(names[i] for i in kept),
-            tuple(float(numbers[known[:, i], i].mean()) for i in kept),
-            tuple(names[i] for i in kept if not known[:, i].all()),
+            tuple(names[i] for i in columns),
+            tuple(float(numbers[known[:, i], i].mean()) for i in columns),
+            tuple(names[i] for i in columns if not known[:, i].all()),
         )
 
     def matrix(self, vectors: Numbers, names: Sequence[str], numbers: Numbers) -> Numbers:

@@ -74,8 +74,8 @@ def fit_ridge(x: Numbers, y: Numbers, penalty: float | None = None) -> Ridge:
     if penalty is None:
         squares = turned**2
         errors = [
-            _left_out_error(turned, squares, centred, moments, spectrum + rows * each)
-            for each in _PENALTIES
+            _left_out_error(turned, squares, centred, moments, spectrum + rows * factor)
+            for factor in _PENALTIES
         ]
         penalty = float(_PENALTIES[int(np.argmin(errors))])
     weights = basis @ (moments / (spectrum + rows * penalty)) / scale

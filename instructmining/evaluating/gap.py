@@ -50,7 +50,7 @@ def gap_closed(arm: Values, random: Values, oracle: Values, weights: Values) -> 
         rows = generator.integers(seeds, size=seeds)
         columns = generator.integers(prompts, size=prompts)
         share = weights[columns] / weights[columns].sum()
-        drawn.append([(each[np.ix_(rows, columns)] @ share).mean() for each in (reach, width)])
+        drawn.append([(matrix[np.ix_(rows, columns)] @ share).mean() for matrix in (reach, width)])
     closed, whole = np.array(drawn).T
     certain = bool((whole > 0).mean() >= 0.95)
     low, high = np.percentile(closed / np.where(whole == 0, np.nan, whole), [2.5, 97.5])

@@ -105,7 +105,7 @@ def crossed(
     """
     if "half" not in runs or set(runs["half"]) != {0, 1}:
         return None
-    found, ranks = [], []
+    selections, ranks = [], []
     errors: dict[str, list[Array]] = {"terms": [], "mean": [], "beside": [], "sources": []}
     for half in (0, 1):
         train, test = runs[runs["half"] != half], runs[runs["half"] == half]
@@ -115,13 +115,13 @@ def crossed(
             errors[name].append(_errors(train, test, columns))
         predicted = test["log_loss"].to_numpy(float) - errors["terms"][-1]
         ranks.append(_rank(predicted, test["log_loss"].to_numpy(float)))
-        found.append(terms)
+        selections.append(terms)
     joined = {name: np.concatenate(parts) for name, parts in errors.items()}
     return Crossed(
         _gain(joined["terms"], joined["mean"]),
         _gain(joined["beside"], joined["sources"]),
         float(np.mean(ranks)),
-        (found[0], found[1]),
+        (selections[0], selections[1]),
     )
 
 

@@ -87,7 +87,7 @@ def hub_files(name: str) -> list[HubFile]:
     splits = _loaded(name, wanted)
     files = []
     for split, data in splits.items():
-        paths = [Path(each["filename"]) for each in data.cache_files]
+        paths = [Path(file["filename"]) for file in data.cache_files]
         _refuse_other_revision(name, wanted, paths)
         source = wanted.of_split(split)
         for number, path in enumerate(paths, start=1):

@@ -70,24 +70,24 @@ def check_columns(columns: Mapping[str, str]) -> None:
 
 
 def _single_turn(record: Record, columns: Mapping[str, str]) -> Messages:
-    found = {column: lookup(record, column) for column in columns.values()}
+    fields = {column: lookup(record, column) for column in columns.values()}
     for name in ("prompt", "response"):
         _required(record, columns[name])
     asked_and_said = single_turn(
-        found, columns["prompt"], columns["response"], columns.get("input")
+        fields, columns["prompt"], columns["response"], columns.get("input")
     )
     system = columns.get("system")
-    if system is None or found[system] is None:
+    if system is None or fields[system] is None:
         return asked_and_said
-    return [{"role": "system", "content": text(found, system)}, *asked_and_said]
+    return [{"role": "system", "content": text(fields, system)}, *asked_and_said]
 
 
 def _dialogue(record: Record, columns: Mapping[str, str]) -> Messages:
-    given = _required(record, columns["turns"])
-    given = parsed(given) if isinstance(given, str) else given
-    if not isinstance(given, list):
-        raise Unusable("wrong_type", f"{columns['turns']!r} must be a list, this is {kind(given)}")
-    named = [_named_turn(turn, columns) if isinstance(turn, OBJECT) else turn for turn in given]
+    listed = _required(record, columns["turns"])
+    listed = parsed(listed) if isinstance(listed, str) else listed
+    if not isinstance(listed, list):
+        raise Unusable("wrong_type", f"{columns['turns']!r} must be a list, this is {kind(listed)}")
+    named = [_named_turn(turn, columns) if isinstance(turn, OBJECT) else turn for turn in listed]
     own = {value.lower(): role for value, role in speakers(columns).items()}
     return turns(named, columns["turns"], {**ROLES, **own})
 
@@ -105,19 +105,19 @@ def _transcript(record: Record, columns: Mapping[str, str]) -> Messages:
     name = columns["transcript"]
     named = speakers(columns)
     markers = named if "tool" in columns else {**dict.fromkeys(RESULTS, "tool"), **named}
-    found = transcript(text({name: _required(record, name)}, name), markers)
-    if found is None:
+    spoken = transcript(text({name: _required(record, name)}, name), markers)
+    if spoken is None:
         expected = " or ".join(f"{marker}:" for marker in named)
         raise Unusable("unknown_role", f"no line of {name!r} begins with {expected}")
-    return found
+    return spoken
 
 
-def _with_system(record: Record, columns: Mapping[str, str], found: Messages) -> Messages:
+def _with_system(record: Record, columns: Mapping[str, str], messages: Messages) -> Messages:
     name = columns.get("system_field")
     value = None if name is None else lookup(record, name)
     if name is None or value is None:
-        return found
-    return [{"role": "system", "content": without_name(text({name: value}, name))}, *found]
+        return messages
+    return [{"role": "system", "content": without_name(text({name: value}, name))}, *messages]
 
 
 def speakers(columns: Mapping[str, str]) -> dict[str, str]:

@@ -113,13 +113,13 @@ def standardize(
     if len(nested) > 1:
         _refuse_table(fields)
     full = fields if all(nested) else _without_empty(fields)
-    found = _first_of(formats, full)
-    if full is not fields and _is_missing(found):
-        found = _first_of(formats, fields)
-    if isinstance(found, Unusable):
-        raise found
-    if found is not None:
-        return _judged(fields, *found)
+    match = _first_of(formats, full)
+    if full is not fields and _is_missing(match):
+        match = _first_of(formats, fields)
+    if isinstance(match, Unusable):
+        raise match
+    if match is not None:
+        return _judged(fields, *match)
     wanted = "no known layout has" if format_name == "auto" else f"{format_name} does not have"
     raise Unusable("unknown_format", f"{wanted} these fields: {listed(record)}")
 
@@ -127,7 +127,7 @@ def standardize(
 def is_readable(record: Any) -> bool:
     """Whether a layout finds a conversation in the record."""
     try:
-        return any(not isinstance(each.found, Unusable) for each in standardize(record)[1])
+        return any(not isinstance(one.found, Unusable) for one in standardize(record)[1])
     except Unusable:
         return False
 
@@ -151,9 +151,9 @@ def _first_of(
     return None
 
 
-def _is_missing(found: object) -> bool:
+def _is_missing(match: object) -> bool:
     """Whether a field was not there that may be there with nothing in it."""
-    return found is None or (isinstance(found, Unusable) and found.reason == "missing_field")
+    return match is None or (isinstance(match, Unusable) and match.reason == "missing_field")
 
 
 def _without_empty(fields: Record) -> Record:
@@ -196,7 +196,7 @@ def _are_cells(names: Any) -> Callable[[Any], bool]:
 def _are_texts(value: Any) -> bool:
     """Whether it is a list of more than one text."""
     return (
-        isinstance(value, list) and len(value) > 1 and all(isinstance(each, str) for each in value)
+        isinstance(value, list) and len(value) > 1 and all(isinstance(text, str) for text in value)
     )
 
 

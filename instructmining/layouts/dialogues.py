@@ -68,9 +68,9 @@ def transcribed(record: Record) -> list[Part] | None:
         return None
     for name in dict.fromkeys((*_WRITTEN, *record)):
         spoken = record.get(name)
-        found = spoken_turns(spoken) if isinstance(spoken, str) else None
-        if found:
-            return [part(None, _transcribed, record, found)]
+        turns_there = spoken_turns(spoken) if isinstance(spoken, str) else None
+        if turns_there:
+            return [part(None, _transcribed, record, turns_there)]
     return None
 
 
@@ -99,12 +99,12 @@ def oasst(record: Record, best_path: bool = False) -> list[Part] | None:
     return [part(_label(nodes[end][0], end), _path, nodes, said, end) for end in reversed(ends)]
 
 
-def turns(given: Iterable[Any], where: str, roles: Mapping[str, str] = ROLES) -> Messages:
+def turns(listed: Iterable[Any], where: str, roles: Mapping[str, str] = ROLES) -> Messages:
     """Messages of a list of objects, each with one of `SPEAKERS` and a content."""
-    found: Messages = []
-    for number, turn in enumerate(given, start=1):
-        found += _turn(turn, f"turn {number} of {where!r}", roles)
-    return found
+    messages: Messages = []
+    for number, turn in enumerate(listed, start=1):
+        messages += _turn(turn, f"turn {number} of {where!r}", roles)
+    return messages
 
 
 def _turn(turn: Any, place: str, roles: Mapping[str, str] = ROLES) -> Messages:
@@ -121,13 +121,13 @@ def _turn(turn: Any, place: str, roles: Mapping[str, str] = ROLES) -> Messages:
     return messages_of(fields, role, place, speaker)
 
 
-def with_system(record: Record, found: Messages) -> Messages:
+def with_system(record: Record, messages: Messages) -> Messages:
     """The conversation after the record's system prompt, where it has one it does not repeat."""
     name = first(record, SYSTEMS)
     if name is None:
-        return found
+        return messages
     opening = {"role": "system", "content": text(record, name)}
-    return found if found[:1] == [opening] else [opening, *found]
+    return messages if messages[:1] == [opening] else [opening, *messages]
 
 
 def _listed(record: Record, *names: str) -> list[Part] | None:
@@ -144,28 +144,28 @@ def _speaks(value: Any) -> bool:
 
 
 def _bare(value: list[Any]) -> bool:
-    return bool(value) and not any(isinstance(each, OBJECT) for each in value)
+    return bool(value) and not any(isinstance(turn, OBJECT) for turn in value)
 
 
 def _conversation(record: Record, listed: list[Any], name: str) -> Messages:
-    found = turns(with_marks(record, listed), name)
-    if found and found[-1]["role"] not in ("assistant", CONTEXT):
+    messages = turns(with_marks(record, listed), name)
+    if messages and messages[-1]["role"] not in ("assistant", CONTEXT):
         response = first(record, RESPONSES)  # it may stand beside what was asked
         if response is not None:
-            found.append({"role": "assistant", "content": text(record, response)})
-    return with_system(record, found)
+            messages.append({"role": "assistant", "content": text(record, response)})
+    return with_system(record, messages)
 
 
-def _transcribed(record: Record, found: Messages) -> Messages:
+def _transcribed(record: Record, messages: Messages) -> Messages:
     name = first(record, SYSTEMS)
     if name is None or not isinstance(record[name], str):
-        return with_system(record, found)
-    return with_system({name: without_name(record[name])}, found)
+        return with_system(record, messages)
+    return with_system({name: without_name(record[name])}, messages)
 
 
 def _nodes(root: Record, best_path: bool) -> list[tuple[Record, int | None]]:
     """The messages of a tree, each with its parent's place; parents first, no deleted branch."""
-    found: list[tuple[Record, int | None]] = []
+    nodes: list[tuple[Record, int | None]] = []
     waiting: list[tuple[Any, int | None]] = [(root, None)]
     while waiting:
         node, parent = waiting.pop()
@@ -177,9 +177,9 @@ def _nodes(root: Record, best_path: bool) -> list[tuple[Record, int | None]]:
         replies = list_of(node, "replies") if node.get("replies") is not None else []
         if best_path:
             replies = sorted(replies, key=_rank)[:1]
-        waiting += [(reply, len(found)) for reply in reversed(replies)]
-        found.append((node, parent))
-    return found
+        waiting += [(reply, len(nodes)) for reply in reversed(replies)]
+        nodes.append((node, parent))
+    return nodes
 
 
 def _rank(reply: Any) -> tuple[bool, float]:
@@ -212,12 +212,12 @@ def _path(
     while step is not None:
         path.append(said[step])
         step = nodes[step][1]
-    found: Messages = []
+    messages: Messages = []
     for turn in reversed(path):
         if isinstance(turn, Unusable):
             raise turn
-        found += turn
-    return found
+        messages += turn
+    return messages
 
 
 def _label(node: Record, place: int) -> str:

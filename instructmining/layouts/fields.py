@@ -171,10 +171,10 @@ def _answered(record: Record, names: Iterable[str]) -> tuple[str | None, tuple[s
     if name is None or name not in (*WORKED, *SHORT):
         return name, ()
     worked = first(record, WORKED)
-    short = tuple(each for each in SHORT if not is_blank(record.get(each)))
+    short = tuple(field for field in SHORT if not is_blank(record.get(field)))
     if worked is None or is_blank(record[worked]):
         return name, ()
-    if any(_length(record, each) >= _length(record, worked) for each in short):
+    if any(_length(record, field) >= _length(record, worked) for field in short):
         return name, ()
     return worked, short
 
@@ -192,18 +192,18 @@ def options_of(record: Record, question: str, answer: Any) -> tuple[list[str], A
     """
     if _OF_OPTIONS.isdisjoint(record):
         return [], answer
-    found = _options(record)
+    options = _options(record)
     name = first(record, OPTIONS)
     if name and isinstance(record[name], str):  # as MathQA has them
         text = record[name].strip()
         return [text] if text and text not in question else [], answer
-    if len(found) < 2 or all(text in question for _, text in found):
+    if len(options) < 2 or all(text in question for _, text in options):
         return [], answer
-    if _counts_from_zero(answer, found):
+    if _counts_from_zero(answer, options):
         answer = _LETTERS[answer].upper()
-    if all(not label and _LABELLED.match(text) for label, text in found):
-        return [text for _, text in found], answer
-    lines = [f"{label or _LETTERS[i].upper()}) {text}" for i, (label, text) in enumerate(found)]
+    if all(not label and _LABELLED.match(text) for label, text in options):
+        return [text for _, text in options], answer
+    lines = [f"{label or _LETTERS[i].upper()}) {text}" for i, (label, text) in enumerate(options)]
     return lines, answer
 
 
@@ -232,7 +232,7 @@ def _options(record: Record) -> list[tuple[str, str]]:
         return _texts(value.items())
     if not isinstance(value, list):
         return []
-    return _texts(_labelled(each) for each in value[: len(_LETTERS)])
+    return _texts(_labelled(option) for option in value[: len(_LETTERS)])
 
 
 def _labelled(option: Any) -> tuple[Any, Any]:

@@ -66,16 +66,16 @@ def completions(record: Record) -> list[Part] | None:
     prompt = asked(record)
     if prompt is None:
         return None
-    found = [plain(answer) if isinstance(answer, OBJECT) else {} for answer in answers]
-    names = [first(answer, RESPONSES) for answer in found]
+    objects = [plain(answer) if isinstance(answer, OBJECT) else {} for answer in answers]
+    names = [first(answer, RESPONSES) for answer in objects]
     if not all(names):
         return None
-    labels = [answer.get("model") for answer in found]
+    labels = [answer.get("model") for answer in objects]
     if len(set(map(str, labels))) < len(labels) or not all(isinstance(e, str) for e in labels):
-        labels = [str(number) for number in range(1, len(found) + 1)]
+        labels = [str(number) for number in range(1, len(objects) + 1)]
     return [
         part(label, _completed, record, prompt, answer, name)
-        for label, answer, name in zip(labels, found, names, strict=True)
+        for label, answer, name in zip(labels, objects, names, strict=True)
     ]
 
 
@@ -144,7 +144,7 @@ def _choices(asking: Any, answering: Any) -> list[Part]:
     if len(choices) == 1:
         model = answering.get("model_id")
         return [part(model if isinstance(model, str) else None, _turn_about, asking, choices[0])]
-    return [part(str(index), _turn_about, asking, each) for index, each in enumerate(choices)]
+    return [part(str(index), _turn_about, asking, choice) for index, choice in enumerate(choices)]
 
 
 def _turn_about(asking: Record, choice: Any) -> Messages:

@@ -43,22 +43,22 @@ class Part(NamedTuple):
     found: Messages | Unusable
 
 
-def part(label: str | None, read: Callable[..., Messages], *given: Any) -> Part:
+def part(label: str | None, read: Callable[..., Messages], *arguments: Any) -> Part:
     """The conversation that `read(*given)` finds, checked.
 
     Raises:
         Unusable: there is none and no label: then it is the record that cannot be used.
     """
     if label is None:
-        return Part(None, usable(read(*given)))
+        return Part(None, usable(read(*arguments)))
     label = label.encode("utf-8", "backslashreplace").decode()  # a lone surrogate is not text
     try:
-        return Part(label, usable(read(*given)))
+        return Part(label, usable(read(*arguments)))
     except Unusable as problem:
         return Part(label, problem.with_traceback(None))  # which would keep the record alive
 
 
-def usable(found: Messages) -> Messages:
+def usable(messages: Messages) -> Messages:
     """The conversation up to its last assistant turn, without blank system messages.
 
     Turns after it are left out; where one of them is marked as not to be learnt, they are kept in
@@ -67,10 +67,10 @@ def usable(found: Messages) -> Messages:
     Raises:
         Unusable: nothing is asked or answered, an answer is blank, or a text is not Unicode.
     """
-    last = _length(found)
-    kept = []
+    last = _length(messages)
+    turns = []
     asked = False
-    for number, message in enumerate(found[:last], start=1):
+    for number, message in enumerate(messages[:last], start=1):
         role = message["role"]
         content = message["content"]
         blank = not content or content.isspace()
@@ -80,20 +80,20 @@ def usable(found: Messages) -> Messages:
             _check_unicode(content, number)
         asked = asked or not (blank or role in ("assistant", CONTEXT))
         if not blank or role != "system":
-            kept.append(message)
+            turns.append(message)
     if not asked:
         raise Unusable("blank_prompt", "nothing is asked: every turn before the response is blank")
-    if any(message["role"] == CONTEXT for message in found[last:]):
-        kept[-1] = {**kept[-1], "after": found[last:]}
-    return kept
+    if any(message["role"] == CONTEXT for message in messages[last:]):
+        turns[-1] = {**turns[-1], "after": messages[last:]}
+    return turns
 
 
-def _length(found: Messages) -> int:
+def _length(messages: Messages) -> int:
     """How many messages there are up to the last one to be learnt."""
-    for place in range(len(found), 0, -1):
-        if found[place - 1]["role"] == "assistant":
+    for place in range(len(messages), 0, -1):
+        if messages[place - 1]["role"] == "assistant":
             return place
-    if any(message["role"] == CONTEXT for message in found):
+    if any(message["role"] == CONTEXT for message in messages):
         detail = "every turn of the assistant is marked as not to be learnt (weight 0 or the like)"
         raise Unusable("nothing_to_learn", detail)
     raise Unusable("no_response", "the conversation has no assistant turn")
@@ -107,8 +107,8 @@ def text(record: Record, field: str) -> str:
     if value is None:
         raise missing(record, field)
     parts = value.get("parts") if isinstance(value, OBJECT) else value  # as Gemini has them
-    if isinstance(parts, list) and parts and all(_is_text_part(each, "text") for each in parts):
-        return "\n".join(each["text"] for each in parts)
+    if isinstance(parts, list) and parts and all(_is_text_part(block, "text") for block in parts):
+        return "\n".join(block["text"] for block in parts)
     raise Unusable("wrong_type", f"{field!r} must be text, this is {kind(value)}")
 
 
@@ -132,9 +132,9 @@ def as_text(value: Any) -> str:
         whole = value.is_integer() and abs(value) < _EXACT
         return json.dumps(int(value) if whole else value)
     if isinstance(value, list) and value and all(map(_is_text_part, value)):
-        return "\n".join(each["text"] for each in value)
-    if isinstance(value, list) and not any(isinstance(each, (list, *OBJECT)) for each in value):
-        return "\n".join(as_text(each) for each in value if not is_blank(each))
+        return "\n".join(item["text"] for item in value)
+    if isinstance(value, list) and not any(isinstance(item, (list, *OBJECT)) for item in value):
+        return "\n".join(as_text(item) for item in value if not is_blank(item))
     raise Unusable("wrong_type", f"text is wanted, this is {kind(value)}")
 
 

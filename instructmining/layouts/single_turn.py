@@ -111,13 +111,13 @@ def _chosen(record: Record, responses: tuple[str, ...]) -> Choice:
 
 
 def _exchange(record: Record, chosen: Choice) -> Messages:
-    found = question(record, chosen.prompt, chosen.parts)
+    turns_asked = question(record, chosen.prompt, chosen.parts)
     answer = record.get(chosen.response)
-    options, answer = options_of(record, found[-1]["content"], answer)
+    options, answer = options_of(record, turns_asked[-1]["content"], answer)
     if options:
-        found[-1] = _longer(found[-1], "\n".join(options))
+        turns_asked[-1] = _longer(turns_asked[-1], "\n".join(options))
     answered = said({chosen.response: answer}, chosen.response, "assistant")
-    return after(record, [*found, *_with_reasoning(record, answered)])
+    return after(record, [*turns_asked, *_with_reasoning(record, answered)])
 
 
 def _with_reasoning(record: Record, answered: Messages) -> Messages:
@@ -168,8 +168,8 @@ def _are_blocks(value: Any) -> bool:
     """Whether these are content blocks, each of a type, with more than text among them."""
     return (
         isinstance(value, list)
-        and all(isinstance(each, OBJECT) and isinstance(each.get("type"), str) for each in value)
-        and any(each["type"] != "text" for each in value)
+        and all(isinstance(block, OBJECT) and isinstance(block.get("type"), str) for block in value)
+        and any(block["type"] != "text" for block in value)
     )
 
 
@@ -186,32 +186,34 @@ def _written(record: Record, field: str) -> str:
         raise Unusable("wrong_type", f"{field!r} must be text, this is {kind(value)}") from None
 
 
-def after(record: Record, found: Messages) -> Messages:
+def after(record: Record, messages: Messages) -> Messages:
     """The exchange after the record's system prompt and history, where it has them."""
     if _BEFORE.isdisjoint(record):
-        return found
+        return messages
     name = first(record, HISTORIES)
     earlier = _history(name, record[name]) if name else []
-    return with_system(record, [*earlier, *found])
+    return with_system(record, [*earlier, *messages])
 
 
-def _history(name: str, given: Any) -> Messages:
+def _history(name: str, listed: Any) -> Messages:
     """Earlier exchanges: a list of pairs of texts, as LLaMA-Factory has it, of turns, or JSON."""
-    if isinstance(given, str):
-        given = None if given.strip().lower() in _NOTHING else parsed(given)
-    if is_blank(given):
+    if isinstance(listed, str):
+        listed = None if listed.strip().lower() in _NOTHING else parsed(listed)
+    if is_blank(listed):
         return []
-    if not isinstance(given, list):
-        raise Unusable("wrong_type", f"{name!r} must be a list of pairs, this is {kind(given)}")
-    if lists_turns(given):
-        return turns(given, name)
-    found = []
-    for pair in given:
+    if not isinstance(listed, list):
+        raise Unusable("wrong_type", f"{name!r} must be a list of pairs, this is {kind(listed)}")
+    if lists_turns(listed):
+        return turns(listed, name)
+    messages = []
+    for pair in listed:
         if not isinstance(pair, list) or len(pair) != 2:
             raise Unusable("wrong_type", f"{name!r} must be a list of pairs of question and answer")
         asked_and_said = dict(zip(("user", "assistant"), pair, strict=True))
-        found += [{"role": role, "content": text(asked_and_said, role)} for role in asked_and_said]
-    return found
+        messages += [
+            {"role": role, "content": text(asked_and_said, role)} for role in asked_and_said
+        ]
+    return messages
 
 
 def _instance(instruction: Any, instance: Any) -> Messages:

@@ -121,20 +121,20 @@ def standard_rows(record: Mapping[str, Any], options: Mapping[str, Any]) -> list
         )
     except Unusable as problem:
         return [row | _refused(raw, problem) | {"inside": _inside(parsed, options)}]
-    kept = _kept(parsed if isinstance(parsed, dict) else {}, name, record["source"], options)
+    beside = _kept(parsed if isinstance(parsed, dict) else {}, name, record["source"], options)
     around = beside_turns(parsed)
-    kept["unread"] = list(_unread(parsed, around, parts, kept, options).items())
+    beside["unread"] = list(_unread(parsed, around, parts, beside, options).items())
     rows = []
-    for label, found in parts:
+    for label, messages in parts:
         if label is not None:
             digest = hashlib.sha256(raw + label.encode("utf-8", "surrogatepass"))
             row = row | {"content_hash": digest.hexdigest()[:32]}
         try:
-            if isinstance(found, Unusable):
-                raise found
+            if isinstance(messages, Unusable):
+                raise messages
             own = text if label is None else None
-            usable = _usable(name, found, around, own, label, kept["kept"])
-            rows.append({**row, **kept, **usable})
+            usable = _usable(name, messages, around, own, label, beside["kept"])
+            rows.append({**row, **beside, **usable})
         except Unusable as problem:
             rows.append(row | _refused(raw, problem))
         row = row | {"records": 0}
@@ -145,15 +145,15 @@ def _unread(
     record: Any,
     around: Structure,
     parts: list[Part],
-    kept: Mapping[str, Any],
+    columns_beside: Mapping[str, Any],
     options: Mapping[str, Any],
 ) -> dict[str, str]:
     """The fields with text that no part of the record holds, with one instance each."""
-    conversations = [found for _, found in parts if not isinstance(found, Unusable)]
+    conversations = [messages for _, messages in parts if not isinstance(messages, Unusable)]
     if not around and holds_all(record, conversations):
         return {}
     columns = options["columns"] or {}
-    beside = [kept["source_key"], *(value for _, value in kept["kept"])]
+    beside = [columns_beside["source_key"], *(value for _, value in columns_beside["kept"])]
     beside += [label for label, _ in parts]
     beside += [text for _, _, text in texts(around)] if around else []
     example = Example(
@@ -178,25 +178,25 @@ def _inside(record: Any, options: Mapping[str, Any]) -> str | None:
 
 def _usable(
     name: str,
-    found: Messages,
+    messages: Messages,
     around: Structure,
     raw: str | None,
     label: str | None,
-    kept: list[tuple[str, str | None]],
+    own_columns: list[tuple[str, str | None]],
 ) -> dict[str, Any]:
     """The columns of an example; without `raw` its record is written as `messages`."""
-    prompt, response = prompt_and_response(found)
+    prompt, response = prompt_and_response(messages)
     try:
-        structure = structure_of(around, found)
-        identifier = example_id([*found, *identifying(structure)])
+        structure = structure_of(around, messages)
+        identifier = example_id([*messages, *identifying(structure)])
         stored = as_json(structure)
-        own = raw or json.dumps(record_of(found, "messages", structure), ensure_ascii=False)
+        own = raw or json.dumps(record_of(messages, "messages", structure), ensure_ascii=False)
     except RecursionError:
         raise Unusable("nested_too_deep", "the record's nesting is too deep to read") from None
     return {
         "raw": own,
         "format": name,
-        "messages": found,
+        "messages": messages,
         "structure": stored,
         "media": sum(map(len, media_of(structure).values())) if structure else 0,
         "tools": "tools" in (structure or {}),
@@ -204,7 +204,7 @@ def _usable(
         "response": response,
         "example_id": identifier,
         "bucket": bucket(identifier),
-        "kept": kept if label is None else [*kept, ("part", label)],
+        "kept": own_columns if label is None else [*own_columns, ("part", label)],
     }
 
 
@@ -228,14 +228,14 @@ def _kept(
 
     A folder named `language=en` is a column too.
     """
-    kept: dict[str, Any] = kept_beside(record, layout)
+    cells: dict[str, Any] = kept_beside(record, layout)
     key = None
     if options["id"] or options["keep"]:
         folders = dict(part.split("=", 1) for part in source.split("/")[:-1] if "=" in part)
         fields = {**folders, **record}
         key = _cell(lookup(fields, options["id"])) if options["id"] else None
-        kept |= {name: lookup(fields, name) for name in options["keep"]}
-    return {"source_key": key, "kept": [(name, _cell(value)) for name, value in kept.items()]}
+        cells |= {name: lookup(fields, name) for name in options["keep"]}
+    return {"source_key": key, "kept": [(name, _cell(value)) for name, value in cells.items()]}
 
 
 def parsed_record(raw: bytes) -> Any:
@@ -273,12 +273,12 @@ def _parsed(text: str) -> Any:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    members = dict(pairs)
+    if len(members) < len(pairs):
         for key, value in pairs:
-            if found[key] != value:
+            if members[key] != value:
                 raise Unusable("duplicate_key", f"{key!r} is there twice, with different values")
-    return found
+    return members
 
 
 def _integer(digits: str) -> int | float:

@@ -94,18 +94,18 @@ def spoken_turns(text: str) -> Messages | None:
     for style in _STYLES:
         if style.hint not in text or not style.opening.match(bare):
             continue
-        found = _split(text, style.opening, style.roles)
-        if found and {"user", "assistant"} <= {each["role"] for each in found}:
-            return found
+        turns = _split(text, style.opening, style.roles)
+        if turns and {"user", "assistant"} <= {turn["role"] for turn in turns}:
+            return turns
     return None
 
 
 def asked_turns(prompt: str) -> Messages | None:
     """The turns of a prompt that is a transcript up to where the assistant is to speak."""
-    found = spoken_turns(prompt)
-    if found and found[-1]["role"] == "assistant" and not found[-1]["content"]:
-        found = found[:-1]
-    return found if found and found[-1]["role"] in ("user", "tool") else None
+    turns = spoken_turns(prompt)
+    if turns and turns[-1]["role"] == "assistant" and not turns[-1]["content"]:
+        turns = turns[:-1]
+    return turns if turns and turns[-1]["role"] in ("user", "tool") else None
 
 
 def without_name(system: str) -> str:
@@ -130,7 +130,7 @@ def _without_end(said: str) -> str:
     said = said.strip()
     end = len(said)
     while True:
-        mark = next((each for each in _ENDS if said.endswith(each, 0, end)), None)
+        mark = next((ending for ending in _ENDS if said.endswith(ending, 0, end)), None)
         if mark is None:
             return said[:end]
         end -= len(mark)

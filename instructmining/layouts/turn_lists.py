@@ -66,7 +66,7 @@ def turn_list(value: Any) -> list[Any] | None:
         return list(_of_objects(value))
     if len(value) == 1 and isinstance(value[0], list) and turn_list(value[0]) is not None:
         value = value[0] if not _is_pair(value[0]) else value
-    if len(value) > 1 and all(isinstance(each, str) for each in value):
+    if len(value) > 1 and all(isinstance(text, str) for text in value):
         return _in_turn(value)
     if value and all(map(_is_pair, value)):
         return _of_pairs(value)
@@ -77,7 +77,7 @@ def is_conversation(value: Any) -> bool:
     """Whether a list is a whole conversation: a record that is not an object may be one."""
     if not isinstance(value, list) or not value:
         return False
-    if all(isinstance(each, str) for each in value):
+    if all(isinstance(text, str) for text in value):
         return len(value) % 2 == 0
     return all(map(_is_pair, value)) or lists_turns(value)
 
@@ -92,7 +92,7 @@ def lists_turns(value: Any) -> bool:
     return (
         isinstance(value, list)
         and bool(value)
-        and all(is_turn(each) and first(plain(each), (*CONTENTS, *CALLS)) for each in value)
+        and all(is_turn(turn) and first(plain(turn), (*CONTENTS, *CALLS)) for turn in value)
     )
 
 
@@ -120,7 +120,7 @@ def _transposed(value: Record) -> list[Record] | None:
     if speaker is None or content is None:
         return None
     lists = [columns[speaker], columns[content]]
-    if not all(isinstance(each, list) for each in lists) or len(lists[0]) != len(lists[1]):
+    if not all(isinstance(column, list) for column in lists) or len(lists[0]) != len(lists[1]):
         return None
     names = [name for name, cells in columns.items() if isinstance(cells, list)]
     return [
@@ -149,17 +149,17 @@ def _of_pairs(pairs: list[list[str]]) -> list[Any]:
     return _in_turn([text for pair in pairs for text in pair])
 
 
-def _of_objects(given: list[Any]) -> Iterator[Any]:
+def _of_objects(listed: list[Any]) -> Iterator[Any]:
     """Each object as it is where somebody speaks in it, else its question and its answer."""
     system = None
-    for each in given:
-        fields = plain(each) if isinstance(each, OBJECT) else {}
+    for item in listed:
+        fields = plain(item) if isinstance(item, OBJECT) else {}
         if fields.get("role") or fields.get("from"):
             yield fields
             continue
         turns = None if first(fields, SPEAKERS) else _exchange(fields)
         if turns is None:
-            yield fields or each
+            yield fields or item
             continue
         if not is_blank(fields.get("system")) and fields["system"] != system:
             system = fields["system"]

@@ -148,12 +148,12 @@ def unread(record: Any, example: Example, read: Collection[str] = ()) -> dict[st
     Returns:
         Paths of fields, those in lists with `[]`, as in `messages[].name`.
     """
-    found: dict[str, str] = {}
+    fields: dict[str, str] = {}
     waiting = [(record, "")]
     while waiting:
         value, above = waiting.pop()
         for name, key, text in texts(value, above, "", example.said):
-            if name in found or example.has(key, text) or _is_below(name, read):
+            if name in fields or example.has(key, text) or _is_below(name, read):
                 continue
             if key == "type" and is_block_type(text):
                 continue
@@ -161,8 +161,8 @@ def unread(record: Any, example: Example, read: Collection[str] = ()) -> dict[st
             if isinstance(inner, (list, *OBJECT)):
                 waiting.append((inner, name))
             elif not example.tells(text):
-                found.setdefault(_printable(name), shown(text))
-    return found | _marks_of_parts(record)
+                fields.setdefault(_printable(name), shown(text))
+    return fields | _marks_of_parts(record)
 
 
 def _marks_of_parts(record: Any) -> dict[str, str]:
@@ -170,18 +170,18 @@ def _marks_of_parts(record: Any) -> dict[str, str]:
 
     They are lists for the tokens or characters of a turn, as axolotl's `train_detail`.
     """
-    found: dict[str, str] = {}
+    marks: dict[str, str] = {}
     lists = record.items() if isinstance(record, dict) else [("", record)]
     for name, turns in lists:
         for turn in turns if isinstance(turns, list) else ():
             for key, value in turn.items() if isinstance(turn, dict) else ():
                 if isinstance(value, list) and key.lower() in _PART_MARKS and _differ(value):
-                    found.setdefault(_printable(f"{name}[].{key}"), shown(json.dumps(value)))
-    return found
+                    marks.setdefault(_printable(f"{name}[].{key}"), shown(json.dumps(value)))
+    return marks
 
 
 def _differ(marks: list[Any]) -> bool:
-    return any(isinstance(each, dict) or each != marks[0] for each in marks)
+    return any(isinstance(mark, dict) or mark != marks[0] for mark in marks)
 
 
 def texts(

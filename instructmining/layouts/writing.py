@@ -29,14 +29,14 @@ def record_of(
     """
     if layout not in LAYOUTS:
         raise UserError(f"there is no layout {layout!r} to write; there are {', '.join(LAYOUTS)}")
-    given = structure or {}
-    record = LAYOUTS[layout](messages, given)
+    beside = structure or {}
+    record = LAYOUTS[layout](messages, beside)
     if record is None:
-        able = [name for name, write in LAYOUTS.items() if write(messages, given) is not None]
+        able = [name for name, write in LAYOUTS.items() if write(messages, beside) is not None]
         roles = ", ".join(message["role"] for message in messages[:6])
         more = ", …" if len(messages) > 6 else ""
-        more += " with turns after the response" if "after" in given else ""
-        more += " with files" if "file" in media_of(given) else ""
+        more += " with turns after the response" if "after" in beside else ""
+        more += " with files" if "file" in media_of(beside) else ""
         raise UserError(
             f"the layout {layout} cannot hold a conversation of {roles}{more}; "
             f"these can: {', '.join(able)}"
@@ -84,7 +84,7 @@ def sharegpt(messages: Messages, structure: Structure) -> dict[str, Any] | None:
     """
     if "file" in media_of(structure):
         return None
-    turns = [_sharegpt_turn(each) for each in _chat_turns(messages, structure)]
+    turns = [_sharegpt_turn(turn) for turn in _chat_turns(messages, structure)]
     return {"conversations": turns, **_beside(structure)}
 
 
@@ -133,8 +133,8 @@ def _chat_turns(messages: Messages, structure: Structure) -> Iterable[Message]:
     """All turns with their fields, a turn that is not learnt as one of the assistant."""
     turns = structure.get("turns", {})
     here = [
-        {"role": each["role"], "content": each["content"], "chat": turns.get(str(place), {})}
-        for place, each in enumerate(messages)
+        {"role": message["role"], "content": message["content"], "chat": turns.get(str(place), {})}
+        for place, message in enumerate(messages)
     ]
     for turn in (*here, *structure.get("after", [])):
         if turn["role"] == CONTEXT:
@@ -149,7 +149,7 @@ def _sharegpt_turn(turn: Message) -> dict[str, Any]:
     calls = turn["chat"].get("tool_calls")
     if not calls or turn["chat"].get("content") or "reasoning_content" in turn["chat"]:
         return {"from": _SHAREGPT_NAMES[turn["role"]], "value": turn["content"], **fields}
-    bare = [_bare(each) for each in calls]
+    bare = [_bare(call) for call in calls]
     value = json.dumps(bare[0] if len(bare) == 1 else bare, ensure_ascii=False)
     return {"from": "function_call", "value": value, **fields}
 

@@ -62,16 +62,16 @@ def previews(names: Sequence[str], read: Read) -> tuple[list[Preview], list[Path
         UserError: a name leads to no file, or to none of a known kind.
     """
     places: dict[str, Input] = {}
-    for each in (each for name in names for each in _inputs(name)):
-        places.setdefault(place_of(each.path), each)
-    known = [each for each in places.values() if each.kind.is_data]
+    for data in (data for name in names for data in _inputs(name)):
+        places.setdefault(place_of(data.path), data)
+    known = [data for data in places.values() if data.kind.is_data]
     if not known:
         raise UserError(f"no file of a known kind in {', '.join(names)}: {KNOWN}")
-    for each in known:
-        refuse_large(each)
-    found = [preview(Path(shown(each.path)), each.kind, read) for each in known]
-    left_out = [each for each in places.values() if not each.kind.is_data]
-    return found, [Path(shown(each.path)) for each in left_out]
+    for data in known:
+        refuse_large(data)
+    pages = [preview(Path(shown(data.path)), data.kind, read) for data in known]
+    left_out = [data for data in places.values() if not data.kind.is_data]
+    return pages, [Path(shown(data.path)) for data in left_out]
 
 
 def _inputs(name: str) -> list[Input]:
@@ -85,10 +85,10 @@ def _inputs(name: str) -> list[Input]:
     files = [File(f"file:{path.absolute()}", path.stat().st_size) for path in local_files(name)]
     path = str(_path(name).absolute())
     root = path if Path(path).exists() else fixed_part(path)
-    found = inputs_of(None, f"file:{root}", files)
-    if len(found) == 1:
-        refuse_unknown(found[0])
-    return found
+    inputs = inputs_of(None, f"file:{root}", files)
+    if len(inputs) == 1:
+        refuse_unknown(inputs[0])
+    return inputs
 
 
 def local_files(name: str) -> list[Path]:
@@ -101,8 +101,8 @@ def local_files(name: str) -> list[Path]:
     if path.is_file():
         return [path]
     roots = [path] if path.is_dir() else _matches(path)
-    found = [each for root in roots for each in ([root] if root.is_file() else root.rglob("*"))]
-    files = [each for each in found if each.is_file() and not _is_hidden(each, roots)]
+    paths = [place for root in roots for place in ([root] if root.is_file() else root.rglob("*"))]
+    files = [place for place in paths if place.is_file() and not _is_hidden(place, roots)]
     if not files:
         raise UserError(f"--input {name}: there is no such file or folder, or no file in it")
     return sorted(files)
@@ -116,7 +116,7 @@ def is_local(name: str) -> bool:
     roots = [path] if path.is_dir() else _matches(path)
     if any(log.is_dir() for root in roots for log in root.rglob("_delta_log")):
         return False
-    return not any(each.container in BY_SPARK for each in _inputs(name))
+    return not any(data.container in BY_SPARK for data in _inputs(name))
 
 
 def _path(name: str) -> Path:
@@ -125,47 +125,47 @@ def _path(name: str) -> Path:
 
 def preview(path: Path, kind: Kind, read: Read) -> Preview:
     """What the first records of a file become."""
-    found = Preview(str(path), kind.container, half=kind.half)
+    facts = Preview(str(path), kind.container, half=kind.half)
     try:
         with path.open("rb") as file:
             if kind.container == "parquet":
                 records = list(islice(split(file, kind), SAMPLED))
-                found.rows = pq.read_metadata(path).num_rows
+                facts.rows = pq.read_metadata(path).num_rows
             else:
-                records = _first_and_count(file, kind, found)
+                records = _first_and_count(file, kind, facts)
     except (OSError, ValueError, pa.ArrowException) as error:
         detail = (str(error).splitlines() or [type(error).__name__])[0][:200]
         records = [RawRecord(0, b"", "unreadable_file", detail)]
-    return preview_of(found, records, read)
+    return preview_of(facts, records, read)
 
 
-def preview_of(found: Preview, records: Sequence[RawRecord], read: Read) -> Preview:
+def preview_of(facts: Preview, records: Sequence[RawRecord], read: Read) -> Preview:
     """The preview with what its first records become."""
-    found.sampled = len(records)
+    facts.sampled = len(records)
     options = read.model_dump()
-    given = [{"source": found.path, "records": 1, **each._asdict()} for each in records]
-    for record in _with_trees(given, options):
-        _look(found, record, options)
-    return found
+    rows = [{"source": facts.path, "records": 1, **raw._asdict()} for raw in records]
+    for record in _with_trees(rows, options):
+        _look(facts, record, options)
+    return facts
 
 
-def _look(found: Preview, record: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+def _look(facts: Preview, record: Mapping[str, Any], options: Mapping[str, Any]) -> None:
     """Add one record to what is known of its file."""
     rows = standard_rows(record, options)
     usable = [row for row in rows if row.get("reason") is None]
     for row in rows:
         if row.get("reason") is not None:
-            found.refused[row["reason"]] += 1
-            found.details.setdefault(row["reason"], row["detail"])
+            facts.refused[row["reason"]] += 1
+            facts.details.setdefault(row["reason"], row["detail"])
     if not usable:
         return
-    found.layouts[usable[0]["format"]] += 1
+    facts.layouts[usable[0]["format"]] += 1
     for name, text in usable[0]["unread"]:
-        found.unread.setdefault(name, text)
-        found.unread_rows[name] += 1
+        facts.unread.setdefault(name, text)
+        facts.unread_rows[name] += 1
     for role, names in _roles(parsed_record(record["raw"]), usable).items():
-        found.fields.setdefault(role, Counter()).update(names)
-    found.examples += [row["messages"] for row in usable][: 3 - len(found.examples)]
+        facts.fields.setdefault(role, Counter()).update(names)
+    facts.examples += [row["messages"] for row in usable][: 3 - len(facts.examples)]
 
 
 def _roles(record: Any, rows: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
@@ -214,7 +214,7 @@ def _with_trees(records: list[dict[str, Any]], options: Mapping[str, Any]) -> It
         yield from joined(rows)
 
 
-def _first_and_count(file: BinaryIO, kind: Kind, found: Preview) -> list[RawRecord]:
+def _first_and_count(file: BinaryIO, kind: Kind, facts: Preview) -> list[RawRecord]:
     """The first records of a file; how many there are is counted or estimated into `found`.
 
     Of a large file only the first bytes are read, and the record in which they end is left out.
@@ -224,18 +224,18 @@ def _first_and_count(file: BinaryIO, kind: Kind, found: Preview) -> list[RawReco
     until = time.monotonic() + _SECONDS
     records: list[RawRecord] = []
     count, ended = 0, True
-    for record in split(piece, kind, path=found.path):
+    for record in split(piece, kind, path=facts.path):
         count += 1
         if count <= SAMPLED:
             records.append(record)
         if time.monotonic() > until:
             ended = False
             break
-    found.rows, found.exact = count, ended and piece is file
+    facts.rows, facts.exact = count, ended and piece is file
     if piece is file or not ended:
         return records
     cut = 2 if kind.compression else 1  # the record, and what says that the stream breaks off
-    found.rows = round(max(count - cut, 1) * size / _COUNTED)
+    facts.rows = round(max(count - cut, 1) * size / _COUNTED)
     return records if count > SAMPLED else records[: max(count - cut, 0)]
 
 
@@ -250,6 +250,6 @@ def _is_hidden(path: Path, roots: Iterable[Path]) -> bool:
 
     But for folders that are a column, as in `_year=2024`.
     """
-    root = next(each for each in roots if path == each or each in path.parents)
+    root = next(part for part in roots if path == part or part in path.parents)
     inside = path.relative_to(root).parts or (path.name,)
-    return any(each[0] == "." or (each[0] == "_" and "=" not in each) for each in inside)
+    return any(part[0] == "." or (part[0] == "_" and "=" not in part) for part in inside)

@@ -26,45 +26,47 @@ _CUT = 300  # characters of a turn
 
 def preview_page(previews: Sequence[Preview], left_out: Sequence[Path]) -> str:
     """All previews, then the files that are left out."""
-    parts = [_of_file(each) for each in previews]
+    parts = [_of_file(preview) for preview in previews]
     if left_out:
         named = [f"left out, not a data file: {path}" for path in left_out[:_LISTED]]
         parts.append("\n".join(named))
     return "\n\n".join(parts)
 
 
-def _of_file(found: Preview) -> str:
-    kind = _CONTAINERS.get(found.container, found.container)
-    lines = [f"{found.path} · {kind}{_rows(found)} · looked at {found.sampled:,}"]
-    layouts = ", ".join(f"{name} {count:,}" for name, count in found.layouts.most_common())
+def _of_file(preview: Preview) -> str:
+    kind = _CONTAINERS.get(preview.container, preview.container)
+    lines = [f"{preview.path} · {kind}{_rows(preview)} · looked at {preview.sampled:,}"]
+    layouts = ", ".join(f"{name} {count:,}" for name, count in preview.layouts.most_common())
     lines.append(_line("layout", layouts or "none"))
     for role in _FIELDS:
-        names = found.fields.get(role)
+        names = preview.fields.get(role)
         if names:
             lines.append(_line(role, ", ".join(name for name, _ in names.most_common(_LISTED))))
-    lines += _table("not read", [_unread(found, name) for name in found.unread])
-    lines += _table("quarantined", [_refused(found, reason) for reason in found.refused])
-    if found.half:
-        other = {"questions": "answers", "answers": "questions"}[found.half]
-        lines.append(_line("note", f"these are the {found.half}: give the file of {other} too"))
-    for number, messages in enumerate(found.examples, start=1):
+    lines += _table("not read", [_unread(preview, name) for name in preview.unread])
+    lines += _table("quarantined", [_refused(preview, reason) for reason in preview.refused])
+    if preview.half:
+        other = {"questions": "answers", "answers": "questions"}[preview.half]
+        lines.append(_line("note", f"these are the {preview.half}: give the file of {other} too"))
+    for number, messages in enumerate(preview.examples, start=1):
         lines.append(f"  example {number}")
-        lines += [_line(f"  {each['role']}", shown(each["content"], _CUT)) for each in messages]
+        lines += [
+            _line(f"  {message['role']}", shown(message["content"], _CUT)) for message in messages
+        ]
     return "\n".join(lines)
 
 
-def _rows(found: Preview) -> str:
-    if found.rows is None:
+def _rows(preview: Preview) -> str:
+    if preview.rows is None:
         return ""
-    return f" · {'' if found.exact else 'about '}{found.rows:,} rows"
+    return f" · {'' if preview.exact else 'about '}{preview.rows:,} rows"
 
 
-def _unread(found: Preview, name: str) -> str:
-    return f"{name} (in {found.unread_rows[name]:,}), as in: {found.unread[name]}"
+def _unread(preview: Preview, name: str) -> str:
+    return f"{name} (in {preview.unread_rows[name]:,}), as in: {preview.unread[name]}"
 
 
-def _refused(found: Preview, reason: str) -> str:
-    return f"{found.refused[reason]:,} {reason}: {found.details[reason]}"
+def _refused(preview: Preview, reason: str) -> str:
+    return f"{preview.refused[reason]:,} {reason}: {preview.details[reason]}"
 
 
 def _table(title: str, rows: list[str]) -> list[str]:

@@ -114,10 +114,10 @@ def json_rows(batch: pa.RecordBatch) -> Iterator[bytes]:
 
 def distinct(names: list[str]) -> list[str]:
     """The names of columns, with a number where one comes a second time."""
-    found: list[str] = []
+    unique: list[str] = []
     for number, name in enumerate(names, start=1):
-        found.append(name if name not in found else f"{name} (column {number})")
-    return found
+        unique.append(name if name not in unique else f"{name} (column {number})")
+    return unique
 
 
 def _values(column: pa.Array) -> list[Any]:

@@ -66,8 +66,8 @@ def listing(spark: SparkSession, path: str) -> list[File] | None:
     reader = spark.read.format("binaryFile").option("recursiveFileLookup", "true")
     for pattern in [escaped(path), path] if has_glob(path) else [escaped(path)]:
         try:
-            found = reader.load(pattern)
-            rows = found.select("path", "length", F.unix_millis("modificationTime")).collect()
+            files = reader.load(pattern)
+            rows = files.select("path", "length", F.unix_millis("modificationTime")).collect()
         except SPARK_ERRORS as error:
             if "PATH_NOT_FOUND" in str(error) or "does not exist" in str(error):
                 continue
@@ -94,7 +94,7 @@ def inputs_of(spark: SparkSession | None, root: str, files: list[File]) -> list[
         inputs = list(pool.map(lambda file: _input(spark, file), alone))
     inputs += [Input(file.path, Kind("unknown"), file.bytes) for file in left_out]
     inputs += [Input(table, Kind("delta")) for table in table_of.values() if table]
-    return sorted(set(inputs), key=lambda each: each.path)
+    return sorted(set(inputs), key=lambda data: data.path)
 
 
 def _folders_between(root: str, path: str) -> Iterator[str]:
@@ -125,15 +125,15 @@ def is_delta(spark: SparkSession | None, path: str) -> bool:
 def _input(spark: SparkSession | None, file: File) -> Input:
     first = head(spark, file.path)
     if blob := blob_of(file.path, first):
-        found = local_file(Path(blob))
-        return Input(blob, sniff(file.path, head(spark, blob)), found.bytes, found.changed)
+        entry = local_file(Path(blob))
+        return Input(blob, sniff(file.path, head(spark, blob)), entry.bytes, entry.changed)
     return Input(file.path, sniff(file.path, first), file.bytes, file.changed)
 
 
 def local_file(path: Path) -> File:
     """What the driver's own file system says of a file."""
-    found = path.stat()
-    return File(str(path), found.st_size, found.st_mtime_ns // 1_000_000)
+    status = path.stat()
+    return File(str(path), status.st_size, status.st_mtime_ns // 1_000_000)
 
 
 def head(spark: SparkSession | None, path: str) -> bytes:
@@ -171,18 +171,18 @@ def current_files(files: list[File]) -> tuple[list[File], list[File]]:
 
     What lies in no such cache is to be read.
     """
-    cached = {file: found for file in files if (found := _CACHED.fullmatch(file.path))}
-    caches = {found["cache"] for found in cached.values() if found["folder"] == "snapshots"}
+    cached = {file: parts for file in files if (parts := _CACHED.fullmatch(file.path))}
+    caches = {parts["cache"] for parts in cached.values() if parts["folder"] == "snapshots"}
     revisions = {cache: _revision(cache) for cache in caches}
     to_read: list[File] = []
     others: list[File] = []
     for file in files:
-        found = cached.get(file)
-        if found is None or found["cache"] not in caches:
+        parts = cached.get(file)
+        if parts is None or parts["cache"] not in caches:
             to_read.append(file)
-        elif found["folder"] == "snapshots":
-            revision = revisions[found["cache"]]
-            current = revision is None or found["name"].startswith(f"{revision}/")
+        elif parts["folder"] == "snapshots":
+            revision = revisions[parts["cache"]]
+            current = revision is None or parts["name"].startswith(f"{revision}/")
             (to_read if current else others).append(file)
     return to_read, others
 

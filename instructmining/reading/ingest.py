@@ -237,9 +237,9 @@ def _undecoded(rows: DataFrame) -> tuple[list[Row], frozenset[str]]:
         first,
         F.count_if(F.col("reason") == TREE_ROW).alias("messages"),
     )
-    found = counted.where("decoded = 0 OR messages > 0").orderBy("source").collect()
-    bad = [row for row in found if not row.decoded]
-    return bad, frozenset(row.source for row in found if row.messages)
+    troubled = counted.where("decoded = 0 OR messages > 0").orderBy("source").collect()
+    bad = [row for row in troubled if not row.decoded]
+    return bad, frozenset(row.source for row in troubled if row.messages)
 
 
 def _bad_files(bad: Sequence[Row]) -> str:
@@ -268,8 +268,8 @@ def _with_one_row_each(rows: DataFrame, bad: Sequence[Row]) -> DataFrame:
     columns = ("source", "position", "content_hash", "raw", "reason", "detail", "records")
     types = rows.select(*columns).schema
     replaced = rows.sparkSession.createDataFrame(lines, types)
-    kept = rows.where(~F.col("source").isin([row.source for row in bad]))
-    return kept.unionByName(replaced, allowMissingColumns=True)
+    others = rows.where(~F.col("source").isin([row.source for row in bad]))
+    return others.unionByName(replaced, allowMissingColumns=True)
 
 
 def _write(store: Store, rows: DataFrame, pool: str, run_id: str) -> dict[str, int]:

@@ -34,24 +34,24 @@ def find_inputs(spark: SparkSession, names: tuple[str, ...]) -> tuple[list[Input
     if not names:
         raise UserError("--input is missing: name files, folders, globs or tables")
     places: dict[str, Input] = {}
-    for each in (each for name in names for each in _found(spark, name)):
-        places.setdefault(place_of(each.path), each)
-    found = list(places.values())
-    inputs = [each for each in found if each.kind.is_data]
+    for data in (data for name in names for data in _found(spark, name)):
+        places.setdefault(place_of(data.path), data)
+    inputs_named = list(places.values())
+    inputs = [data for data in inputs_named if data.kind.is_data]
     if not inputs:
         raise UserError(f"no file of a known kind in {', '.join(names)}: {KNOWN}")
-    for each in inputs:
-        refuse_large(each)
+    for data in inputs:
+        refuse_large(data)
     _refuse_avro(spark, inputs)
-    return inputs, [shown(each.path) for each in found if not each.kind.is_data]
+    return inputs, [shown(data.path) for data in inputs_named if not data.kind.is_data]
 
 
 def hub_inputs(name: str) -> list[Input]:
     """The files of a data set of the hub, which go by the names of their splits."""
     return [
-        Input(found.path, Kind("arrow"), found.bytes, found.changed, named=file.source)
+        Input(cached.path, Kind("arrow"), cached.bytes, cached.changed, named=file.source)
         for file in hub_files(name)
-        for found in [local_file(file.path)]
+        for cached in [local_file(file.path)]
     ]
 
 
@@ -69,12 +69,12 @@ def read_records(
     `reason` is null but for what could not be decoded; `records` counts the records of the files
     that a row is made of.
     """
-    inputs = [replace(each, kind=replace(each.kind, csv_escape=csv_escape)) for each in inputs]
-    halves = {each.kind.half for each in inputs}
+    inputs = [replace(data, kind=replace(data.kind, csv_escape=csv_escape)) for data in inputs]
+    halves = {data.kind.half for data in inputs}
     if {"questions", "answers"} <= halves:
-        whole = [each for each in inputs if each.kind.half is None]
+        whole = [data for data in inputs if data.kind.half is None]
         questions, answers = (
-            _united(spark, [each for each in inputs if each.kind.half == half])
+            _united(spark, [data for data in inputs if data.kind.half == half])
             for half in ("questions", "answers")
         )
         joined = _joined(questions, answers)
@@ -83,16 +83,16 @@ def read_records(
 
 
 def _united(spark: SparkSession, inputs: list[Input]) -> DataFrame:
-    tables = [each.path for each in inputs if each.container == "delta"]
-    files = [each for each in inputs if each.container != "delta"]
-    by_spark = {each: splittable(each.kind, each.path, each.bytes) for each in files}
-    large = [each for each in files if by_spark[each]]
-    lines = [each.path for each in large if each.container == "lines"]
+    tables = [data.path for data in inputs if data.container == "delta"]
+    files = [data for data in inputs if data.container != "delta"]
+    by_spark = {data: splittable(data.kind, data.path, data.bytes) for data in files}
+    large = [data for data in files if by_spark[data]]
+    lines = [data.path for data in large if data.container == "lines"]
     tabular = {
-        form: [each.path for each in large if each.container == form]
+        form: [data.path for data in large if data.container == form]
         for form in ("parquet", *BY_SPARK)
     }
-    others = [(each.path, each.kind, each.bytes) for each in files if not by_spark[each]]
+    others = [(data.path, data.kind, data.bytes) for data in files if not by_spark[data]]
     frames = [read_delta(spark, name) for name in tables]
     frames += [read_by_spark(spark, form, paths) for form, paths in tabular.items() if paths]
     frames += [read_lines(spark, lines)] if lines else []
@@ -102,7 +102,7 @@ def _united(spark: SparkSession, inputs: list[Input]) -> DataFrame:
 
 def _named(records: DataFrame, inputs: list[Input]) -> DataFrame:
     """The records with the names that some inputs go by instead of their paths."""
-    names = {shown(each.path): each.named for each in inputs if each.named}
+    names = {shown(data.path): data.named for data in inputs if data.named}
     if not names:
         return records
     pairs = F.create_map(*(F.lit(text) for pair in names.items() for text in pair))
@@ -110,14 +110,16 @@ def _named(records: DataFrame, inputs: list[Input]) -> DataFrame:
 
 
 def _complete(records: DataFrame) -> DataFrame:
-    found = set(records.columns)
-    given = {
+    present = set(records.columns)
+    defaults = {
         "reason": F.lit(None).cast("string"),
         "detail": F.lit(None).cast("string"),
         "records": F.lit(1),
     }
-    columns = ["source", "position", "raw", *given]
-    return records.select(*(name if name in found else given[name].alias(name) for name in columns))
+    columns = ["source", "position", "raw", *defaults]
+    return records.select(
+        *(name if name in present else defaults[name].alias(name) for name in columns)
+    )
 
 
 def _joined(questions: DataFrame, answers: DataFrame) -> DataFrame:
@@ -200,31 +202,31 @@ def _expand(spark: SparkSession, name: str) -> list[Input]:
     if not files:
         raise UserError(f"--input {name}: it is empty, or holds only empty and hidden files")
     root = path if Path(shown(path)).exists() else fixed_part(path)
-    found = inputs_of(spark, root, files)
-    if len(found) == 1:
-        refuse_unknown(found[0])
-    return found
+    inputs = inputs_of(spark, root, files)
+    if len(inputs) == 1:
+        refuse_unknown(inputs[0])
+    return inputs
 
 
-def refuse_unknown(given: Input) -> None:
+def refuse_unknown(data: Input) -> None:
     """Refuse a file that was named itself and is of no known kind.
 
     Raises:
         UserError: it is one.
     """
-    path = shown(given.path)
-    if given.container == "tar":
+    path = shown(data.path)
+    if data.container == "tar":
         raise UserError(
             f"{path} is a tar archive: unpack it with `tar -xf {shlex.quote(path)}`, and read the "
             "files that it holds"
         )
-    if given.container == "unknown":
+    if data.container == "unknown":
         raise UserError(f"{path} is not of a known kind: {KNOWN}")
 
 
 def _refuse_avro(spark: SparkSession, inputs: list[Input]) -> None:
     """Refuse Avro where Spark was started without its reader, which is a package of its own."""
-    first = next((each.path for each in inputs if each.container == "avro"), None)
+    first = next((data.path for data in inputs if data.container == "avro"), None)
     if first is None:
         return
     try:
@@ -240,21 +242,21 @@ def _refuse_avro(spark: SparkSession, inputs: list[Input]) -> None:
         ) from None
 
 
-def refuse_large(given: Input) -> None:
+def refuse_large(data: Input) -> None:
     """Refuse what would have to be held in memory in one piece and is over 1 GiB.
 
     Raises:
         UserError: it is; the message says how to make it smaller.
     """
-    path = shown(given.path)
-    if given.bytes <= MAX_WHOLE:
+    path = shown(data.path)
+    if data.bytes <= MAX_WHOLE:
         return
-    if given.container in ("array", "objects", "pages"):
+    if data.container in ("array", "objects", "pages"):
         raise UserError(
             f"{path}: a JSON array over 1 GiB cannot be split; make it JSON lines with "
-            f"`{as_lines(path, given.kind)}`"
+            f"`{as_lines(path, data.kind)}`"
         )
-    if in_one_piece(given.kind, given.path, given.bytes):
+    if in_one_piece(data.kind, data.path, data.bytes):
         raise UserError(
             f"{path}: such a file over 1 GiB is read only where the workers can open its path, for "
             "else it travels through Spark in one piece; copy it to a shared disk or volume, or "

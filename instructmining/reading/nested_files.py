@@ -25,17 +25,17 @@ def with_commands(rows: DataFrame, inputs: Sequence[Input]) -> DataFrame:
         rows: in standard form, `inside` is the path to the records in an unusable one.
         inputs: what was read.
     """
-    kinds = {shown(each.path): each for each in inputs if each.container in _JSON}
+    kinds = {shown(data.path): data for data in inputs if data.container in _JSON}
     counted = rows.groupBy("source").agg(
         F.count("*").alias("records"),
         F.count("inside").alias("nested"),
         F.min("inside").alias("first"),
         F.max("inside").alias("last"),
     )
-    found = counted.where("records = nested AND first = last").select("source", "first").collect()
+    nested = counted.where("records = nested AND first = last").select("source", "first").collect()
     commands = [
         (row.source, command_for(kinds[row.source], row.first))
-        for row in found
+        for row in nested
         if row.source in kinds
     ]
     if not commands:
@@ -48,14 +48,14 @@ def with_commands(rows: DataFrame, inputs: Sequence[Input]) -> DataFrame:
     ).drop("command")
 
 
-def command_for(given: Input, path: str) -> str:
+def command_for(data: Input, path: str) -> str:
     """One sentence: where the records are, and what makes a file of them."""
-    source = shown(given.path)
-    each = path
-    if given.container == "array":  # jq before 1.7 takes no dot in front of a bracket
-        each = f".[]{path[1:] if path.startswith('.[') else path}"
+    source = shown(data.path)
+    selector = path
+    if data.container == "array":  # jq before 1.7 takes no dot in front of a bracket
+        selector = f".[]{path[1:] if path.startswith('.[') else path}"
     target = f"{PurePosixPath(source).name.partition('.json')[0]}.records.jsonl"
     return (
-        f"its records are in {path}: `{UNPACK[given.kind.compression]} {shlex.quote(source)} | "
-        f"jq -c {shlex.quote(each)} > {shlex.quote(target)}` takes them out"
+        f"its records are in {path}: `{UNPACK[data.kind.compression]} {shlex.quote(source)} | "
+        f"jq -c {shlex.quote(selector)} > {shlex.quote(target)}` takes them out"
     )

@@ -176,9 +176,9 @@ def _container(text: str, extension: str) -> str:
     text = text.lstrip(" \t\r\n\ufeff")
     if text.startswith(("{", "[")) and _VIEWER_PAGE.search(text):
         return "pages"
-    found = _json_container(text)
-    if found and not (named == "csv" and found == "broken"):
-        return ("lines" if named else "unknown") if found == "broken" else found
+    container = _json_container(text)
+    if container and not (named == "csv" and container == "broken"):
+        return ("lines" if named else "unknown") if container == "broken" else container
     if named == "lines" and is_csv_header(text):
         return "csv"
     return named or "unknown"

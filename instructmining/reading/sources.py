@@ -78,26 +78,26 @@ def states(spark: SparkSession, inputs: Iterable[Input], began: datetime) -> dic
         began: when reading begins; what changed just before may change again unseen.
     """
     now = began.timestamp() * 1_000
-    found: dict[str, str] = {}
+    by_source: dict[str, str] = {}
     twice: set[str] = set()
-    for each in inputs:
-        if each.source in found:
-            twice.add(each.source)
-        state = _state(spark, each, now)
+    for data in inputs:
+        if data.source in by_source:
+            twice.add(data.source)
+        state = _state(spark, data, now)
         if state is not None:
-            found[each.source] = state
-    return {source: state for source, state in found.items() if source not in twice}
+            by_source[data.source] = state
+    return {source: state for source, state in by_source.items() if source not in twice}
 
 
-def _state(spark: SparkSession, given: Input, now: float) -> str | None:
-    if given.kind.half is not None:
+def _state(spark: SparkSession, data: Input, now: float) -> str | None:
+    if data.kind.half is not None:
         return None  # its records are halves, joined with those of another file
-    if given.container == "delta":
-        return _table_state(spark, given.path)
-    needed = _SETTLED if given.changed % 1_000 else _SECONDS_SETTLED
-    if not 0 < given.changed < now - needed:
+    if data.container == "delta":
+        return _table_state(spark, data.path)
+    needed = _SETTLED if data.changed % 1_000 else _SECONDS_SETTLED
+    if not 0 < data.changed < now - needed:
         return None
-    return f"{given.bytes} bytes of {given.changed}"
+    return f"{data.bytes} bytes of {data.changed}"
 
 
 def _table_state(spark: SparkSession, name: str) -> str | None:
@@ -182,14 +182,14 @@ def counted(rows: DataFrame, sources: Sequence[str]) -> tuple[dict[str, SourceCo
         F.count_if(F.col("media") > 0).alias("media"),
         F.count_if("tools").alias("tools"),
     )
-    found = dict.fromkeys(sources, SourceCounts())
+    counts = dict.fromkeys(sources, SourceCounts())
     examples = unread = 0
     for row in grouped.collect():
         if not row.is_total:
-            found[row.source] = found.get(row.source, SourceCounts()) + _part(row)
+            counts[row.source] = counts.get(row.source, SourceCounts()) + _part(row)
         elif row.reason is None:
             examples, unread = row.examples, row.unread
-    return found, examples, unread
+    return counts, examples, unread
 
 
 def _part(row: Row) -> SourceCounts:

@@ -94,13 +94,13 @@ def joined(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 def _below(root: dict[str, Any]) -> set[str]:
     """The ids of a message and of all below it."""
-    found: set[str] = set()
+    ids: set[str] = set()
     waiting = [root]
     while waiting:
         node = waiting.pop()
-        found.add(str(node["message_id"]))
+        ids.add(str(node["message_id"]))
         waiting += node["replies"]
-    return found
+    return ids
 
 
 def _tree(row: Row, root: dict[str, Any], count: int) -> dict[str, Any]:

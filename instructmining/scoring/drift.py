@@ -61,8 +61,10 @@ def drifts(rows: Sequence[Mapping[str, Any]]) -> list[Drift]:
     for row in rows:
         if row["examples"] >= FEWEST:
             sides.setdefault((row["indicator"], row["fingerprint"]), {})[row["is_new"]] = row
-    found = [_drift(*key, both[True], both[False]) for key, both in sides.items() if len(both) == 2]
-    return sorted(found, key=lambda drift: (-drift.moved, drift.indicator))
+    all_drifts = [
+        _drift(*key, both[True], both[False]) for key, both in sides.items() if len(both) == 2
+    ]
+    return sorted(all_drifts, key=lambda drift: (-drift.moved, drift.indicator))
 
 
 def _drift(
@@ -82,13 +84,13 @@ def _drift(
     )
 
 
-def sentence(found: Sequence[Drift], limit: float) -> str:
+def sentence(drifted: Sequence[Drift], limit: float) -> str:
     """What moved by more than the limit; empty where nothing did."""
     parts = [
         f"{one.indicator} moved by {one.moved:.2f} (median {one.old_median:.4g} of "
         f"{one.old_examples:,} examples, {one.new_median:.4g} of the {one.new_examples:,} "
         "measured last)"
-        for one in found
+        for one in drifted
         if one.moved > limit
     ]
     if not parts:

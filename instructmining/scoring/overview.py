@@ -52,11 +52,11 @@ def overview(scores: DataFrame, rule: LinearRule) -> Overview:
     )
 
 
-def extrapolated(found: Overview, rule: LinearRule) -> list[str]:
+def extrapolated(facts: Overview, rule: LinearRule) -> list[str]:
     """A sentence where examples lie outside what the rule was fitted on."""
-    if not rule.ranges or not found.outside:
+    if not rule.ranges or not facts.outside:
         return []
     return [
-        f"{found.outside:,} examples have an indicator outside of what rule {rule.name} was fitted "
+        f"{facts.outside:,} examples have an indicator outside of what rule {rule.name} was fitted "
         "on (out_of_range): their predictions go beyond what was measured"
     ]

@@ -88,14 +88,14 @@ class Summary:
             ]
             lines.append(f"  new in the store: {read.new_examples:,} examples")
         if self.overview is not None:
-            found = self.overview
+            facts = self.overview
             lines.append(
-                f"  in the pool: {found.rows:,} examples, "
-                f"{found.rows - found.predicted:,} without a prediction"
+                f"  in the pool: {facts.rows:,} examples, "
+                f"{facts.rows - facts.predicted:,} without a prediction"
             )
-            lines += self._missing() if found.incomplete else []
-            if found.estimated:
-                lines.append(f"    {found.estimated:,} with an indicator predicted by a cascade")
+            lines += self._missing() if facts.incomplete else []
+            if facts.estimated:
+                lines.append(f"    {facts.estimated:,} with an indicator predicted by a cascade")
         lines.append(f"  measured by models in this run: {self.measured_rows:,} rows")
         return "\n".join(lines)
 
@@ -139,10 +139,10 @@ class Summary:
         means = self.overview.means
         if not means:
             return ""
-        found = _extremes(self.scores, self.best, self.store)
+        extremes = _extremes(self.scores, self.best, self.store)
         lines = []
         for title in ("best", "worst"):
-            rows = [row for row in found if row.title == title]
+            rows = [row for row in extremes if row.title == title]
             rows.sort(key=lambda row: row.predicted_log_loss, reverse=title == "worst")
             above = " above the floor of select" * (title == "best" and self.best is not None)
             lines.append(f"{title} {len(rows)} by predicted log loss{above}")

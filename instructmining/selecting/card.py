@@ -92,7 +92,7 @@ class Card:
                 words.append(option)
                 continue
             single = value if isinstance(value, tuple) else (value,)
-            entries = value.items() if name == "quota" else [(None, each) for each in single]
+            entries = value.items() if name == "quota" else [(None, item) for item in single]
             for pattern, entry in entries:
                 words += [
                     option,

@@ -34,7 +34,7 @@ def write_preferences(store: Store, rows: DataFrame, target: Target) -> Written:
     with replacing(Path(target.place)) as file:
         for row in pairs.toLocalIterator():
             record = preference_of(
-                *([each.asDict() for each in side] for side in (row.messages, row.rejected))
+                *([message.asDict() for message in side] for side in (row.messages, row.rejected))
             )
             file.write(json_line(record))
             written += 1
@@ -66,7 +66,7 @@ def _pairs(store: Store, rows: DataFrame) -> DataFrame:
 
 def preference_of(chosen: Messages, rejected: Messages) -> dict[str, Any]:
     """The turns that both begin with, and what each goes on with."""
-    sides = [[plain_turn(each) for each in side] for side in (chosen, rejected)]
+    sides = [[plain_turn(message) for message in side] for side in (chosen, rejected)]
     same = 0
     while same < min(map(len, sides)) - 1 and sides[0][same] == sides[1][same]:
         same += 1

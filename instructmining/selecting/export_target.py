@@ -122,14 +122,14 @@ def refuse_existing(spark: SparkSession | None, target: Target, overwrite: bool)
     """
     if target.kind == "table":
         is_there = spark is not None and spark.catalog.tableExists(target.place)
-        found = [target.place] if is_there else []
+        existing = [target.place] if is_there else []
     else:
         local = [Path(target.place), target.card] if target.is_local else []
-        found = [str(path) for path in local if path is not None and path.exists()]
+        existing = [str(path) for path in local if path is not None and path.exists()]
         if target.kind == "lines" and Path(target.place).is_dir():
             raise UserError(f"--to {target.place} is a folder, and JSON lines are one file")
-    if found and not overwrite:
-        raise UserError(f"{found[0]} exists: give another --to, or --overwrite")
+    if existing and not overwrite:
+        raise UserError(f"{existing[0]} exists: give another --to, or --overwrite")
 
 
 def of_layout(path: Path, name: str) -> Path:
@@ -141,4 +141,4 @@ def of_layout(path: Path, name: str) -> Path:
 def exported_files(path: Path) -> list[Path]:
     """The files that an export to this path may have left: itself, and one per layout."""
     beside = path.parent.glob(of_layout(Path(escape(path.name)), "*").name)
-    return [each for each in (path, *sorted(beside)) if each.exists()]
+    return [place for place in (path, *sorted(beside)) if place.exists()]

@@ -48,8 +48,8 @@ def count_shapes(rows: DataFrame) -> Counter[str]:
 
     def shapes(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            found = [shape_of_row(row) for row in batch.to_pylist()]
-            yield pa.RecordBatch.from_pydict({"shape": pa.array(found, pa.string())})
+            shapes_of_rows = [shape_of_row(row) for row in batch.to_pylist()]
+            yield pa.RecordBatch.from_pydict({"shape": pa.array(shapes_of_rows, pa.string())})
 
     chosen = rows.select("format", "raw", "messages", "response")
     counted = chosen.mapInArrow(shapes, "shape STRING").groupBy("shape").count()
@@ -58,7 +58,7 @@ def count_shapes(rows: DataFrame) -> Counter[str]:
 
 def shape_of_row(row: Mapping[str, Any]) -> str:
     """`shape_of` a row of `examples`."""
-    asked = [each["content"] for each in row["messages"] if each["role"] == "user"]
+    asked = [message["content"] for message in row["messages"] if message["role"] == "user"]
     return shape_of(row["format"], row["raw"], asked[-1] if asked else "", row["response"])
 
 

@@ -101,7 +101,7 @@ def _is_safe(archive: Path) -> bool:
         return (
             stat.S_ISREG(file.st_mode)
             and archive.stem.endswith(f"-{file.st_size}")
-            and all(_is_of_user(each) for each in (file, folder))
+            and all(_is_of_user(place) for place in (file, folder))
         )
     return False
 

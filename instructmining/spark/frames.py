@@ -28,12 +28,12 @@ def small_frame(
     struct: Any = DataType.fromDDL(ddl)
     schema = to_arrow_schema(struct)
     names = schema.names
-    given = [
+    records = [
         row if isinstance(row, Mapping) else dict(zip(names, row, strict=True)) for row in rows
     ]
-    if not given:
+    if not records:
         return empty_frame(spark, ddl)
-    columns = [_column([row[field.name] for row in given], field.type) for field in schema]
+    columns = [_column([row[field.name] for row in records], field.type) for field in schema]
     return spark.createDataFrame(pa.table(columns, schema=schema))
 
 

@@ -48,9 +48,9 @@ def main() -> None:
     except UserError as error:
         sys.exit(f"class archive not made: {error}; commands work without it")
     except Exception as error:
-        told = " ".join(str(error).split())[:300] or type(error).__name__
+        said = " ".join(str(error).split())[:300] or type(error).__name__
         sys.exit(
-            f"class archive not made: {told} (in full: {write_error()}); commands work without it"
+            f"class archive not made: {said} (in full: {write_error()}); commands work without it"
         )
 
 
@@ -72,9 +72,9 @@ def make() -> str:
             f"{SWITCH} is off, or this Java has no lib/modules, or Spark has a class path of its "
             "own (a folder conf, SPARK_CONF_DIR, HADOOP_CONF_DIR, PYSPARK_SUBMIT_ARGS)"
         )
-    found = find_archive(jars)
-    if found is not None:
-        return f"{found} is there"
+    there = find_archive(jars)
+    if there is not None:
+        return f"{there} is there"
     started = time.monotonic()
     folder = _new_folder(name.parent)
     try:

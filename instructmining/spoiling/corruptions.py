@@ -51,8 +51,8 @@ def repeated(example: Spoilable, material: Material, generator: random.Random) -
 def truncated(example: Spoilable, material: Material, generator: random.Random) -> str | None:
     """Broken off in the middle of a sentence, with 20 to 80 % of the words left."""
     words = example.response.split()
-    kept = words[: max(2, int(len(words) * generator.uniform(0.2, 0.8)))]
-    text = " ".join(kept).rstrip(string.punctuation + " ")
+    beginning = words[: max(2, int(len(words) * generator.uniform(0.2, 0.8)))]
+    text = " ".join(beginning).rstrip(string.punctuation + " ")
     return _if_long(example, text) if len(words) >= MINIMUM_WORDS + 2 else None
 
 

@@ -69,9 +69,9 @@ def _log(spark: SparkSession, path: str) -> Any:
 
 def _note(actions: Any) -> list[str]:
     """What the commit of these actions says of itself, if anything."""
-    each = actions.iterator()
-    while each.hasNext():  # the first action, as a rule
-        action = each.next()
+    iterator = actions.iterator()
+    while iterator.hasNext():  # the first action, as a rule
+        action = iterator.next()
         if action.getClass().getSimpleName() == "CommitInfo":
             note = action.userMetadata()
             return [note.get()] if note.isDefined() else []

@@ -12,7 +12,7 @@ from instructmining.store.tables import Store
 
 def insert_missing(
     store: Store,
-    given: Mapping[str, tuple[DataFrame, Sequence[str]]],
+    rows_by_table: Mapping[str, tuple[DataFrame, Sequence[str]]],
     transaction: str,
     about: Mapping[str, Any],
 ) -> dict[str, int]:
@@ -20,16 +20,17 @@ def insert_missing(
 
     Args:
         store: where the tables are.
-        given: by table the rows, each key once, and the names of the key's columns.
+        rows_by_table: by table the rows, each key once, and the names of the key's columns.
         transaction: unique per call.
         about: goes into the commits' metadata as JSON.
 
     Returns:
         By table, how many rows were added.
     """
-    versions = {table: store.version(table) for table in given}
+    versions = {table: store.version(table) for table in rows_by_table}
     missing = {
-        table: partial(_lacking, store, table, rows, keys) for table, (rows, keys) in given.items()
+        table: partial(_lacking, store, table, rows, keys)
+        for table, (rows, keys) in rows_by_table.items()
     }
     counts = _rows_of({table: lacking() for table, lacking in missing.items()})
     return {

@@ -128,14 +128,14 @@ def _content(turn: Record, role: str, place: str, only_calls: bool = False) -> _
         refusal = turn.get("refusal")
         return _Content(texts=[refusal]) if isinstance(refusal, str) else _Content(found=False)
     if isinstance(value, list):
-        found = _Content()
+        content = _Content()
         for block in value:
-            _read_block(block, found, place)
-        return found
+            _read_block(block, content, place)
+        return content
     if isinstance(value, OBJECT) and "type" in value:
-        found = _Content()
-        _read_block(value, found, place)
-        return found
+        content = _Content()
+        _read_block(value, content, place)
+        return content
     if isinstance(value, OBJECT) and role == "tool":
         return _Content(texts=[json.dumps(value, ensure_ascii=False)])
     if isinstance(value, (list, *OBJECT)):
@@ -197,7 +197,7 @@ def _lower(value: Any) -> Any:
     return value.strip().lower() if isinstance(value, str) else value
 
 
-def _read_block(block: Any, found: _Content, place: str) -> None:
+def _read_block(block: Any, content: _Content, place: str) -> None:
     """Put what a content block holds where it belongs.
 
     Raises:
@@ -209,9 +209,9 @@ def _read_block(block: Any, found: _Content, place: str) -> None:
         raise Unusable("wrong_type", f"a content block of {place} is {kind(block)}")
     fields = plain(block)
     for names, read in _READERS:
-        name, before = _type_of(fields, names), len(found.texts)
-        if name is not None and read(fields, name, found, place):
-            found.blocks += [block] * (len(found.texts) - before)
+        name, before = _type_of(fields, names), len(content.texts)
+        if name is not None and read(fields, name, content, place):
+            content.blocks += [block] * (len(content.texts) - before)
             return
     shown = fields.get("type", ", ".join(map(str, list(fields)[:4])))
     raise Unusable("unread_block", f"{place} has a content block of type {str(shown)[:60]!r}, "
@@ -220,42 +220,42 @@ def _read_block(block: Any, found: _Content, place: str) -> None:
 
 def _type_of(fields: Record, names: Sequence[str]) -> str | None:
     """The block's type where it is one of the names; without a type, the field that says it."""
-    given = fields.get("type")
-    if isinstance(given, str):
-        return given.lower() if given.lower().startswith(tuple(names)) else None
+    named_type = fields.get("type")
+    if isinstance(named_type, str):
+        return named_type.lower() if named_type.lower().startswith(tuple(names)) else None
     return first(fields, names)
 
 
-def _read_thought(fields: Record, name: str, found: _Content, place: str) -> bool:
+def _read_thought(fields: Record, name: str, content: _Content, place: str) -> bool:
     value = first(fields, (name, *_THOUGHTS, "text", "summary", "content"))
     if value is None or not reasoning_of([fields[value]]):
         return name in _THOUGHTS and value is not None  # a blank one, or one without a text
-    found.reasoning.append(fields[value])
+    content.reasoning.append(fields[value])
     return True
 
 
-def _read_text(fields: Record, name: str, found: _Content, place: str) -> bool:
+def _read_text(fields: Record, name: str, content: _Content, place: str) -> bool:
     value = first(fields, (name, "text", "content"))
     text = None if value is None else fields[value]
     if not isinstance(text, str):
         return False
     if fields.get("thought") is True:  # how Gemini marks its reasoning
-        found.reasoning.append(text)
+        content.reasoning.append(text)
         return True
-    found.texts.append(text)
+    content.texts.append(text)
     return True
 
 
-def _read_use(fields: Record, name: str, found: _Content, place: str) -> bool:
-    calls = calls_of({each: value for each, value in fields.items() if each != "type"})
-    found.calls += calls
+def _read_use(fields: Record, name: str, content: _Content, place: str) -> bool:
+    calls = calls_of({field: value for field, value in fields.items() if field != "type"})
+    content.calls += calls
     return bool(calls)
 
 
-def _read_result(fields: Record, name: str, found: _Content, place: str) -> bool:
+def _read_result(fields: Record, name: str, target: _Content, place: str) -> bool:
     inside = fields.get("functionresponse", fields)
-    given = first(inside, ("content", "output", "response", "text"))
-    value = "" if given is None else inside[given]
+    field = first(inside, ("content", "output", "response", "text"))
+    value = "" if field is None else inside[field]
     turn = {"content": value if isinstance(value, (str, list, *OBJECT)) else json.dumps(value)}
     if not turn["content"]:
         turn["content"] = ""
@@ -265,14 +265,14 @@ def _read_result(fields: Record, name: str, found: _Content, place: str) -> bool
         turn["tool_call_id"] = inside[identifier]
     if isinstance(inside.get("name"), str):
         turn["name"] = inside["name"]
-    found.results.append(_message(content, "tool", turn, {}))
+    target.results.append(_message(content, "tool", turn, {}))
     return True
 
 
-def _read_medium(fields: Record, name: str, found: _Content, place: str) -> bool:
-    kind_of_medium = next((each for each in ("image", "audio", "video") if each in name), "file")
-    found.texts.append(f"<{kind_of_medium}>")  # the place of the medium in the text
-    found.has_media = True
+def _read_medium(fields: Record, name: str, content: _Content, place: str) -> bool:
+    kind_of_medium = next((kind for kind in ("image", "audio", "video") if kind in name), "file")
+    content.texts.append(f"<{kind_of_medium}>")  # the place of the medium in the text
+    content.has_media = True
     return True
 
 

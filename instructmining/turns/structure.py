@@ -38,27 +38,27 @@ def structure_of(around: Structure, messages: Messages) -> Structure | None:
         around: what is beside the turns of its record, see `beside_turns`.
         messages: of it, as `one_turn.messages_of` gives them.
     """
-    turns = {str(i): each["chat"] for i, each in enumerate(messages) if "chat" in each}
-    after = [_with_chat(each) for each in messages[-1].get("after", ())]
-    found = around
+    turns = {str(i): message["chat"] for i, message in enumerate(messages) if "chat" in message}
+    after = [_with_chat(message) for message in messages[-1].get("after", ())]
+    structure = around
     if turns:
-        found = {**found, "turns": turns}
+        structure = {**structure, "turns": turns}
     if after:
-        found = {**found, "after": after}
-    return found or None
+        structure = {**structure, "after": after}
+    return structure or None
 
 
 def beside_turns(record: Any) -> Structure:
     """`tools` and `media` of a record, where it has them."""
     fields = plain(record) if isinstance(record, OBJECT) else {}
-    found: Structure = {}
+    structure: Structure = {}
     tools = _tools(fields)
     if tools is not None:
-        found["tools"] = tools
+        structure["tools"] = tools
     if not MEDIA.keys().isdisjoint(fields):
         named = [name for name in MEDIA if name in fields and not is_blank(fields[name])]
-        found |= {"media": {name: fields[name] for name in named}} if named else {}
-    return found
+        structure |= {"media": {name: fields[name] for name in named}} if named else {}
+    return structure
 
 
 def as_json(structure: Structure | None) -> str | None:
@@ -79,28 +79,28 @@ def identifying(structure: Structure | None) -> list[dict[str, str]]:
     The texts of the messages hold reasoning, calls and whether a turn is learnt. Beside them count
     tool definitions, whatever they are wrapped in, and what media refer to, each kind in order.
     """
-    found = []
+    turns = []
     if structure and "tools" in structure:
-        found.append({"role": "tools", "content": _canonical(_definitions(structure["tools"]))})
+        turns.append({"role": "tools", "content": _canonical(_definitions(structure["tools"]))})
     if structure and (references := media_of(structure)):
-        found.append({"role": "media", "content": _canonical(references)})
-    return found
+        turns.append({"role": "media", "content": _canonical(references)})
+    return turns
 
 
 def media_of(structure: Structure) -> dict[str, list[Any]]:
     """What the media of an example are, by kind: addresses, names of files, or their data."""
-    found: dict[str, list[Any]] = {}
+    media: dict[str, list[Any]] = {}
     for name, value in structure.get("media", {}).items():
         listed = decoded(value)
-        for each in listed if isinstance(listed, list) else [listed]:
-            found.setdefault(MEDIA[name], []).append(_reference(each))
+        for medium in listed if isinstance(listed, list) else [listed]:
+            media.setdefault(MEDIA[name], []).append(_reference(medium))
     for chat in structure.get("turns", {}).values():
         blocks = chat.get("content")
         for block in blocks if isinstance(blocks, list) else []:
             if isinstance(block, OBJECT) and not _is_text(block):
                 inside = {name: value for name, value in block.items() if name != "type"}
-                found.setdefault(_kind_of(block), []).append(_reference(inside))
-    return found
+                media.setdefault(_kind_of(block), []).append(_reference(inside))
+    return media
 
 
 def _tools(fields: Record) -> Any:
@@ -109,27 +109,29 @@ def _tools(fields: Record) -> Any:
     for value in fields.values():
         if isinstance(value, list):
             places += value
-    places = [each for each in places if isinstance(each, dict) and not _TOOLS.isdisjoint(each)]
+    places = [
+        holder for holder in places if isinstance(holder, dict) and not _TOOLS.isdisjoint(holder)
+    ]
     if not places:
         return None
-    found = [
+    lists = [
         value
         for place in places
         for name in TOOLS
         if name in place and not is_blank(value := decoded(place[name]))
     ]
-    if len(found) < 2:
-        return found[0] if found else None
-    return [each for value in found for each in (value if isinstance(value, list) else [value])]
+    if len(lists) < 2:
+        return lists[0] if lists else None
+    return [holder for value in lists for holder in (value if isinstance(value, list) else [value])]
 
 
 def _definitions(tools: Any) -> list[Any]:
     """Definitions without the object that some write around each."""
     listed = tools if isinstance(tools, list) else [tools]
     bare = []
-    for each in map(decoded, listed):
-        inside = each.get("function") if isinstance(each, OBJECT) else None
-        bare.append(inside if isinstance(inside, OBJECT) else each)
+    for tool in map(decoded, listed):
+        inside = tool.get("function") if isinstance(tool, OBJECT) else None
+        bare.append(inside if isinstance(inside, OBJECT) else tool)
     return bare
 
 

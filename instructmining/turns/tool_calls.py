@@ -34,7 +34,7 @@ def calls_of(value: Any) -> list[Call]:
     """
     value = decoded(value)
     listed = value if isinstance(value, list) else [value]
-    calls = [call for each in listed if (call := _call(decoded(each)))]
+    calls = [call for item in listed if (call := _call(decoded(item)))]
     return calls if len(calls) == len(listed) else []
 
 
@@ -57,13 +57,13 @@ def call_text(call: Call) -> str:
 
 def reasoning_of(values: Iterable[Any]) -> str:
     """The reasoning in these fields: texts, or lists of blocks with a text; each once."""
-    found: list[str] = []
+    thoughts: list[str] = []
     for value in values:
-        for each in value if isinstance(value, list) else [value]:
-            text = (_text(each) or "").strip()
-            if text and text not in found:
-                found.append(text)
-    return "\n".join(found)
+        for item in value if isinstance(value, list) else [value]:
+            text = (_text(item) or "").strip()
+            if text and text not in thoughts:
+                thoughts.append(text)
+    return "\n".join(thoughts)
 
 
 def decoded(value: Any) -> Any:
@@ -79,7 +79,7 @@ def decoded(value: Any) -> Any:
 def _call(value: Any) -> Call | None:
     if not isinstance(value, OBJECT):
         return None
-    fields = {name.lower(): each for name, each in value.items()}
+    fields = {name.lower(): field for name, field in value.items()}
     inside = next((fields[name] for name in _INSIDE if isinstance(fields.get(name), OBJECT)), None)
     if inside is not None:
         return _known(_call(inside), fields)

@@ -129,10 +129,10 @@ def refuse_bad(
     Raises:
         UserError: none is, or one that is needed is not; with the figures.
     """
-    bad = {name: found for name, found in r2.items() if not found >= cascade.min_r2}
+    bad = {name: score for name, score in r2.items() if not score >= cascade.min_r2}
     if len(bad) < len(r2) and not set(bad) & set(needed):
         return [name for name in r2 if name not in bad]
-    said = "; ".join(f"{name}: R² {found:.2f}" for name, found in bad.items())
+    said = "; ".join(f"{name}: R² {score:.2f}" for name, score in bad.items())
     raise UserError(
         f"--cascade {stage}={cascade.shares[stage]:g} does not predict well enough out of sample "
         f"({said}; cascade.min_r2 is {cascade.min_r2:g}): what was measured is stored, nothing is "

@@ -64,15 +64,15 @@ def run_cascade(
     known = store.read("cascades").where(
         (F.col("pool") == pool.name) & (F.col("fingerprint") == fingerprint)
     )
-    found = [row.asDict() for row in known.collect()]
-    if found and _is_stored(store, pool, fingerprint):
-        refuse_bad({row["indicator"]: row["r2"] for row in found}, needed, stage, cascade)
-        return Outcome(fingerprint, f"{left:,} examples predicted before, {_figures(found)}")
+    stored = [row.asDict() for row in known.collect()]
+    if stored and _is_stored(store, pool, fingerprint):
+        refuse_bad({row["indicator"]: row["r2"] for row in stored}, needed, stage, cascade)
+        return Outcome(fingerprint, f"{left:,} examples predicted before, {_figures(stored)}")
     targets = [name for name, of in measured.stage_of.items() if of == stage]
     frame, names = frame_of(store, pool, measured, cascade)
     fits = fits_of(frame, names, targets, stage, cascade)
     rows = [_row(fit, stage, pool, measured, cascade, fingerprint, run_id) for fit in fits]
-    if not found:
+    if not stored:
         table = small_frame(store.spark, rows, TABLES["cascades"].ddl)
         store.append(table, "cascades", f"{run_id}/cascades/{fingerprint}", {"run_id": run_id})
     r2 = {fit.indicator: fit.quality.r2 for fit in fits}

@@ -82,19 +82,19 @@ def shares(texts: Iterable[str]) -> dict[str, float]:
     Raises:
         UserError: one is not of that form, or a stage stands twice.
     """
-    found: dict[str, float] = {}
+    by_stage: dict[str, float] = {}
     for text in texts:
         stage, _, number = text.partition("=")
         try:
             share = float(number)
         except ValueError:
             stage = ""
-        if not stage.strip() or stage.strip() in found:
+        if not stage.strip() or stage.strip() in by_stage:
             raise UserError(
                 f"--cascade {text}: write it as STAGE=SHARE, such as reward=0.05, each STAGE once"
             )
-        found[stage.strip()] = share
-    return found
+        by_stage[stage.strip()] = share
+    return by_stage
 
 
 def indicators_of(texts: Iterable[str]) -> dict[str, str]:

@@ -43,8 +43,8 @@ def _arms(runs: Sequence[ArmRun]) -> Iterator[str]:
     )
     table = rows.groupby("arm", sort=False).agg(
         examples=("examples", "max"),
-        seeds=("seed", lambda each: ", ".join(map(str, sorted(each)))),
-        subsets=("subset", lambda each: ", ".join(dict.fromkeys(each))),
+        seeds=("seed", lambda column: ", ".join(map(str, sorted(column)))),
+        subsets=("subset", lambda column: ", ".join(dict.fromkeys(column))),
     )
     yield ""
     yield from markdown(table, "arm")

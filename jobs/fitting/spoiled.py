@@ -89,16 +89,16 @@ def measured_copies(measuring: Measuring, candidates: Candidates, ids: Sequence[
     turns = texts_of(store, [one for one in ids if real_of(one) in sources])
     if not turns:
         return Copies(candidates, {})
-    found = measure_rows(store, turns, measuring.resolved, settings.measure, settings.endpoint)
-    if found is None:
+    numbers = measure_rows(store, turns, measuring.resolved, settings.measure, settings.endpoint)
+    if numbers is None:
         return Copies(candidates, {}, f"No subset holds spoiled rows: {NOT_PAID}.")
     of_pool = _by_pool(measuring.pools, turns, sources)
     for pool, own in of_pool.items():
-        add_distances(found, store, members(store, pool), own, measuring.resolved, settings.knn)
+        add_distances(numbers, store, members(store, pool), own, measuring.resolved, settings.knn)
     names = candidates.indicators
     measured = pd.DataFrame(
         [
-            {"example_id": one, "source": sources[real_of(one)], **found.values.get(one, {})}
+            {"example_id": one, "source": sources[real_of(one)], **numbers.values.get(one, {})}
             for one in sorted(turns)
         ]
     ).reindex(columns=["example_id", "source", *names])
@@ -112,8 +112,8 @@ def measured_copies(measuring: Measuring, candidates: Candidates, ids: Sequence[
         )
     rows = pd.concat([candidates.rows, complete], ignore_index=True)
     stored = {}
-    if found.embedded is not None:
-        embedded = found.embedded
+    if numbers.embedded is not None:
+        embedded = numbers.embedded
         ids_of = embedded["example_id"].to_pylist()
         stored = dict(zip(ids_of, vectors(embedded["vector"]), strict=True))
     return Copies(replace(candidates, rows=rows), stored)

@@ -28,10 +28,10 @@ def import_kept(
     """Numbers out of a column that `score` kept; of copies that differ their mean."""
     started = time.monotonic()
     column = model.spec.source.removeprefix(COLUMN)
-    kept = current_occurrences(store, pool.name).select(
+    occurrences = current_occurrences(store, pool.name).select(
         "example_id", number(F.try_element_at("kept", F.lit(column))).alias("number")
     )
-    values = kept.groupBy("example_id").agg(F.avg("number").alias("number"))
+    values = occurrences.groupBy("example_id").agg(F.avg("number").alias("number"))
     added = add_numbers(store, stage, model, values.where("number IS NOT NULL"), run_id)
     members = pool.members.join(numbers_of(store, model), "example_id", "left_anti")
     lacking = members.count()

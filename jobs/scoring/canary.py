@@ -70,10 +70,10 @@ def measure_canary(
     texts = drawn.select("example_id", "prompt", "response", "messages")
     spoiled = _spoiled(texts.limit(_MATERIAL * rows).collect(), rows)
     turns_of = {f"{kind}:{row.example_id}": turns for kind, row, turns in spoiled}
-    found = measure_rows(store, turns_of, resolved, measure, endpoint)
-    if found is None:
+    numbers = measure_rows(store, turns_of, resolved, measure, endpoint)
+    if numbers is None:
         return f"left out: {NOT_PAID}"
-    add_distances(found, store, pool.members, list(turns_of), resolved, measured.knn)
+    add_distances(numbers, store, pool.members, list(turns_of), resolved, measured.knn)
     real = _real_values(store, pool, {row["example_id"] for _, row, _ in spoiled}, measured)
     pairs = [
         (
@@ -83,7 +83,7 @@ def measure_canary(
             row.example_id,
             kind in HELD_OUT,
             real.get(row.example_id, {}),
-            found.values.get(f"{kind}:{row.example_id}", {}),
+            numbers.values.get(f"{kind}:{row.example_id}", {}),
             run_id,
         )
         for kind, row, _ in spoiled

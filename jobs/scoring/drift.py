@@ -23,10 +23,10 @@ def refuse_drift(
     Raises:
         DriftError: names the indicators.
     """
-    found = drift_of(store, pool, fingerprints)
-    if not found:
+    drifted = drift_of(store, pool, fingerprints)
+    if not drifted:
         return
-    frame = store.spark.createDataFrame([asdict(drift) for drift in found])
+    frame = store.spark.createDataFrame([asdict(drift) for drift in drifted])
     rows = frame.withColumns(
         {
             "pool": F.lit(pool.name),
@@ -35,7 +35,7 @@ def refuse_drift(
         }
     )
     store.append(rows, "drift", f"{run_id}/drift", {"run_id": run_id})
-    if said := sentence(found, limit):
+    if said := sentence(drifted, limit):
         raise DriftError(said)
 
 
@@ -56,13 +56,13 @@ def _middles(values: DataFrame, newest: dict[str, str]) -> DataFrame:
     keys = [F.lit(part) for pair in newest.items() for part in pair]
     last = F.try_element_at(F.create_map(*keys), F.col("fingerprint"))
     known = values.where(F.col("fingerprint").isin(list(newest)))
-    each = known.select(
+    sides = known.select(
         "fingerprint",
         (F.col("run_id") == last).alias("is_new"),
         F.explode("values").alias("indicator", "value"),
     )
     return (
-        each.where("value IS NOT NULL")
+        sides.where("value IS NOT NULL")
         .groupBy("fingerprint", "indicator", "is_new")
         .agg(
             F.count("*").alias("examples"),

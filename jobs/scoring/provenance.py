@@ -103,10 +103,10 @@ def admit(store: Store, models: Mapping[str, ResolvedModel], measure: Measure, r
 def _recorded(store: Store, fingerprints: Sequence[str]) -> dict[str, dict[str, str]]:
     """By fingerprint, run to provenance."""
     rows = store.read("fingerprints").where(F.col("fingerprint").isin(list(fingerprints)))
-    found: dict[str, dict[str, str]] = {}
+    recorded: dict[str, dict[str, str]] = {}
     for row in rows.select("fingerprint", "run_id", "provenance").collect():
-        found.setdefault(row.fingerprint, {})[row.run_id] = row.provenance
-    return found
+        recorded.setdefault(row.fingerprint, {})[row.run_id] = row.provenance
+    return recorded
 
 
 def _row(stage: str, model: ResolvedModel, here: str, run_id: str) -> dict[str, str]:

@@ -242,12 +242,12 @@ def try_canary(
 
 def edited(store: Store, pool: str) -> list[str]:
     """A sentence where sources do not hold any more what they held when they were read before."""
-    found = stale_examples(store, pool)
-    if not found:
+    stale = stale_examples(store, pool)
+    if not stale:
         return []
-    count = sum(row.examples for row in found)
-    named = ", ".join(f"{row.source} {row.examples:,}" for row in found[:_SOURCES_NAMED])
-    more = f", and {len(found) - _SOURCES_NAMED:,} more" if len(found) > _SOURCES_NAMED else ""
+    count = sum(row.examples for row in stale)
+    named = ", ".join(f"{row.source} {row.examples:,}" for row in stale[:_SOURCES_NAMED])
+    more = f", and {len(stale) - _SOURCES_NAMED:,} more" if len(stale) > _SOURCES_NAMED else ""
     remedy = ["instructmining", "maintain", "--store", store.target, "--retire", "--pool", pool]
     return [
         f"{count:,} examples of the pool are no longer in the data, which was edited ({named}"

@@ -78,11 +78,11 @@ def measure_rows(
             embedded = output.where("vector IS NOT NULL").select("example_id", "vector").toArrow()
             continue
         with one_sentence(stage):
-            found = output.select("example_id", "values").collect()
+            collected = output.select("example_id", "values").collect()
         left = left_of(left, audit.value)
-        if len(found) < len(rows):
+        if len(collected) < len(rows):
             return None
-        for row in found:
+        for row in collected:
             values.setdefault(row.example_id, {}).update(row["values"])
     return MeasuredRows(values, embedded if embedded is not None and embedded.num_rows else None)
 

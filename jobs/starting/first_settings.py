@@ -34,8 +34,8 @@ def write_settings(data: Sequence[str], to: Path, overwrite: bool) -> str:
     unseen = [name for name in data if not is_local(data_named(name))]
     if unseen:
         raise UserError(f"{unseen[0]} is read by Spark only: write the settings by hand")
-    found, _ = previews([*map(data_named, data)], Read())
-    to.write_text("\n".join(_lines(data, found)) + "\n", encoding="utf-8")
+    pages, _ = previews([*map(data_named, data)], Read())
+    to.write_text("\n".join(_lines(data, pages)) + "\n", encoding="utf-8")
     return (
         f"{to} is written; read it, then\n"
         f"  instructmining preview --settings {to}\n"
@@ -44,7 +44,7 @@ def write_settings(data: Sequence[str], to: Path, overwrite: bool) -> str:
     )
 
 
-def _lines(data: Sequence[str], found: Sequence[Preview]) -> Iterator[str]:
+def _lines(data: Sequence[str], pages: Sequence[Preview]) -> Iterator[str]:
     default = Settings()
     yield "# Written by `instructmining init`. docs/settings.md has every setting."
     yield _setting("input", list(data))
@@ -54,7 +54,7 @@ def _lines(data: Sequence[str], found: Sequence[Preview]) -> Iterator[str]:
     yield "# Examples of a pool are compared with each other; other data may get another pool."
     yield _setting("pool", _pool(data))
     yield ""
-    yield from _reading(found)
+    yield from _reading(pages)
     yield ""
     yield "# embedded needs no network and tells broken responses from sound ones; for decisions"
     yield "# about real data use modern on a GPU, which downloads weights."
@@ -63,34 +63,34 @@ def _lines(data: Sequence[str], found: Sequence[Preview]) -> Iterator[str]:
     yield f"tracking: {{uri: {_value(default.tracking.uri)}}}"
 
 
-def _reading(found: Sequence[Preview]) -> Iterator[str]:
+def _reading(pages: Sequence[Preview]) -> Iterator[str]:
     layouts: Counter[str] = Counter()
-    for each in found:
-        layouts.update(each.layouts)
-    refused = sum((each.refused for each in found), Counter[str]())
-    rows = sum(each.sampled for each in found)
+    for page in pages:
+        layouts.update(page.layouts)
+    refused = sum((page.refused for page in pages), Counter[str]())
+    rows = sum(page.sampled for page in pages)
     named = ", ".join(f"{name} {count:,}" for name, count in layouts.most_common())
     yield f"# Of {rows:,} records that were looked at: {named or 'none has a known layout'}."
     for part in _PARTS:
-        fields = sum((each.fields.get(part, Counter()) for each in found), Counter[str]())
+        fields = sum((page.fields.get(part, Counter()) for page in pages), Counter[str]())
         if fields:
             yield f"#   {part}: {', '.join(name for name, _ in fields.most_common(4))}"
     for reason, count in refused.most_common(3):
-        detail = next(each.details[reason] for each in found if reason in each.details)
+        detail = next(page.details[reason] for page in pages if reason in page.details)
         yield f"#   quarantined: {count:,} {reason}: {' '.join(detail.split())}"
     yield "read:"
     if not layouts:
         yield "  # Name your own fields: one holds the prompt of a record, one the response."
         yield "  columns: {prompt: FIELD, response: FIELD}"
     yield "  # Fields to keep beside the scores, for quotas and reports."
-    yield f"  keep: {_value(_labels(found))}"
+    yield f"  keep: {_value(_labels(pages))}"
     yield "  # Your own key of a record; null: none."
     yield "  id: null"
 
 
-def _labels(found: Sequence[Preview]) -> list[str]:
+def _labels(pages: Sequence[Preview]) -> list[str]:
     """Fields that no layout read, with a short text: sources, topics, languages."""
-    unread = {name: text for each in found for name, text in each.unread.items()}
+    unread = {name: text for page in pages for name, text in page.unread.items()}
     plain = [name for name in unread if "[" not in name and "." not in name]
     return [name for name in plain if len(unread[name]) <= _SHORT][:_KEPT]
 

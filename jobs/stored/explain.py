@@ -51,12 +51,14 @@ def _grouped(scored: Scored, by: str) -> DataFrame:
         return scored.rows.withColumn("name", F.col("source"))
     if by == "length":
         return scored.rows.withColumn("name", _quarter(scored.rows))
-    kept = scored.store.read("occurrences").where(F.col("pool") == scored.pool)
+    occurrences = scored.store.read("occurrences").where(F.col("pool") == scored.pool)
     value = F.try_element_at("kept", F.lit(by))
-    known = kept.groupBy("example_id").agg(F.min(value).alias("name"))
+    known = occurrences.groupBy("example_id").agg(F.min(value).alias("name"))
     if by in LANGUAGES or known.where("name IS NOT NULL").isEmpty():
         if by not in (*LANGUAGES, "language"):
-            names = kept.select(F.explode(F.map_keys("kept")).alias("key")).distinct().limit(20)
+            names = (
+                occurrences.select(F.explode(F.map_keys("kept")).alias("key")).distinct().limit(20)
+            )
             own = sorted(row.key for row in names.collect())
             there = ", ".join(dict.fromkeys(["source", "length", "language", *own]))
             raise UserError(f"--by {by}: the pool keeps no such column; there are {there}")

@@ -52,20 +52,20 @@ def run(spark: SparkSession, settings: Settings) -> list[Kept]:
 
 def retire_stale(store: Store, pool: str | None, dry_run: bool) -> None:
     """List the occurrences that no source holds any more, and drop them."""
-    found = stale_occurrences(store, pool)
+    stale = stale_occurrences(store, pool)
     of_pool = "" if pool is None else f" of pool {pool}"
-    if not found:
+    if not stale:
         print(f"nothing to retire{of_pool}: every occurrence stands in its source\n")
         return
-    count = sum(row.occurrences for row in found)
+    count = sum(row.occurrences for row in stale)
     print(f"{count:,} occurrences{of_pool} stand in no source any more")
-    for row in found:
+    for row in stale:
         print(f"  {row.occurrences:>10,}  pool {row.pool}  {row.source}")
     if dry_run:
         return
     retire(store, pool)
     print("dropped; texts and measurements stay, and nothing is measured twice if they come back")
-    for name in dict.fromkeys(row.pool for row in found):
+    for name in dict.fromkeys(row.pool for row in stale):
         again = ["instructmining", "score", "--store", store.target, "--pool", name]
         print(f"for distances and percentiles without them: {shlex.join(again)} --stages knn,rule")
     print()

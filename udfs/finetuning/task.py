@@ -51,7 +51,9 @@ def outcome_row(outcome: Any) -> dict[str, Any]:
     return {
         "status": "ok",
         "losses": list(outcome.losses.items()),
-        "prompt_losses": [(name, each) for name, each in outcome.prompt_losses.items() if each],
+        "prompt_losses": [
+            (name, losses) for name, losses in outcome.prompt_losses.items() if losses
+        ],
         "prompt_tokens": list(outcome.prompt_tokens.items()),
         "tokens": outcome.tokens,
         "steps": outcome.steps,

@@ -68,9 +68,9 @@ class ChatScorer(ServedScorer):
 
 def _first_word(choice: Mapping[str, Any]) -> dict[str, float]:
     """Probabilities of what the answer may begin with, in lower case; empty: not given."""
-    given = (choice.get("logprobs") or {}).get("content") or []
+    places = (choice.get("logprobs") or {}).get("content") or []
     words: dict[str, float] = {}
-    for place in given:
+    for place in places:
         if not _word(place["token"]):
             continue  # a line break before the answer
         for candidate in place.get("top_logprobs") or []:
@@ -105,7 +105,7 @@ def _mean(likeliest: Mapping[str, float], low: int, high: int) -> float | Undefi
 
 
 def _number(text: str, low: int, high: int) -> float | Undefined:
-    found = re.search(r"-?\d+(?:\.\d+)?", text)
-    if not found or not low <= float(found[0]) <= high:
+    match = re.search(r"-?\d+(?:\.\d+)?", text)
+    if not match or not low <= float(match[0]) <= high:
         return Undefined(f"the answer holds no number from {low} to {high}")
-    return float(found[0])
+    return float(match[0])

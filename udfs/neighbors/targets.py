@@ -100,12 +100,12 @@ def nearest_to_each(
         `target INT, example_id STRING, similarity DOUBLE, place INT` (from 1), t × count rows or
         fewer.
     """
-    found = rows.select("example_id", "vector").mapInArrow(
+    nearest = rows.select("example_id", "vector").mapInArrow(
         _nearest(space.unit(targets), count, space),
         "target INT, example_id STRING, similarity DOUBLE",
     )
     order = Window.partitionBy("target").orderBy(F.desc("similarity"), "example_id")
-    return found.withColumn("place", F.row_number().over(order)).where(F.col("place") <= count)
+    return nearest.withColumn("place", F.row_number().over(order)).where(F.col("place") <= count)
 
 
 def _nearest(
@@ -114,15 +114,15 @@ def _nearest(
     """One task: what of its part may be among the `count` nearest of a target, ties included."""
 
     def run(batches: Batches) -> Batches:
-        kept = [(np.empty(0), np.empty(0, object)) for _ in targets]
+        best = [(np.empty(0), np.empty(0, object)) for _ in targets]
         for ids, cosines in _cosines(batches, targets, space):
             names = np.asarray(ids.to_pylist(), object)
             for target, row in enumerate(cosines):
-                values, known = kept[target]
-                kept[target] = _largest(
+                values, known = best[target]
+                best[target] = _largest(
                     np.concatenate([values, row]), np.concatenate([known, names]), count
                 )
-        for target, (values, names) in enumerate(kept):
+        for target, (values, names) in enumerate(best):
             columns = {
                 "target": pa.array([target] * len(values), pa.int32()),
                 "example_id": pa.array(names, pa.string()),

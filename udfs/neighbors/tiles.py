@@ -91,9 +91,9 @@ class TileIndex(ExactIndex):
         doubtful = torch.nonzero(~certain)[:, 0]
         if doubtful.numel():
             self.again += doubtful.numel()
-            found = self._propose(self.whole, asked[doubtful], own[doubtful], wanted, candidates)
-            squared[doubtful], labels[doubtful] = found.squared, found.labels
-            doubtful = doubtful[~found.certain]
+            proposed = self._propose(self.whole, asked[doubtful], own[doubtful], wanted, candidates)
+            squared[doubtful], labels[doubtful] = proposed.squared, proposed.labels
+            doubtful = doubtful[~proposed.certain]
         for part in doubtful.split(_DIRECT) if doubtful.numel() else ():
             self.directly += part.numel()
             squared[part], labels[part] = self._compare(asked[part], own[part], wanted)

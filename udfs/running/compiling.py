@@ -36,8 +36,10 @@ def _layers(module: Any) -> list[Any]:
 
     if isinstance(module, nn.ModuleList) and len(module) > 1 and len(set(map(type, module))) == 1:
         return list(module)
-    found = [layer for child in module.children() for layer in _layers(child) if layer is not child]
-    return found or [module]
+    layers = [
+        layer for child in module.children() for layer in _layers(child) if layer is not child
+    ]
+    return layers or [module]
 
 
 def use_compiled_code_of(folder: str | None) -> None:

@@ -58,11 +58,11 @@ def can_reorder() -> bool:
             plain.bias.fill_(0.5)
             layer = ReorderedLinear(plain)
             layer.then = "gelu"
-            found = layer(states)
+            computed = layer(states)
             expected = nn.functional.gelu(plain(states))
     except (AttributeError, RuntimeError, TypeError, ValueError):  # renamed, or called otherwise
         return False
-    return torch.allclose(found, expected, rtol=0.05, atol=0.05)
+    return torch.allclose(computed, expected, rtol=0.05, atol=0.05)
 
 
 def aligned_attention(

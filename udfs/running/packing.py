@@ -111,13 +111,13 @@ def packs(body: Any, device: str) -> bool:
         expected = padded_states(body, rows, device).hidden.float()
         body.set_attn_implementation(_NAME)
         try:
-            found = packed_states(body, rows, device, 64).hidden[: len(expected)].float()
+            computed = packed_states(body, rows, device, 64).hidden[: len(expected)].float()
         except (RuntimeError, TypeError, ValueError) as error:
             # Arguments that the model does not take, attention or a precision without a kernel.
             if device_is_lost(error):
                 raise
-            found = torch.full_like(expected, torch.nan)
-    off = float((found - expected).abs().max() / expected.std())
+            computed = torch.full_like(expected, torch.nan)
+    off = float((computed - expected).abs().max() / expected.std())
     if off < (1e-3 if expected.dtype == body.dtype else 0.2):
         return True
     body.set_attn_implementation(before)
