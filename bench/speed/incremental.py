@@ -1,9 +1,11 @@
-"""What a schedule pays for reading: `python -m bench.speed.incremental --rows 1000000`.
+"""What a schedule pays for reading: `python -m bench.speed.incremental --rows 50000 200000`.
 
 A folder of JSON lines is read into a pool; then again as it is, with a hundredth of new rows in a
 file of their own, and with one file edited in place. Prints wall and CPU seconds of all processes,
-as a share of the first reading too, and exits 1 where a run reads more or adds less than it should.
-The session is started before; models, neighbours and the rule are not part of it.
+as a share of the first reading too; with several sizes also what a reading costs however small the
+pool is, and what it costs per row. Exits 1 where a run reads more or adds less than it should. The
+session is started, and a small folder read, before; models, neighbours and the rule are not part
+of it.
 """
 
 import argparse
@@ -11,9 +13,11 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
 
 from bench.formats import run_command
 from bench.harness.scored import cpu_seconds
@@ -21,6 +25,7 @@ from bench.speed.large import record
 from instructmining.spark.session import get_session
 
 _WORDS = 60  # of a response
+_WARM_UP = 1_000  # rows that are read before anything is measured: classes are loaded
 _READ = re.compile(r"not read again: ([\d,]+) sources")
 _NEW = re.compile(r"new in the store: ([\d,]+) examples")
 
@@ -61,36 +66,71 @@ def _number(pattern: re.Pattern[str], text: str) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Read four times and print a line for each."""
+    """Read four times at each size and print a line for each, then what grows."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--rows", type=int, nargs="+", default=[50_000, 200_000])
     parser.add_argument("--files", type=int, default=100)
     chosen = parser.parse_args(argv)
-    each = chosen.rows // chosen.files
-    part = max(1, chosen.rows // 100)
     spark, _ = get_session()
+    readings(_WARM_UP, 10)
+    found = {}
+    for rows in chosen.rows:
+        print(f"{rows:,} rows in {chosen.files:,} files")
+        found[rows] = readings(rows, chosen.files)
+        for name, run in found[rows].items():
+            print(line(name, run, found[rows]["first"]), flush=True)
+    spark.stop()
+    if len(found) > 1:
+        print(growth(found))
+    right = [as_wanted(rows, chosen.files, runs) for rows, runs in found.items()]
+    sys.exit(0 if all(right) else 1)
+
+
+def readings(rows: int, files: int) -> dict[str, Reading]:
+    """The four readings of a folder that is made for them."""
+    each = rows // files
+    part = max(1, rows // 100)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "in"
         store = Path(place) / "store"
         folder.mkdir()
-        for number in range(chosen.files):
+        for number in range(files):
             write(folder, f"{number:05}", number * each, each)
         runs = {"first": read(folder, store), "unchanged": read(folder, store)}
-        write(folder, "later", chosen.rows, part)
-        runs[f"{part:,} new rows"] = read(folder, store)
-        write(folder, "00000", 2 * chosen.rows, each)
+        write(folder, "later", rows, part)
+        runs["new rows"] = read(folder, store)
+        write(folder, "00000", 2 * rows, each)
         runs["one file edited"] = read(folder, store)
-    spark.stop()
-    print(f"{chosen.rows:,} rows in {chosen.files:,} files")
-    for name, run in runs.items():
-        shares = (run.wall / runs["first"].wall, run.cpu / runs["first"].cpu)
-        print(
-            f"{name:<18} {run.wall:7.1f} s {run.cpu:7.1f} CPU s "
-            f"({shares[0]:.3f} and {shares[1]:.3f} of the first), "
-            f"{run.unchanged:,} sources not read, {run.new:,} new examples"
-        )
-    wanted = [(0, chosen.rows), (chosen.files, 0), (chosen.files, part), (chosen.files, each)]
-    sys.exit(0 if [(run.unchanged, run.new) for run in runs.values()] == wanted else 1)
+    return runs
+
+
+def line(name: str, run: Reading, first: Reading) -> str:
+    """What one reading took, and its share of the first."""
+    return (
+        f"{name:<18} {run.wall:7.1f} s {run.cpu:7.1f} CPU s "
+        f"({run.wall / first.wall:.3f} and {run.cpu / first.cpu:.3f} of the first), "
+        f"{run.unchanged:,} sources not read, {run.new:,} new examples"
+    )
+
+
+def growth(found: Mapping[int, Mapping[str, Reading]]) -> str:
+    """Of each reading what is paid once, and what each 1,000 stored rows add to it."""
+    sizes = list(found)
+    slopes = {}
+    lines = ["CPU s that are paid once, and that each 1,000 rows of the pool add"]
+    for name in found[sizes[0]]:
+        costs = [found[size][name].cpu for size in sizes]
+        slope, once = np.polyfit(sizes, costs, 1)
+        slopes[name] = slope
+        share = slope / slopes["first"]
+        lines.append(f"{name:<18} {once:7.1f} {1000 * slope:9.4f} ({share:.3f} of the first)")
+    return "\n".join(lines)
+
+
+def as_wanted(rows: int, files: int, runs: Mapping[str, Reading]) -> bool:
+    """Whether each reading left alone, and added, what it should."""
+    wanted = [(0, rows), (files, 0), (files, max(1, rows // 100)), (files, rows // files)]
+    return [(run.unchanged, run.new) for run in runs.values()] == wanted
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from instructmining.reading.folders import Input
 from instructmining.reading.inputs import read_records
 from instructmining.reading.nested_files import with_commands
 from instructmining.reading.sources import (
+    Ingested,
     SourceCounts,
     counted,
     examples_of,
@@ -35,8 +36,8 @@ from instructmining.reading.unread_fields import (
 )
 from instructmining.settings.sections import Read, Settings
 from instructmining.spark.frames import empty_frame
-from instructmining.store.current import mark_stale
-from instructmining.store.missing_rows import insert_missing
+from instructmining.store.current import has_stale, mark_stale
+from instructmining.store.missing_rows import FEW, insert_missing
 from instructmining.store.tables import Store
 
 _NAME_FIELDS = (
@@ -44,26 +45,6 @@ _NAME_FIELDS = (
     'comma or dot in double quotes: prompt="a, b"), or the layout with --format'
 )
 _KEYS = "source STRING, position BIGINT, example_id STRING"
-
-
-@dataclass(frozen=True)
-class Ingested:
-    """What the sources of one run hold: `rows = examples + copies + sum(quarantined)`."""
-
-    rows: int
-    records: int  # of the files: a tree gives several rows, a question and its answer give one
-    examples: int  # distinct
-    copies: int  # further rows with the id of one already counted
-    quarantined: dict[str, int]  # reason to rows
-    new_examples: int
-    new_occurrences: int
-    inputs: tuple[str, ...]
-    left_out: tuple[str, ...] = ()  # files of folders that are of no known kind
-    unread: tuple[UnreadField, ...] = ()  # fields with text that are in no example
-    media: int = 0  # rows with pictures, sounds, films or files, which no model sees
-    tools: int = 0  # rows with tool definitions, which no model sees
-    unchanged: int = 0  # sources that were not read again
-    unchanged_rows: int = 0  # of them, counted in `rows` too
 
 
 @dataclass(frozen=True)
@@ -121,7 +102,11 @@ def ingest(
         mark_stale(store, empty_frame(store.spark, _KEYS), settings.pool, gone, run_id)
     everything = sum([*known.values(), *added.sources.values()], SourceCounts())
     sources = [data.source for data in inputs]
-    examples = examples_of(store, settings.pool, sources) if known else added.examples
+    all_sources = {*held, *added.sources} <= set(sources) and not has_stale(store)
+    is_whole_pool = bool(known) and all_sources
+    examples = added.examples
+    if known:
+        examples = 0 if is_whole_pool else examples_of(store, settings.pool, sources)
     return Ingested(
         rows=everything.rows,
         records=everything.records,
@@ -137,6 +122,7 @@ def ingest(
         tools=everything.tools,
         unchanged=len(known),
         unchanged_rows=sum(counts.rows for counts in known.values()),
+        is_whole_pool=is_whole_pool,
     )
 
 
@@ -168,7 +154,7 @@ def _read_changed(
         if settings.replace_pool:
             for table in ("occurrences", "stale_occurrences"):
                 store.delete(table, {"pool": settings.pool})
-        new = _write(store, rows, settings.pool, run_id)
+        new = _write(store, rows, settings.pool, run_id, are_few=held.rows <= FEW)
         usable = rows.where(F.col("reason").isNull())
         # What could not be read to its end may hold all that it held.
         read_whole = {source for source, part in counts.items() if part.is_whole}
@@ -272,7 +258,7 @@ def _with_one_row_each(rows: DataFrame, bad: Sequence[Row]) -> DataFrame:
     return others.unionByName(replaced, allowMissingColumns=True)
 
 
-def _write(store: Store, rows: DataFrame, pool: str, run_id: str) -> dict[str, int]:
+def _write(store: Store, rows: DataFrame, pool: str, run_id: str, are_few: bool) -> dict[str, int]:
     rows = rows.withColumn("run_id", F.lit(run_id)).withColumn("pool", F.lit(pool))
     usable = rows.where(F.col("reason").isNull())
     keyed = {
@@ -286,4 +272,4 @@ def _write(store: Store, rows: DataFrame, pool: str, run_id: str) -> dict[str, i
             ["source", "position", "content_hash"],
         ),
     }
-    return insert_missing(store, keyed, f"{run_id}/ingest", {"run_id": run_id})
+    return insert_missing(store, keyed, f"{run_id}/ingest", {"run_id": run_id}, are_few)

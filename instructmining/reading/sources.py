@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import instructmining
 from instructmining.reading.folders import Input
 from instructmining.reading.inputs import local_folders
 from instructmining.reading.table_rows import SPARK_ERRORS
+from instructmining.reading.unread_fields import UnreadField
 from instructmining.settings.sections import Read
 from instructmining.spark.frames import small_frame
 from instructmining.store.current import current_occurrences
@@ -61,6 +62,37 @@ class SourceCounts:
             self.tools + other.tools,
             Counter(self.quarantined) + Counter(other.quarantined),
         )
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What the sources of one run hold: `rows = examples + copies + sum(quarantined)`.
+
+    Where the run's sources are all that its pool has, `examples` are the pool's, which are counted
+    when it is opened: until `of_pool` they are 0.
+    """
+
+    rows: int
+    records: int  # of the files: a tree gives several rows, a question and its answer give one
+    examples: int  # distinct
+    copies: int  # further rows with the id of one already counted
+    quarantined: dict[str, int]  # reason to rows
+    new_examples: int
+    new_occurrences: int
+    inputs: tuple[str, ...]
+    left_out: tuple[str, ...] = ()  # files of folders that are of no known kind
+    unread: tuple[UnreadField, ...] = ()  # fields with text that are in no example
+    media: int = 0  # rows with pictures, sounds, films or files, which no model sees
+    tools: int = 0  # rows with tool definitions, which no model sees
+    unchanged: int = 0  # sources that were not read again
+    unchanged_rows: int = 0  # of them, counted in `rows` too
+    is_whole_pool: bool = False
+
+    def of_pool(self, size: int) -> "Ingested":
+        """The same once the pool, which has `size` examples, is open."""
+        if not self.is_whole_pool:
+            return self
+        return replace(self, examples=size, copies=self.copies - size)
 
 
 def sources_held(store: Store, pool: str) -> dict[str, int]:

@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from instructmining.progress import duration
-from instructmining.reading.ingest import Ingested
+from instructmining.reading.sources import Ingested
 from instructmining.reading.unread_fields import unread_lines
 from instructmining.rules.canary import Preference, canary_lines
 from instructmining.rules.rule import LinearRule

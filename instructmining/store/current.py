@@ -18,7 +18,13 @@ from instructmining.store.tables import Store
 
 KEY = ["pool", "source", "position", "example_id"]
 _TABLE = "stale_occurrences"
+_NAMED = 100  # sources that a query names one by one
 REJECTED = "rejected"  # the label of an answer that the data say is not wanted
+
+
+def has_stale(store: Store) -> bool:
+    """Whether anything was ever edited: else all occurrences are current."""
+    return store.exists(_TABLE)
 
 
 def current_occurrences(store: Store, pool: str | None) -> DataFrame:
@@ -26,7 +32,7 @@ def current_occurrences(store: Store, pool: str | None) -> DataFrame:
     rows = store.read("occurrences")
     if pool is not None:
         rows = rows.where(F.col("pool") == pool)
-    if not store.exists(_TABLE):  # nothing was ever edited, or the store is of before
+    if not has_stale(store):
         return rows
     return rows.join(_stale(store, pool), KEY, "left_anti")
 
@@ -56,7 +62,7 @@ def _is_rejected() -> Column:
 
 def with_staleness(store: Store, occurrences: DataFrame, pool: str) -> DataFrame:
     """A pool's occurrences with the column `is_stale`."""
-    if not store.exists(_TABLE):
+    if not has_stale(store):
         return occurrences.withColumn("is_stale", F.lit(False))
     marked = _stale(store, pool).withColumn("marked", F.lit(True))
     joined = occurrences.join(marked, KEY, "left")
@@ -68,9 +74,12 @@ def stale_examples(store: Store, pool: str) -> list[Row]:
 
     Each counts once, for the first by name of the sources that it stood in.
     """
-    if not store.exists(_TABLE):
+    if not has_stale(store):
         return []
     occurrences = store.read("occurrences").where(F.col("pool") == pool)
+    # Few examples have a stale occurrence: only theirs are looked at.
+    edited = _stale(store, pool).select("example_id").distinct()
+    occurrences = occurrences.join(edited, "example_id", "left_semi")
     marked = with_staleness(store, occurrences, pool).groupBy("example_id")
     gone = marked.agg(F.min("source").alias("source"), F.min("is_stale").alias("gone"))
     counted = gone.where("gone").groupBy("source").agg(F.count("*").alias("examples"))
@@ -95,10 +104,9 @@ def mark_stale(
         How many occurrences were marked.
     """
     rows = read.select(F.lit(pool).alias("pool"), "source", "position", "example_id")
-    names = small_frame(store.spark, [(source,) for source in sources], "source STRING")
-    stored = store.read("occurrences").where(F.col("pool") == pool)
-    stored = stored.join(names, "source", "left_semi").select(*KEY)
-    known = store.exists(_TABLE)
+    stored = of_sources(store.read("occurrences").where(F.col("pool") == pool), sources)
+    stored = stored.select(*KEY)
+    known = has_stale(store)
     if not known:
         both = stored.agg(F.count("*")).union(rows.agg(F.count("*"))).distinct().collect()
         if len(both) == 1:
@@ -111,6 +119,16 @@ def mark_stale(
         if not back.isEmpty():
             _delete(store, back, _TABLE)
     return marked
+
+
+def of_sources(occurrences: DataFrame, sources: Iterable[str]) -> DataFrame:
+    """The occurrences in these sources; where they are few, files without them are not read."""
+    names = list(sources)
+    if len(names) <= _NAMED:
+        return occurrences.where(F.col("source").isin(names))
+    spark = occurrences.sparkSession
+    frame = small_frame(spark, [(name,) for name in names], "source STRING")
+    return occurrences.join(frame, "source", "left_semi")
 
 
 def stale_occurrences(store: Store, pool: str | None) -> list[Row]:

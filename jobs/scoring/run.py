@@ -79,6 +79,8 @@ def run(spark: SparkSession, settings: Settings) -> Summary:
             )
         summary.warnings += edited(store, settings.pool)
         pool = open_pool(store, settings.pool, stack)
+        if summary.ingested is not None:
+            summary.ingested = summary.ingested.of_pool(pool.size)
         counts = measured_counts(store, pool.members)
         results = measure(store, pool, resolved, chosen, counts, settings, tracked, summary)
         if summary.measured_rows:

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from instructmining.reading.ingest import Ingested, ingest
+from instructmining.reading.ingest import ingest
 from instructmining.reading.inputs import find_inputs
+from instructmining.reading.sources import Ingested
 from instructmining.settings.loading import load_settings
+from instructmining.store.planning import members
 from instructmining.store.schemas import TABLES
 from instructmining.store.tables import Store
 
@@ -40,7 +42,8 @@ class Folder:
         settings = load_settings(options=given)
         inputs, left_out = find_inputs(self.spark, settings.input)
         self.runs += 1
-        return ingest(self.store, settings, inputs, left_out, f"run {self.runs}")
+        done = ingest(self.store, settings, inputs, left_out, f"run {self.runs}")
+        return done.of_pool(members(self.store, settings.pool).count())
 
     def versions(self) -> dict[str, int]:
         return {table: self.store.version(table) for table in TABLES}
