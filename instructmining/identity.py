@@ -12,7 +12,6 @@ import hashlib
 import unicodedata
 from collections.abc import Iterable, Mapping
 
-ID_VERSION = 1
 BUCKETS = 4096  # the first three hex digits: how work is planned, joined and committed
 
 

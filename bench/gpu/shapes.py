@@ -52,12 +52,11 @@ FAMILIES = {
 
 
 class Model(NamedTuple):
-    """A published shape: its family, its config, and how many of its layers are timed."""
+    """A published shape: its family and the config of the layers that are timed."""
 
     name: str
     family: str
     config: dict[str, Any]
-    of_layers: int
 
 
 NEOX = Model(
@@ -73,7 +72,6 @@ NEOX = Model(
         "max_position_embeddings": 2048,
         "use_parallel_residual": True,
     },
-    24,
 )
 QWEN = Model(
     "Qwen3-0.6B",
@@ -89,7 +87,6 @@ QWEN = Model(
         "max_position_embeddings": 4096,
         "pad_token_id": 0,
     },
-    28,
 )
 LLAMA = Model(  # two layers are timed: a share of the peak does not depend on how many there are
     "Llama-3.1-8B, 2 of 32 layers",
@@ -105,7 +102,6 @@ LLAMA = Model(  # two layers are timed: a share of the peak does not depend on h
         "max_position_embeddings": 8192,
         "pad_token_id": 0,
     },
-    32,
 )
 _TINY = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "head_dim": 16}
 _TINY |= {"intermediate_size": 256}

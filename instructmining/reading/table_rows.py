@@ -19,6 +19,7 @@ from pyspark.sql.types import (
 from instructmining.errors import cause
 from instructmining.layouts.records import NOT_TEXT
 from instructmining.spark.paths import LOCAL_AS_IT_IS, escaped, plain, shown
+from instructmining.store.distributions import quoted
 
 SPARK_ERRORS: tuple[type[Exception], ...] = (PySparkException, Py4JJavaError)
 RECORDS = "source STRING, position BIGINT, raw BINARY, reason STRING, detail STRING"
@@ -106,16 +107,10 @@ def as_json(rows: DataFrame) -> Column:
     Bytes are text where they are UTF-8, and NaN is null.
     """
     columns = [
-        _readable(F.col("`" + field.name.replace("`", "``") + "`"), field.dataType).alias(
-            field.name
-        )
+        _readable(quoted(field.name), field.dataType).alias(field.name)
         for field in rows.schema.fields
     ]
     return F.to_json(F.struct(*columns), {"ignoreNullFields": "false", "timeZone": "UTC"})
-
-
-def _quoted(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"
 
 
 def _readable(column: Column, of: DataType) -> Column:
