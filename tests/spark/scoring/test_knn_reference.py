@@ -78,7 +78,7 @@ def test_a_refresh_says_how_many_old_rows_moved_and_a_frozen_reference_moves_non
             store,
             MODEL,
             pool(store, ids),
-            settings(reference="frozen", neighbors=7).knn,
+            settings(reference="frozen", neighbors=7),
             None,
             "no",
         )
