@@ -20,7 +20,7 @@ class Endpoint(Section):
     max_tokens: int = setting(
         20_000_000,
         "Largest number of tokens of a run, as the servers count them. Calls that are under way "
-        "when it is reached still end.",
+        "when it is reached still finish.",
         ge=0,
     )
 

@@ -54,10 +54,10 @@ class Fit(Section):
         "95 % quantile of the candidates. With the criterion `cv` only.",
     )
     criterion: Literal["cv", "aic", "bic", "p"] = setting("cv", "How a term is accepted.")
-    seed: int = setting(0, "Seed of everything random.")
+    seed: int = setting(0, "Seed of every random choice.")
     max_runs: int | None = setting(None, "Largest number of finetunes. null: no limit.")
     budget_minutes: float | None = setting(
-        None, "Minutes after which no wave of finetunes may end. null: no limit."
+        None, "Minutes within which the last wave of finetunes must end. null: no limit."
     )
     stop_at: float | None = setting(
         None,

@@ -53,13 +53,14 @@ class Select(Section):
         "lowest_perplexity",
         "ifd",
         "target",
-    ] = setting("rule", "What makes an example a good one.")
+    ] = setting("rule", "What examples are ranked by.")
     target: str | None = setting(
         None,
-        "Examples of what is wanted, 10 to 500, NAME=DATA or DATA; with the strategy `target`.",
+        "Examples of what is wanted (10 to 500), NAME=DATA or DATA; with the strategy `target`.",
     )
     whiten: bool = setting(
-        False, "Compare with targets after whitening the pool's vectors: equal variances."
+        False,
+        "Give the pool's vectors equal variances (whitening) before comparing them with targets.",
     )
     floor: Literal["on", "off"] = setting(
         "on", "Leave out what nobody should learn from; the section `floor` says what that is."
@@ -75,32 +76,32 @@ class Select(Section):
     tokens: int | None = setting(
         None, "Choose examples of at most this many tokens, prompts and responses together.", ge=1
     )
-    threshold: float | None = setting(None, "Choose all with this score or a better one.")
+    threshold: float | None = setting(None, "Choose all examples with this score or a better one.")
     percentile: float | None = setting(
         None,
-        "Choose all below this percentile of the prediction; with the strategy `rule`.",
+        "Choose all examples below this percentile of the prediction; with the strategy `rule`.",
         gt=0,
         le=100,
     )
     size: str | None = setting(
         None, "Find the size by finetuning on several: `auto` or `auto:LOW-HIGH`."
     )
-    per_source: int | None = setting(None, "Largest number of examples of each source.", ge=1)
+    per_source: int | None = setting(None, "Largest number of examples from each source.", ge=1)
     quota: dict[str, float] = setting(
         {},
-        "Largest number of examples of a source, NAME=N, or of the sources that match a pattern. "
-        "N below 1 is a share.",
+        "Largest number of examples from a source, NAME=N, or from the sources that match a "
+        "pattern. N below 1 is a share.",
     )
     diversity: Literal["none", "cosine", "facility", "near_duplicates"] = setting(
-        "none", "How examples that are alike are avoided."
+        "none", "How examples that resemble each other are avoided."
     )
     similarity: float = setting(
         0.9, "Cosine similarity above which two examples are too close.", gt=0, le=1
     )
     candidates: int | None = setting(
         None,
-        "Best examples that diversity chooses from. null: 20 per wanted example, 10,000 to "
-        "200,000.",
+        "Number of best examples that diversity chooses from. null: 20 per wanted example, but "
+        "at least 10,000 and at most 200,000.",
         ge=1,
     )
     seed: int = setting(0, "Seed of the strategy `random`.")
@@ -109,7 +110,7 @@ class Select(Section):
         "Leave out examples that were edited or deleted in their sources since scoring.",
     )
     rejected: bool = setting(
-        False, "Also choose answers that their data mark as rejected ones of a pair."
+        False, "Also choose answers that the data mark as the rejected one of a pair."
     )
     near_duplicates: str | None = setting(
         None,
@@ -162,8 +163,8 @@ class Floor(Section):
     )
     languages: tuple[str, ...] = setting(
         (),
-        "Languages (ISO 639) of prompt and response that are chosen; `any`: all. Empty: those that "
-        "the model list reads.",
+        "Languages (ISO 639) that prompt and response may have; `any` allows all. Empty: those "
+        "that the model list reads.",
     )
 
 
@@ -175,10 +176,10 @@ class Evaluate(Section):
     )
     top: int = setting(500, "Examples of each arm.", ge=1)
     tokens: int | None = setting(None, "Tokens of each arm, instead of a number of examples.", ge=1)
-    seeds: int = setting(5, "Number of seeds, and so of finetunes, of each arm.", ge=2)
+    seeds: int = setting(5, "Number of seeds of each arm; each seed is one finetune.", ge=2)
     seed: int = setting(0, "The first seed.")
     diversity: Literal["cosine", "facility", "near_duplicates"] = setting(
-        "facility", "How the arm `diverse` avoids examples that are alike."
+        "facility", "How the arm `diverse` avoids examples that resemble each other."
     )
     clean: str | None = setting(
         None,

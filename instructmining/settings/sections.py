@@ -36,19 +36,17 @@ class Read(Section):
         'name with a comma or dot stands in double quotes, as in prompt="q, 1".',
     )
     id: str | None = setting(
-        None, "Your own key, stored as `occurrences.source_key`, named as in `columns`."
+        None, "Field with your own key, named as in `columns`; stored as `occurrences.source_key`."
     )
     keep: tuple[str, ...] = setting(
-        (), "Your own fields, stored in `occurrences.kept`, named as in `columns`."
+        (), "Your own fields to keep, named as in `columns`; stored in `occurrences.kept`."
     )
     best_path: bool = setting(
         False, "Take only the best-ranked conversation of a message tree, not all of them."
     )
-    strict_fields: bool = setting(
-        False, "Refuse input with fields that have text and are in no example."
-    )
+    strict_fields: bool = setting(False, "Refuse input with a field whose text is in no example.")
     again: bool = setting(
-        False, "Read files and tables again that did not change since they were last read."
+        False, "Also read files and tables again that have not changed since they were last read."
     )
     skip_bad_files: bool = setting(
         False, "Quarantine a file without a readable record as one row instead of stopping."
@@ -66,7 +64,7 @@ class Measure(Section):
     chunk_rows: int | None = setting(
         None,
         "Rows per task slot between two commits, which is the most that a killed job repeats. "
-        "null: 4,096, on GPUs 65,536, of servers 512.",
+        "null: 4,096; on GPUs 65,536; for models behind a server 512.",
         ge=1,
     )
     token_budget: int | None = setting(
@@ -88,8 +86,8 @@ class Measure(Section):
     )
     compile: bool = setting(
         False,
-        "Compile models, which takes a minute or two per stage; stages of under 500,000 rows per "
-        "task slot do not.",
+        "Compile models, which takes a minute or two per stage; stages with fewer than 500,000 "
+        "rows per task slot are not compiled.",
     )
     fused_optimizer: bool = setting(
         False,
@@ -115,8 +113,8 @@ class Knn(Section):
     )
     device: Literal["cpu", "cuda"] = setting(
         "cpu",
-        "Where an exact search computes. `cuda`: on the executors' GPUs, which it has not yet run "
-        "on.",
+        "Where an exact search runs. `cuda`: on the executors' GPUs, where it has not been run "
+        "yet.",
     )
     exact_up_to: int | None = setting(
         None, "Rows up to which all pairs are compared. null: 200,000, on GPUs 10,000,000."
@@ -135,7 +133,7 @@ class Knn(Section):
     visits: int = setting(8, "Cells in which each row is searched; more cells find more.", ge=1)
     reference: Literal["refresh", "frozen"] = setting(
         "refresh",
-        "What new rows do: with `refresh` they change the distances of old rows, with `frozen` "
+        "Whether new rows change the distances of old ones: with `refresh` they do, with `frozen` "
         "they do not.",
     )
 
@@ -185,10 +183,10 @@ class Export(Section):
         setting(
             None,
             "Write `to` as this training program reads it, and beside it the settings that name "
-            "the file. null: for none of them.",
+            "the file. null: for no particular program.",
         )
     )
-    overwrite: bool = setting(False, "Replace what the export would write over.")
+    overwrite: bool = setting(False, "Replace what is already at `to`.")
 
 
 class Report(Section):
@@ -231,11 +229,12 @@ class Settings(Section):
     input: tuple[str, ...] = setting(
         (),
         "Data to read: files, folders, globs, tables, data sets of the hub (hf:owner/name), or "
-        "`sample`, which ships. `table:` or `path:` forces the kind.",
+        "`sample`, which comes with the package. `table:` or `path:` forces the kind.",
     )
     store: str = setting("out", "The store: a folder, or catalog.schema.")
     files: str | None = setting(
-        None, "Folder that all nodes see, for what is not a table: a large index, reports."
+        None,
+        "A folder that all nodes share, for what is not a table, such as a large index or reports.",
     )
     pool: str = setting(
         "default", "Pool of examples that the command reads or adds to.", min_length=1
@@ -244,8 +243,8 @@ class Settings(Section):
     models: str = setting("embedded", "Model list: a name in conf/models, or a YAML file.")
     indicators: dict[str, str] = setting(
         {},
-        "Numbers that the data hold already, as indicators: NAME=COLUMN, the column named as in "
-        "`read.columns`. Give them to every command that is to know them.",
+        "Numbers that the data already hold, used as indicators: NAME=COLUMN, with the column "
+        "named as in `read.columns`. Give them to every command that should use them.",
     )
     indicator_version: str = setting(
         "1",
@@ -264,9 +263,9 @@ class Settings(Section):
     )
     fail_on_drift: float | None = setting(
         None,
-        "Fail, when everything is stored, if the median of an indicator over what was measured "
-        "last in the pool lies further from that of what was measured before than this share of "
-        "the range between the 5th and 95th percentile. null: do not compare.",
+        "Fail, once everything is stored, if the median of an indicator over the newest "
+        "measurements in the pool differs from the median over the older ones by more than this "
+        "share of the range between the 5th and 95th percentile. null: do not compare.",
         gt=0,
     )
     read: Read = Read()

@@ -23,7 +23,7 @@ class Maintain(Section):
         168, "Hours of table history that stay readable; at least 168.", ge=168
     )
     retire: bool = setting(
-        False, "List the records that their sources do not hold any more, and drop them from pools."
+        False, "List the records that are no longer in their sources, and drop them from pools."
     )
     pool: str | None = setting(None, "The pool of `retire`. null: all pools.")
 
