@@ -50,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--prompts", type=int, default=100, help="of each of two evaluation sets")
     parser.add_argument("--seeds", type=int, default=3, help="finetunes of every arm; 0: none")
+    parser.add_argument("--rule", default="auto", help="of the arm `floor, rule`, as in `score`")
     parser.add_argument("--base", help="model to finetune; default: the embedded language model")
     parser.add_argument(
         "--store", type=Path, help="folder for pools, scores and finetunes, to continue"
@@ -85,7 +86,9 @@ def plan_all(
             file = folder / f"{source}-{arguments.rows}-{100 * dirty:.0f}.jsonl"
             write_pool(drawn, file, dirty, seed=0)
             size = Size(arguments.top, arguments.tokens, arguments.seeds)
-            settings = pool_settings(file, folder / "store", arguments.base, sets, size)
+            settings = pool_settings(
+                file, folder / "store", arguments.base, sets, size, arguments.rule
+            )
             name = f"{source}, {100 * dirty:.0f} % spoiled"
             plans[name] = planned(spark, settings, stack, _RUN)
     return plans
@@ -107,7 +110,7 @@ def title(arguments: argparse.Namespace) -> str:
     size = f"{arguments.tokens:,} tokens" if arguments.tokens else str(arguments.top)
     return (
         f"{size} of {arguments.rows:,} rows, {arguments.seeds} seeds, base "
-        f"{arguments.base or 'embedded:lm'}"
+        f"{arguments.base or 'embedded:lm'}, rule {arguments.rule}"
     )
 
 

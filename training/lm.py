@@ -12,7 +12,7 @@ import math
 import random
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -208,6 +208,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--without", nargs="*", default=[], choices=POOLS, help="pools that it must not see"
     )
+    parser.add_argument(
+        "--share-of-steps", type=float, default=1.0, help="of the usual steps, for a model in less"
+    )
     arguments = parser.parse_args(argv)
     keep_freed_memory()
     half_0 = half_examples(data_folder(arguments.data), 0)
@@ -216,8 +219,10 @@ def main(argv: list[str] | None = None) -> None:
     rows = sequences(tokenizer, examples, random.Random(SEED))
     for name in arguments.sizes.split(","):
         torch.manual_seed(SEED)
-        model = build(SIZES[name])
-        recipe = train(model, rows, SIZES[name]) | {
+        size = SIZES[name]
+        size = replace(size, epochs=size.epochs * arguments.share_of_steps)
+        model = build(size)
+        recipe = train(model, rows, size) | {
             "seed": SEED,
             "parameters": model.num_parameters(),
             "without": arguments.without,

@@ -21,7 +21,6 @@ from jobs.evaluating.results import losses_of, outcomes, prompts_of, with_base
 from jobs.evaluating.setup import picker, prepare
 from jobs.scoring import run as score
 
-RULE = "paper-v1"
 ARMS: dict[str, Select] = {
     "random": Select(strategy="random", floor="off"),
     "longest": Select(strategy="longest", floor="off"),
@@ -87,7 +86,7 @@ class Measured:
 
 
 def pool_settings(
-    file: Path, store: Path, base: str | None, sets: Sequence[str], size: Size
+    file: Path, store: Path, base: str | None, sets: Sequence[str], size: Size, rule: str = "auto"
 ) -> Settings:
     """The settings of one pool: the product's defaults, but for what makes runs short."""
     return load_settings(
@@ -96,7 +95,7 @@ def pool_settings(
             "store": str(store),
             "pool": file.stem,
             "read": {"keep": ("label",)},
-            "rule": {"source": RULE},
+            "rule": {"source": rule},
             "canary": {"rows": 0},
             "fit": {"base": base},
             "evaluate": {
