@@ -9,6 +9,7 @@ because the record it repeats carries its own label, and so is what could not be
 
 import argparse
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,7 @@ from scipy.stats import bootstrap, mannwhitneyu
 
 from bench.harness.rows import SAMPLE
 from bench.harness.stored import markdown, prediction, table
-from instructmining.packaged import conf_folder
-from instructmining.rules.rule import read_rule
+from instructmining.rules.rule import LinearRule, built_in_rules, read_rule
 from instructmining.scoring.scores import indicator_names
 from instructmining.settings.loading import load_settings
 from instructmining.spark.session import with_session
@@ -26,12 +26,13 @@ from jobs.scoring.run import run
 
 GOOD = ("excellent", "good")
 LOWER_IS_BETTER = {"output_length", "perplexity", "perplexity_alone", "ifd"}
-WITHDRAWN = conf_folder() / "rules" / "withdrawn" / "embedded.json"
-RULES = ("paper-v1", "paper-v2", "embedded")
+PREDICTED = "predicted log loss, "
 SEED, RESAMPLES = 0, 2000
 
 
-def labelled_scores(store: Path, pool: str = "default") -> tuple[pd.DataFrame, list[str]]:
+def labelled_scores(
+    store: Path, rules: Sequence[LinearRule], pool: str = "default"
+) -> tuple[pd.DataFrame, list[str]]:
     """One row per labelled example: `quality`, every indicator, one column per rule.
 
     Returns:
@@ -46,11 +47,10 @@ def labelled_scores(store: Path, pool: str = "default") -> tuple[pd.DataFrame, l
     scores = scores[scores["pool"] == pool].drop_duplicates("example_id").set_index("example_id")
     names = [name for name in indicator_names(scores.columns) if scores[name].notna().any()]
     names = [name for name in names if not name.startswith("nll")]  # ranks as perplexity does
-    for name in RULES:
-        rule = read_rule(str(WITHDRAWN) if name == "embedded" else name)
-        if set(rule.indicators) <= set(names):
-            scores[name] = prediction(rule, scores)
-    return scores.join(labels, how="inner"), names + [name for name in RULES if name in scores]
+    known = [rule for rule in rules if set(rule.indicators) <= set(indicator_names(scores.columns))]
+    for rule in known:
+        scores[PREDICTED + rule.name] = prediction(rule, scores)
+    return scores.join(labels, how="inner"), names + [PREDICTED + rule.name for rule in known]
 
 
 def auc_with_interval(good: np.ndarray, bad: np.ndarray) -> tuple[float, float, float]:
@@ -70,9 +70,14 @@ def auc_with_interval(good: np.ndarray, bad: np.ndarray) -> tuple[float, float, 
     return float(auc(good, bad, 0)), float(interval.low), float(interval.high)
 
 
+def lower_is_better(name: str) -> bool:
+    """The direction of a column, which is fixed and not chosen by the outcome."""
+    return name in LOWER_IS_BETTER or name.startswith(PREDICTED)
+
+
 def judged(rows: pd.DataFrame, name: str, label: str | None = None) -> list[str]:
     """AUC, interval, and how many good and bad rows have the value; of one label or of all."""
-    sign = -1 if name in LOWER_IS_BETTER or name in RULES else 1
+    sign = -1 if lower_is_better(name) else 1
     values = sign * rows[name].dropna()
     quality = rows.loc[values.index, "quality"]
     good = values[quality.isin(GOOD)].to_numpy()
@@ -86,11 +91,10 @@ def judged(rows: pd.DataFrame, name: str, label: str | None = None) -> list[str]
 def report(rows: pd.DataFrame, names: list[str]) -> str:
     """The two tables: against all bad rows, and against each kind of them."""
     labels = [label for label in rows["quality"].value_counts().index if label not in GOOD]
-    shown = {name: f"predicted log loss, {name}" if name in RULES else name for name in names}
     overall = [
         [
-            shown[name],
-            "lower" if name in LOWER_IS_BETTER or name in RULES else "higher",
+            name,
+            "lower" if lower_is_better(name) else "higher",
             *judged(rows, name),
         ]
         for name in names
@@ -98,7 +102,7 @@ def report(rows: pd.DataFrame, names: list[str]) -> str:
     kinds = []
     for name in names:
         cells = (judged(rows, name, label) for label in labels)
-        kinds.append([shown[name], *(f"{auc} ({span}) {n}" for auc, span, _, n in cells)])
+        kinds.append([name, *(f"{auc} ({span}) {n}" for auc, span, _, n in cells)])
     good = int(rows["quality"].isin(GOOD).sum())
     return (
         f"{good} good rows (excellent, good), {len(rows) - good} bad ones; AUC with a 95 % "
@@ -114,6 +118,9 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--store", type=Path, help="a store of the sample, with --keep quality")
     options.add_argument("--models", default="embedded")
+    options.add_argument(
+        "--rules", nargs="+", default=list(built_in_rules()), help="by name, or JSON files"
+    )
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         store = given.store or Path(scratch)
@@ -130,7 +137,8 @@ def main() -> None:
                     }
                 ),
             )
-        print(report(*labelled_scores(store)))
+        rules = [read_rule(source) for source in given.rules]
+        print(report(*labelled_scores(store, rules)))
 
 
 if __name__ == "__main__":

@@ -65,11 +65,11 @@ class Fit(Section):
         "stop early.",
         gt=0,
     )
-    stop_gain: float | None = setting(
+    stop_gain: float = setting(
         0.02,
         "From 30 subsets on, stop when the remaining ones are expected to add less than this to R² "
-        "on other runs. null: never stop early.",
-        gt=0,
+        "on other runs. 0: never stop early.",
+        ge=0,
     )
     max_failed_fraction: float = setting(
         0.1, "Fail the run if more than this share of the finetunes failed.", ge=0, le=1

@@ -111,13 +111,13 @@ def run(spark: SparkSession, settings: Settings) -> Fitted:
 
 def enough(setup: Setup, plan: Sequence[PlannedRun], fit: Fit) -> str | None:
     """Why the finished runs are enough, by `fit.stop_at` or `fit.stop_gain`; None where not."""
-    if fit.stop_at is None and fit.stop_gain is None:
+    if fit.stop_at is None and not fit.stop_gain:
         return None
     frame = runs_frame(setup, finished(setup.finetunes.store, [run.key for run in plan]))
     names, hinges = setup.candidates.indicators, list(setup.hinges)
     if fit.stop_at is not None and widest_interval(frame, names, fit, hinges) <= fit.stop_at:
         return "the intervals are as narrow as fit.stop_at asks"
-    if fit.stop_gain is not None:
+    if fit.stop_gain:
         gain = further_gain(frame, setup.offered, fit, len(setup.design.subsets))
         if gain < fit.stop_gain:
             return f"the remaining subsets would add {gain:.3f} to R², less than fit.stop_gain asks"

@@ -95,7 +95,7 @@ def settings(
                 "size": 8,
                 "repeats": 1,
                 "random_subsets": 5,
-                "stop_gain": None,
+                "stop_gain": 0,
                 "criterion": "aic",
                 "evaluation": (f"answers={place}/held_out.jsonl",),
                 **(fit or {}),

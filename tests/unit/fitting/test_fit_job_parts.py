@@ -20,6 +20,7 @@ from instructmining.fitting.subset_design import (
 from instructmining.rules.gate import objection
 from instructmining.settings.fitting import Fit
 from instructmining.settings.learning import Finetune
+from instructmining.settings.loading import load_settings
 from jobs.finetuning.candidates import Candidates
 from jobs.fitting import run as job
 from jobs.fitting.record import write_files
@@ -87,3 +88,8 @@ def test_a_fit_goes_from_planned_runs_to_a_rule_a_page_and_files(tmp_path):
     pd.testing.assert_frame_equal(again.means, setup.design.means)
     assert len(tested.subsets) == 6
     assert "share_a" in (tmp_path / "fit_table.csv").read_text()
+
+
+def test_a_fit_that_is_never_to_stop_early_does_not_look_at_its_runs():
+    never = load_settings(sets=["fit.stop_gain=0"]).fit
+    assert job.enough(SimpleNamespace(), (), never) is None  # has no runs to be looked at
