@@ -227,15 +227,15 @@ def main() -> None:
     options.add_argument("--models", default="embedded")
     options.add_argument("--rows", type=int, default=256)
     options.add_argument("--work", type=Path, help="keep rows and store here, and use them again")
-    given = options.parse_args()
+    chosen = options.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        folder = given.work or Path(scratch)
+        folder = chosen.work or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
-        words = write_real_rows(folder / "rows.jsonl", given.rows)
+        words = write_real_rows(folder / "rows.jsonl", chosen.rows)
         t5 = references.tiny_t5(folder / "t5")
-        score(folder / "rows.jsonl", folder / "store", given.models, t5)
-        checks = check_all(folder / "store", load_model_list(given.models), t5)
-    print(f"\n{words}, models {given.models}, float32\n")
+        score(folder / "rows.jsonl", folder / "store", chosen.models, t5)
+        checks = check_all(folder / "store", load_model_list(chosen.models), t5)
+    print(f"\n{words}, models {chosen.models}, float32\n")
     print(
         markdown(
             [

@@ -34,17 +34,17 @@ def measured(data: Path, rows: int, stages: Sequence[str]) -> dict[str, Numbers]
     """By `STAGE indicator` [n], the lengths of the texts among them; `vector` [n, d]."""
     examples = draw(sound_examples(data, "alpaca"), rows, 0, seed=0).clean
     talks = [example.messages for example in examples]
-    found: dict[str, Numbers] = {}
+    numbers: dict[str, Numbers] = {}
     models = load_model_list("embedded").stages
     for stage in stages:
         measurement = load_scorer(resolve(models[stage]), "cpu").measure(talks)
-        found |= {f"{stage} {name}": values for name, values in measurement.values.items()}
+        numbers |= {f"{stage} {name}": values for name, values in measurement.values.items()}
         if measurement.vectors is not None:
-            found[VECTOR] = measurement.vectors.astype(np.float64)
+            numbers[VECTOR] = measurement.vectors.astype(np.float64)
     for name, place in (("prompt", 0), ("response", -1)):
         lengths = [len(talk[place]["content"]) for talk in talks]
-        found[f"text {name}_characters"] = np.array(lengths, dtype=np.float64)
-    return found
+        numbers[f"text {name}_characters"] = np.array(lengths, dtype=np.float64)
+    return numbers
 
 
 def figures(
@@ -81,26 +81,26 @@ def figures(
     return [stated.r2, stated.rank_correlation, rest.r2, rest.rank_correlation, float(held), same]
 
 
-def key_of(found: dict[str, Numbers], indicator: str) -> str | None:
+def key_of(numbers: dict[str, Numbers], indicator: str) -> str | None:
     """As `found` calls the indicator; None where its stage was not measured."""
-    return next((name for name in found if name.endswith(f" {indicator}")), None)
+    return next((name for name in numbers if name.endswith(f" {indicator}")), None)
 
 
-def table_of(found: dict[str, Numbers], key: str) -> str:
+def table_of(columns: dict[str, Numbers], key: str) -> str:
     """A row for each share: mean over the seeds and, in brackets, the lowest and the highest."""
     stage, indicator = key.split()
-    names = [n for n in found if n != VECTOR and n.split()[0] != stage]
-    known = np.isfinite(found[key])
-    numbers = np.column_stack([found[name][known] for name in names])
+    names = [n for n in columns if n != VECTOR and n.split()[0] != stage]
+    known = np.isfinite(columns[key])
+    numbers = np.column_stack([columns[name][known] for name in names])
     damped = np.sign(numbers) * np.log1p(np.abs(numbers))
-    y = found[key][known]
+    y = columns[key][known]
     sign = -1 if indicator in LOW_IS_BEST else 1
     rows = []
     for share in SHARES:
         draws = [np.random.default_rng(seed).random(len(y)) < share for seed in range(SEEDS)]
         got = np.array(
             [
-                figures(found[VECTOR][known], names, damped, y, drawn, seed, sign)
+                figures(columns[VECTOR][known], names, damped, y, drawn, seed, sign)
                 for seed, drawn in enumerate(draws)
             ]
         )
@@ -117,18 +117,18 @@ def main() -> None:
     options.add_argument("--rows", type=int, default=3000)
     options.add_argument("--stages", nargs="+", default=["reward", "embed", "mtld"])
     options.add_argument("--keep", type=Path, help="FILE.npz: measurements, made where not there")
-    given = options.parse_args()
-    if given.keep and given.keep.exists():
-        with np.load(given.keep) as kept:
-            found = {name: kept[name] for name in kept.files}
+    chosen = options.parse_args()
+    if chosen.keep and chosen.keep.exists():
+        with np.load(chosen.keep) as archive:
+            numbers = {name: archive[name] for name in archive.files}
     else:
-        found = measured(Path(os.environ["INSTRUCTMINING_DATA"]), given.rows, given.stages)
-        if given.keep:
-            np.savez(given.keep, allow_pickle=False, **found)
-    size = len(found[VECTOR])
+        numbers = measured(Path(os.environ["INSTRUCTMINING_DATA"]), chosen.rows, chosen.stages)
+        if chosen.keep:
+            np.savez(chosen.keep, allow_pickle=False, **numbers)
+    size = len(numbers[VECTOR])
     print(f"{size:,} examples of Alpaca; {SEEDS} draws of each share: mean (lowest to highest)")
-    keys = [key for name in TARGETS if (key := key_of(found, name))]
-    print("".join(f"\n{table_of(found, key)}\n" for key in keys), end="")
+    keys = [key for name in TARGETS if (key := key_of(numbers, name))]
+    print("".join(f"\n{table_of(numbers, key)}\n" for key in keys), end="")
 
 
 if __name__ == "__main__":

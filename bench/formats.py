@@ -52,14 +52,14 @@ def run_cases(cases: Sequence[Case], folder: Path, store: Path) -> list[Outcome]
     ran = run_command(inputs, store, [f"--pool={folder.name}", *cases[0].arguments])
     rows = stored(store, folder.name, known, places)
     wrong = wrong_command(ran, cases[0].code, added(rows))
-    found = [
+    outcomes = [
         Outcome(
-            case.name, ran.code, each, _said(ran, place), wrong or wrong_case(case, ran.code, each)
+            case.name, ran.code, one, _said(ran, place), wrong or wrong_case(case, ran.code, one)
         )
-        for case, each, place in zip(cases, rows, places, strict=True)
+        for case, one, place in zip(cases, rows, places, strict=True)
     ]
-    if len(cases) == 1 or not any(outcome.problem for outcome in found):
-        return found
+    if len(cases) == 1 or not any(outcome.problem for outcome in outcomes):
+        return outcomes
     # Whose fault it is, each alone says.
     parts = [folder.with_name(f"{folder.name}-{number}") for number in range(len(cases))]
     return [run_cases([case], part, store)[0] for case, part in zip(cases, parts, strict=True)]
@@ -75,7 +75,7 @@ def run_command(inputs: Sequence[Path], store: Path, arguments: Sequence[str]) -
             console(
                 [
                     "score",
-                    *(f"--input={each}" for each in inputs),
+                    *(f"--input={path}" for path in inputs),
                     f"--store={store}",
                     "--stages=ingest",
                     "--tracking-uri=none",
@@ -110,10 +110,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     spark, ours = get_session()
     cases = [case for case in CASES if arguments.only in case.name]
     if arguments.data:
-        found = sorted(p for p in arguments.data.rglob("*") if p.is_file() and p.suffix != ".md")
+        files = sorted(p for p in arguments.data.rglob("*") if p.is_file() and p.suffix != ".md")
         cases += [
             Case(f"data: {p.parent.name}/{p.name}", _link(p), code=None, examples=None)
-            for p in found
+            for p in files
         ]
     groups = [[case] for case in cases] if arguments.alone else together(cases)
     print(f"{'case':<42} {'rows':>7} {'scored':>7} {'copies':>6} {'code':>4}")

@@ -26,13 +26,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments.to.mkdir(parents=True, exist_ok=True)
     examples = half_examples(data_folder(arguments.data), 1)
     for pool in arguments.pools:
-        mine = [each for each in examples if each.pool == pool]
+        mine = [example for example in examples if example.pool == pool]
         chosen = _sample(mine, arguments.rows, arguments.seed)
         _write(chosen, arguments.to / f"{pool}.jsonl")
         print(f"{pool}: {len(chosen):,} of {len(mine):,} examples")
         if arguments.held_out:
-            taken = {each.identifier for each in chosen}
-            others = [each for each in mine if each.identifier not in taken]
+            taken = {example.identifier for example in chosen}
+            others = [example for example in mine if example.identifier not in taken]
             held_out = _sample(others, arguments.held_out, arguments.seed)
             _write(held_out, arguments.to / f"{pool}_held_out.jsonl")
 
@@ -43,7 +43,7 @@ def _sample(examples: Sequence[Example], count: int, seed: int) -> list[Example]
 
 
 def _write(examples: Sequence[Example], file: Path) -> None:
-    lines = [json.dumps({"messages": list(each.messages)}) + "\n" for each in examples]
+    lines = [json.dumps({"messages": list(example.messages)}) + "\n" for example in examples]
     file.write_text("".join(lines), encoding="utf-8")
 
 

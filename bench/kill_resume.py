@@ -67,7 +67,7 @@ class Program:
             f"sqlite:///{self.log.with_suffix('.db')}",
             *self.options,
         ]
-        given = {
+        environment = {
             "SPARK_MASTER": f"local[{SLOTS}]",
             "PYTHONPATH": str(ROOT),
             witness.FILE: str(witness_of(store)),
@@ -77,7 +77,7 @@ class Program:
             return subprocess.Popen(
                 command,
                 cwd=ROOT,
-                env={**os.environ, **given},
+                env={**os.environ, **environment},
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -87,10 +87,10 @@ class Program:
         """Run it to its end; return how many rows its summary says were measured."""
         code = self.start(store).wait()
         text = self.said()
-        found = _ROWS.search(text)
-        if code or not found:
+        match = _ROWS.search(text)
+        if code or not match:
             raise RuntimeError(f"score ended with {code}:\n{text[-3000:]}")
-        return int(found[1].replace(",", ""))
+        return int(match[1].replace(",", ""))
 
     def kill(self, store: Path, commits_before: int, delay: float) -> str:
         """Start it, kill it `delay` seconds after the commit of that number; say where it was."""
@@ -125,7 +125,7 @@ class Outcome:
     def ok(self) -> bool:
         """Whether everything holds that is claimed."""
         return (
-            all(each.ok for each in self.differences)
+            all(difference.ok for difference in self.differences)
             and self.repeated <= self.chunk
             and self.resumed > 0
             and not self.measured_again
@@ -232,10 +232,10 @@ def main() -> None:
     options.add_argument("--chunk-rows", type=int, default=25, help="per running task")
     options.add_argument("--models", default="embedded")
     options.add_argument("--seed", type=int, default=0)
-    given = options.parse_args()
+    chosen = options.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        outcome = run(Path(scratch), given.rows, given.chunk_rows, given.models, given.seed)
-    print(f"seed {given.seed}, {outcome.rows} rows, models {given.models}")
+        outcome = run(Path(scratch), chosen.rows, chosen.chunk_rows, chosen.models, chosen.seed)
+    print(f"seed {chosen.seed}, {outcome.rows} rows, models {chosen.models}")
     print(outcome.text())
     if not outcome.ok:
         sys.exit(1)

@@ -123,20 +123,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--size", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--no-hinges", action="store_true")
-    given = parser.parse_args(argv)
-    print(f"{given.subsets} subsets of {given.size}; the gate may pass {100 * _MOST:g} % of a null")
+    chosen = parser.parse_args(argv)
+    print(
+        f"{chosen.subsets} subsets of {chosen.size}; the gate may pass {100 * _MOST:g} % of a null"
+    )
     print(f"{'the loss depends on':<24}{'n':>6}{'passes':>10}   95 % interval")
     bad = False
     for kind in (*NULLS, EFFECT):
         passed = share_that_passes(
-            kind, given.fits, given.subsets, given.size, given.seed, not given.no_hinges
+            kind, chosen.fits, chosen.subsets, chosen.size, chosen.seed, not chosen.no_hinges
         )
-        interval = binomtest(passed, given.fits).proportion_ci(0.95, "wilson")
-        share = passed / given.fits
+        interval = binomtest(passed, chosen.fits).proportion_ci(0.95, "wilson")
+        share = passed / chosen.fits
         wrong = kind != EFFECT and share > _MOST
         bad = bad or wrong
         print(
-            f"{kind:<24}{given.fits:>6}{100 * share:>8.1f} %   "
+            f"{kind:<24}{chosen.fits:>6}{100 * share:>8.1f} %   "
             f"{100 * interval.low:.1f} … {100 * interval.high:.1f}{'   NOT OK' if wrong else ''}",
             flush=True,
         )

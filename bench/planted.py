@@ -40,7 +40,7 @@ def labelled_scores(
     """
     occurrences = table(store, "occurrences")
     occurrences = occurrences[occurrences["pool"] == pool]
-    labels = occurrences["kept"].map(lambda kept: (kept or {}).get("quality"))
+    labels = occurrences["kept"].map(lambda cells: (cells or {}).get("quality"))
     labels = pd.Series(labels.values, index=occurrences["example_id"], name="quality")
     labels = labels[labels.notna() & (labels != "duplicated")]
     scores = table(store, "scores")
@@ -121,23 +121,23 @@ def main() -> None:
     options.add_argument(
         "--rules", nargs="+", default=list(built_in_rules()), help="by name, or JSON files"
     )
-    given = options.parse_args()
+    chosen = options.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        store = given.store or Path(scratch)
-        if not given.store:
+        store = chosen.store or Path(scratch)
+        if not chosen.store:
             with_session(
                 run,
                 load_settings(
                     options={
                         "input": (str(SAMPLE),),
                         "store": str(store),
-                        "models": given.models,
+                        "models": chosen.models,
                         "read": {"keep": ("quality",)},
                         "tracking": {"uri": "none"},
                     }
                 ),
             )
-        rules = [read_rule(source) for source in given.rules]
+        rules = [read_rule(source) for source in chosen.rules]
         print(report(*labelled_scores(store, rules)))
 
 

@@ -102,14 +102,14 @@ def coverage(experiments: int, seed: int) -> Iterator[Share]:
 def nulls(experiments: int, seed: int) -> Iterator[Share]:
     """How often nothing is selected where nothing is, and the strongest where it is."""
     generator = np.random.default_rng(seed + 1)
-    nothing = found = 0
+    nothing = hits = 0
     for i in range(experiments):
         empty = simulated(generator, {"x0": 0.0}, uneven=i % 2 == 1)
         nothing += not select_terms(empty, _NAMES, "cv", seed=i).terms
         full = simulated(generator, _TRUTH, uneven=i % 2 == 1)
-        found += "x0" in select_terms(full, _NAMES, "cv", seed=i).terms
+        hits += "x0" in select_terms(full, _NAMES, "cv", seed=i).terms
     yield Share("null data: the default selects nothing", nothing, experiments, 0.90, 1.0)
-    yield Share("true terms: the strongest is selected", found, experiments, 0.90, 1.0)
+    yield Share("true terms: the strongest is selected", hits, experiments, 0.90, 1.0)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

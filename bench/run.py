@@ -78,7 +78,7 @@ def judge(suites: Sequence[Callable[[], Suite]], console: Console) -> None:
         for table in tables(outcomes[-1]):
             console.print(table)
     write(outcomes, HERE / "out")
-    missed = missed_gates([v for each in outcomes for v in each.verdicts()], known())
+    missed = missed_gates([v for outcome in outcomes for v in outcome.verdicts()], known())
     sys.exit("gates missed: " + "; ".join(missed) if missed else 0)
 
 
@@ -115,9 +115,9 @@ def tables(outcome: Outcome) -> list[Table]:
     for name, value in suite.figures.items():
         figures.add_row(name, f"{value:.3f}")
     gates = _table(f"{suite.name}: gates", "gate", "measured", "wanted", "")
-    for found in outcome.verdicts():
-        figure = "-" if found.figure is None else f"{found.figure:.3g}"
-        gates.add_row(found.gate, figure, f"{found.wanted:g}", "ok" if found.ok else "MISSED")
+    for verdict in outcome.verdicts():
+        figure = "-" if verdict.figure is None else f"{verdict.figure:.3g}"
+        gates.add_row(verdict.gate, figure, f"{verdict.wanted:g}", "ok" if verdict.ok else "MISSED")
     return [table for table in (times, figures, gates) if table.row_count]
 
 
@@ -174,7 +174,7 @@ def plot(outcomes: list[Outcome], file: Path) -> None:
     for panel, outcome in zip(panels, outcomes, strict=True):
         arms = list(outcome.cpu)[::-1]
         times = [sorted(outcome.times[arm]) for arm in arms]
-        medians = [each[len(each) // 2] for each in times]
+        medians = [seconds[len(seconds) // 2] for seconds in times]
         shares = [outcome.of_limit(arm).median for arm in arms]
         panel.barh(arms, medians, color="0.8", label="measured")
         panel.barh(arms, [m * s for m, s in zip(medians, shares, strict=True)], label=LIMIT)

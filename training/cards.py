@@ -113,16 +113,18 @@ def claims_of(folder: Path) -> list[str]:
 
 def _conclusions(runs: Figures, layers: int) -> list[str]:
     """The numbers in the sentences under the comparison, of the runs that are there."""
-    found = []
+    sentences = []
     if CHOSEN in runs:
-        found.append(f"{layers} layers, {runs[CHOSEN]['gigaflop_per_row']} GFLOP per Alpaca row")
+        sentences.append(
+            f"{layers} layers, {runs[CHOSEN]['gigaflop_per_row']} GFLOP per Alpaca row"
+        )
     if runs.keys() >= set(AMOUNTS):
         half, once, twice = (f"{runs[name]['reward_swapped']:.2f}" for name in AMOUNTS)
-        found.append(f"wins {half}, {once} and {twice} of the swapped pairs")
+        sentences.append(f"wins {half}, {once} and {twice} of the swapped pairs")
     if runs.keys() >= set(SOURCES):
         human, spoiled, both = (f"{runs[name]['human_macro']:.2f}" for name in SOURCES)
-        found.append(f"human macro {human}, {spoiled} and {both}")
-    return found
+        sentences.append(f"human macro {human}, {spoiled} and {both}")
+    return sentences
 
 
 def _read(path: Path) -> Any:

@@ -34,10 +34,10 @@ BITS_SPREAD = 0.53
 
 def figures(data: Path, name: str) -> dict[str, Any]:
     """Everything the card of one model states."""
-    found = measured(data, name, 1.0)
+    now = measured(data, name, 1.0)
     if name != "quality":
-        return found | {"baseline_bits_per_byte": baseline_figures(data, RESPONSES)}
-    return found | {"gates": gates(found["human"], found["corruptions"])}
+        return now | {"baseline_bits_per_byte": baseline_figures(data, RESPONSES)}
+    return now | {"gates": gates(now["human"], now["corruptions"])}
 
 
 def measured(data: Path, name: str, share: float) -> dict[str, Any]:
@@ -53,43 +53,43 @@ def measured(data: Path, name: str, share: float) -> dict[str, Any]:
 
 def gates(human: dict[str, Any], corruptions: dict[str, Any]) -> dict[str, bool]:
     """Which of the stated aims hold."""
-    found = {}
+    passed = {}
     for name, figure in corruptions.items():
         least = 0.8 if name == "truncated" else 0.9
         parts = [figure["reward"], figure["reward_length_matched"] or figure["reward"]]
-        found[f"{name} >= {least}"] = all(part["accuracy"] >= least for part in parts)
+        passed[f"{name} >= {least}"] = all(part["accuracy"] >= least for part in parts)
     macro = human["macro_without_politeness"]
     better = max(macro["longest"], macro["shortest"])
-    found["human, length-matched, pooled > 0.5"] = (
+    passed["human, length-matched, pooled > 0.5"] = (
         human["length_matched_pooled"]["interval"][0] > 0.5
     )
-    found["human macro 5 points above length"] = macro["accuracy"] >= better + 0.05
-    return found
+    passed["human macro 5 points above length"] = macro["accuracy"] >= better + 0.05
+    return passed
 
 
-def differences(recorded: Any, found: Any, path: str = "") -> Iterator[str]:
+def differences(recorded: Any, now: Any, path: str = "") -> Iterator[str]:
     """One line per number that moved by more than the tolerance, or appeared, or vanished."""
-    if isinstance(recorded, dict) and isinstance(found, dict):
-        for key in sorted(recorded.keys() | found.keys()):
-            yield from differences(recorded.get(key), found.get(key), f"{path}/{key}")
-    elif isinstance(recorded, list) and isinstance(found, list):
-        for i, (old, new) in enumerate(zip(recorded, found, strict=True)):
+    if isinstance(recorded, dict) and isinstance(now, dict):
+        for key in sorted(recorded.keys() | now.keys()):
+            yield from differences(recorded.get(key), now.get(key), f"{path}/{key}")
+    elif isinstance(recorded, list) and isinstance(now, list):
+        for i, (old, new) in enumerate(zip(recorded, now, strict=True)):
             yield from differences(old, new, f"{path}[{i}]")
     elif isinstance(recorded, bool) or not isinstance(recorded, int | float):
-        if recorded != found:
-            yield f"{path}: recorded {recorded}, found {found}"
-    elif not isinstance(found, int | float) or abs(recorded - found) > TOLERANCE:
-        yield f"{path}: recorded {recorded}, found {found}"
+        if recorded != now:
+            yield f"{path}: recorded {recorded}, found {now}"
+    elif not isinstance(now, int | float) or abs(recorded - now) > TOLERANCE:
+        yield f"{path}: recorded {recorded}, found {now}"
 
 
-def chance_differences(recorded: dict[str, Any], found: dict[str, Any]) -> Iterator[str]:
+def chance_differences(recorded: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
     """One line per figure of a sample that is further from the recorded one than chance explains.
 
     Further means more than four standard errors of the difference, and 0.005 for rounding. Means
     of sets follow from the sets; groups that the sample is too small for are not in it.
     """
     card = {path: (value, n) for path, value, n in _counted(recorded)}
-    for path, new, drawn in _counted(found):
+    for path, new, drawn in _counted(now):
         old, n = card.get(path, (math.nan, drawn))
         error = math.hypot(_standard_error(path, old, n), _standard_error(path, old, drawn))
         if not abs(new - old) <= 4 * error + 0.005:
@@ -134,12 +134,12 @@ def main(argv: list[str] | None = None) -> None:
     for name in arguments.models.split(","):
         path = EMBEDDED / name / "figures.json"
         started = time.monotonic()
-        found = measured(data, name, share) if share else figures(data, name)
+        now = measured(data, name, share) if share else figures(data, name)
         if arguments.write:
-            path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+            path.write_text(json.dumps(now, indent=1) + "\n", encoding="utf-8")
         recorded = json.loads(path.read_text(encoding="utf-8"))
         compare = chance_differences if share else differences
-        lines = [f"{name}{line}" for line in compare(recorded, found)]
+        lines = [f"{name}{line}" for line in compare(recorded, now)]
         seconds = time.monotonic() - started
         print(f"{name}: {'does not hold' if lines else 'holds'} ({seconds:.0f} s)", flush=True)
         wrong += lines

@@ -148,10 +148,10 @@ def main(argv: list[str] | None = None) -> None:
     keep_freed_memory()
     path = EMBEDDED / "quality" / "comparison.json"
     for name in arguments.runs.split(",,"):
-        found = run(data_folder(arguments.data), RUNS[name], arguments.spoiled)
+        figures = run(data_folder(arguments.data), RUNS[name], arguments.spoiled)
         known = json.loads(path.read_text()) if path.is_file() else {}
-        path.write_text(json.dumps(known | {name: found}, indent=1) + "\n")
-        print(name, found, flush=True)
+        path.write_text(json.dumps(known | {name: figures}, indent=1) + "\n")
+        print(name, figures, flush=True)
 
 
 if __name__ == "__main__":

@@ -118,13 +118,13 @@ def pool_examples(data: Path, pool: str) -> Iterator[Example]:
 @cache
 def half_examples(data: Path, which: int) -> tuple[Example, ...]:
     """Examples of every pool in half 0 (training) or half 1 (figures); an id occurs once."""
-    found = {
+    examples = {
         example.identifier: example
         for pool in POOLS
         for example in pool_examples(data, pool)
         if half(example.identifier) == which
     }
-    return tuple(found.values())
+    return tuple(examples.values())
 
 
 def digest(identifiers: list[str]) -> str:

@@ -86,7 +86,7 @@ def sequences(
     ids = iter(tokenizer(contents, add_special_tokens=False)["input_ids"])
     vocabulary = tokenizer.get_vocab()
     tags = {role: vocabulary[f"<|{role}|>"] for role in ("user", "assistant", "system")}
-    found = []
+    rows = []
     for example in examples:
         sequence: list[int] = [BEGIN]
         response: list[int] = []
@@ -94,10 +94,10 @@ def sequences(
             response = next(ids)
             closing = [END] if message["role"] == "assistant" else []
             sequence += [tags[message["role"]], *response, *closing]
-        found.append(np.array(sequence[:CONTEXT], dtype=np.int64))
+        rows.append(np.array(sequence[:CONTEXT], dtype=np.int64))
         if generator.random() < 0.25:
-            found.append(np.array([BEGIN, *response, END][:CONTEXT], dtype=np.int64))
-    return found
+            rows.append(np.array([BEGIN, *response, END][:CONTEXT], dtype=np.int64))
+    return rows
 
 
 def batches(

@@ -40,10 +40,10 @@ def lm_figures(data: Path, folder: Path, count: int, seed: int = 1) -> dict[str,
     examples = _held_out(data, count, seed)
     nll, alone = _measure(folder, [e.messages for e in examples])
     size = np.array([len(e.response.encode()) for e in examples])
-    found: dict[str, Any] = {"responses": len(examples)}
+    figures: dict[str, Any] = {"responses": len(examples)}
     for name, nats in (("bits_per_byte", nll), ("bits_per_byte_alone", alone)):
-        found[name], found[f"{name}_interval"] = _per_byte(nats, size)
-    return found | {"auc": _separation(examples, folder, seed)}
+        figures[name], figures[f"{name}_interval"] = _per_byte(nats, size)
+    return figures | {"auc": _separation(examples, folder, seed)}
 
 
 @cache
@@ -69,8 +69,8 @@ def baseline_figures(data: Path, count: int, seed: int = 1) -> dict[str, float]:
 
 def _held_out(data: Path, count: int, seed: int) -> list[Example]:
     pools = ("dolly", "gpteacher_codegen", "gpteacher_roleplay")
-    found = [e for e in half_examples(data, 1) if e.pool in pools]
-    return random.Random(seed).sample(found, count)
+    examples = [e for e in half_examples(data, 1) if e.pool in pools]
+    return random.Random(seed).sample(examples, count)
 
 
 def _measure(folder: Path, conversations: list[Any]) -> tuple[NDArray[np.float64], ...]:
@@ -83,9 +83,9 @@ def _measure(folder: Path, conversations: list[Any]) -> tuple[NDArray[np.float64
         indicators=("nll", "nll_alone", "output_length"),
     )
     scorer = PerplexityScorer(spec, Runtime(str(folder)))
-    found = scorer.measure(conversations).values
-    tokens = found["output_length"] + 1  # the closing <|end|> is predicted too
-    return found["nll"] * tokens, found["nll_alone"] * tokens
+    values = scorer.measure(conversations).values
+    tokens = values["output_length"] + 1  # the closing <|end|> is predicted too
+    return values["nll"] * tokens, values["nll_alone"] * tokens
 
 
 def _per_byte(nll: NDArray[np.float64], size: NDArray[np.int64]) -> tuple[float, list[float]]:
@@ -99,7 +99,7 @@ def _separation(
     """AUC of lower perplexity for the true response, given the prompt and alone."""
     generator = random.Random(seed)
     material = Material(examples, "held_out")
-    found = {}
+    figures = {}
     for name in CORRUPTED:
         spoiled = [CORRUPTIONS[name](e, material, generator) for e in examples]
         rows = [i for i, text in enumerate(spoiled) if text]
@@ -108,11 +108,11 @@ def _separation(
         ]
         bad, bad_alone = _means(folder, changed)
         good, good_alone = _means(folder, [examples[i].messages for i in rows])
-        found[name] = {
+        figures[name] = {
             "perplexity": separation(bad, good),
             "perplexity_alone": separation(bad_alone, good_alone),
         }
-    return found
+    return figures
 
 
 def _means(folder: Path, conversations: list[Any]) -> tuple[NDArray[np.float64], ...]:
@@ -124,8 +124,8 @@ def _means(folder: Path, conversations: list[Any]) -> tuple[NDArray[np.float64],
         indicators=("nll", "nll_alone"),
     )
     scorer = PerplexityScorer(spec, Runtime(str(folder)))
-    found = scorer.measure(conversations).values
-    return found["nll"], found["nll_alone"]
+    values = scorer.measure(conversations).values
+    return values["nll"], values["nll_alone"]
 
 
 def _zlib_bits(texts: list[bytes], dictionary: bytes) -> int:

@@ -74,13 +74,13 @@ class TokenPair(NamedTuple):
 
 def human_pairs(data: Path, sources: Iterable[str], seed: int) -> list[TextPair]:
     """Training pairs of the named preference sets, subsampled per prompt or debate."""
-    found = []
+    pairs = []
     for source in sources:
-        kept = [p for p in preferences(data) if p.source == source and not p.held_out]
-        for each in subsample(kept, PER_CLUSTER[source], seed):
-            history = "\n".join(m["content"] for m in each.history)
-            found.append(TextPair(source, history, each.chosen, each.rejected, {}))
-    return found
+        preferred = [p for p in preferences(data) if p.source == source and not p.held_out]
+        for preference in subsample(preferred, PER_CLUSTER[source], seed):
+            history = "\n".join(m["content"] for m in preference.history)
+            pairs.append(TextPair(source, history, preference.chosen, preference.rejected, {}))
+    return pairs
 
 
 def corrupted_pairs(data: Path, count: int, seed: int) -> list[TextPair]:
@@ -91,15 +91,15 @@ def corrupted_pairs(data: Path, count: int, seed: int) -> list[TextPair]:
     pools: dict[str, list[Example]] = {}
     for example in examples:
         pools.setdefault(example.pool, []).append(example)
-    found: list[TextPair] = []
-    while len(found) < count:
+    pairs: list[TextPair] = []
+    while len(pairs) < count:
         example = generator.choice(pools[_draw(POOL_SHARES, generator)])
         name = _draw(CORRUPTION_SHARES, generator)
         worse = CORRUPTIONS[name](example, material, generator)
         if worse:
             history, better = last_reply(example.messages)
-            found.append(TextPair(name, history, better, worse, ANSWERS[name]))
-    return found + _foreign_pairs(material, max(1, count // 50), generator)
+            pairs.append(TextPair(name, history, better, worse, ANSWERS[name]))
+    return pairs + _foreign_pairs(material, max(1, count // 50), generator)
 
 
 def at_random_turn(example: Example, generator: random.Random) -> Example:
@@ -113,7 +113,7 @@ def tokenize(pairs: list[TextPair], tokenizer: Any, config: dict[str, Any]) -> l
     """Cut and tokenise as the scorer does."""
     texts = [text for p in pairs for text in (p.history, p.better, p.worse)]
     ids = iter(tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"])
-    found = []
+    tokens = []
     for each in pairs:
         history = next(ids)
         better = next(ids)
@@ -121,10 +121,10 @@ def tokenize(pairs: list[TextPair], tokenizer: Any, config: dict[str, Any]) -> l
         answers = np.full((2, len(QUESTIONS)), np.nan, dtype=np.float32)
         for question, answer in each.answers.items():
             answers[:, QUESTIONS.index(question)] = (1.0, answer)
-        found.append(
+        tokens.append(
             TokenPair(pair(history, better, config), pair(history, worse, config), answers)
         )
-    return found
+    return tokens
 
 
 def batches(
@@ -144,13 +144,13 @@ def batches(
 
 def _foreign_pairs(material: Material, count: int, generator: random.Random) -> list[TextPair]:
     """A question in another language is rightly answered in it: its answer against English."""
-    found = []
+    pairs = []
     for _ in range(count):
         question, answer = generator.choice(material.foreign)
         other = generator.choice(material.examples).response[: max(40, len(answer))]
         answers = {"coherence": 0.0, "naturalness": 0.0}
-        found.append(TextPair("foreign_question", question, answer, other, answers))
-    return found
+        pairs.append(TextPair("foreign_question", question, answer, other, answers))
+    return pairs
 
 
 def _draw(shares: dict[str, float], generator: random.Random) -> str:

@@ -68,23 +68,23 @@ def human_figures(
     matched = np.array([_alike(p) for p in pairs])
     source = np.array([p.source for p in pairs])
     clusters = np.array([p.cluster for p in pairs], dtype=object)
-    found: dict[str, Any] = {}
+    figures_of_sets: dict[str, Any] = {}
     for name in SETS:
         own = (source == name) & usual
         of_set = source == name
-        found[name] = accuracy(won[own], clusters[own]) | {
+        figures_of_sets[name] = accuracy(won[own], clusters[own]) | {
             "longest": round(float(longer[own].mean()), 4),
             "shortest": round(float(1 - longer[own].mean()), 4),
             "length_matched": accuracy(won[of_set & matched], clusters[of_set & matched]),
         }
     real = matched & (source != EASY)
-    sets = [figures for name, figures in found.items() if name != EASY]
+    sets = [figures for name, figures in figures_of_sets.items() if name != EASY]
     macro = {
         k: round(float(np.mean([f[k] for f in sets])), 4)
         for k in ("accuracy", "longest", "shortest")
     }
     return {
-        "sets": found,
+        "sets": figures_of_sets,
         "macro_without_politeness": macro,
         "length_matched_pooled": accuracy(won[real], clusters[real]),
     }
@@ -110,7 +110,7 @@ def corruption_figures(data: Path, measure: Measure, count: int, seed: int = 1) 
         for pool in generator.choices(POOLS, (0.6, 0.1, 0.1, 0.2), k=count)
     ]
     true = measure([e.messages for e in drawn])
-    found = {}
+    figures = {}
     for name, corrupt in CORRUPTIONS.items():
         spoiled = [corrupt(e, material, generator) for e in drawn]
         rows = np.array([i for i, text in enumerate(spoiled) if text])
@@ -118,10 +118,10 @@ def corruption_figures(data: Path, measure: Measure, count: int, seed: int = 1) 
             [[*drawn[i].messages[:-1], {"role": "assistant", "content": spoiled[i]}] for i in rows]
         )
         good = {key: values[rows] for key, values in true.items()}
-        found[name] = _corruption(
+        figures[name] = _corruption(
             [drawn[i] for i in rows], [spoiled[i] or "" for i in rows], good, bad, name
         )
-    return found
+    return figures
 
 
 def _corruption(

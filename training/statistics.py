@@ -24,7 +24,7 @@ def accuracy(
         "accuracy": _round(won.mean()),
         "interval": [_round(low), _round(high)],
         "pairs": len(won),
-        "clusters": len({str(each) for each in clusters}),
+        "clusters": len({str(cluster) for cluster in clusters}),
     }
 
 

@@ -102,7 +102,9 @@ def main() -> None:
         if unknown := set(names) - set(suites):
             parser.error(f"there is no suite {unknown.pop()}; suites are {', '.join(suites)}")
         _introduce(bench.device, console)
-        verdicts = [each for name in names for each in _ran(suites[name](), bench.device, console)]
+        verdicts = [
+            verdict for name in names for verdict in _ran(suites[name](), bench.device, console)
+        ]
     if not chosen.tiny:
         _judge(verdicts, console)
 
@@ -120,11 +122,11 @@ def _introduce(device: str, console: Console) -> None:
 
 
 def _judge(verdicts: list[Verdict], console: Console) -> None:
-    for found in verdicts:
-        figure = "-" if found.figure is None else f"{found.figure:.3g}"
-        state = "ok" if found.ok else "MISSED"
-        console.print(f"{state}  {found.gate}: {figure}, wanted {found.wanted:g}")
-    missed = [found.gate for found in verdicts if not found.ok]
+    for verdict in verdicts:
+        figure = "-" if verdict.figure is None else f"{verdict.figure:.3g}"
+        state = "ok" if verdict.ok else "MISSED"
+        console.print(f"{state}  {verdict.gate}: {figure}, wanted {verdict.wanted:g}")
+    missed = [verdict.gate for verdict in verdicts if not verdict.ok]
     sys.exit("gates missed: " + "; ".join(missed) if missed else 0)
 
 

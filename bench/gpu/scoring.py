@@ -125,10 +125,10 @@ class _Plain:
 
 
 def _losses(logits: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    each = torch.nn.functional.cross_entropy(
+    losses = torch.nn.functional.cross_entropy(
         logits[:, :-1].float().transpose(1, 2), ids[:, 1:], reduction="none"
     )
-    return (each * mask[:, 1:]).sum(1) / mask[:, 1:].sum(1)
+    return (losses * mask[:, 1:]).sum(1) / mask[:, 1:].sum(1)
 
 
 def sentences(windows: Sequence[Window], device: str) -> GpuSuite:

@@ -143,14 +143,14 @@ def _judged(suite: GpuSuite, gate: Gate, speeds: Mapping[str, Speed], peak: floa
     speed = speeds[gate.arm]
     limits = {LIMIT: peak, SHEET: SHEET_GFLOPS}
     if gate.against == RATE:
-        found = speed.tokens
+        figure = speed.tokens
     elif gate.against in limits:
-        found = speed.gflops / limits[gate.against]
+        figure = speed.gflops / limits[gate.against]
     else:
-        found = speed.against(speeds[gate.against])
+        figure = speed.against(speeds[gate.against])
     right = speed.wrong is None
     name = f"{suite.name}: {gate.arm} against {gate.against}"
-    return Verdict(name, found if right else None, gate.ratio, right and found >= gate.ratio)
+    return Verdict(name, figure if right else None, gate.ratio, right and figure >= gate.ratio)
 
 
 def _wait(device: str) -> None:

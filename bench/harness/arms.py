@@ -129,14 +129,14 @@ class Outcome:
 
     def verdicts(self) -> list[Verdict]:
         """Every gate; a ratio must also be above 1 in its worst repeat if 1 is asked at all."""
-        found = [self._judge(gate) for gate in self.suite.gates]
+        judged = [self._judge(gate) for gate in self.suite.gates]
         for name, bound in self.suite.at_most.items():
             figure = self.suite.figures[name]
-            found.append(Verdict(f"{self.suite.name}: {name}", figure, bound, figure <= bound))
+            judged.append(Verdict(f"{self.suite.name}: {name}", figure, bound, figure <= bound))
         for name, bound in self.suite.at_least.items():
             figure = self.suite.figures[name]
-            found.append(Verdict(f"{self.suite.name}: {name}", figure, bound, figure >= bound))
-        return found
+            judged.append(Verdict(f"{self.suite.name}: {name}", figure, bound, figure >= bound))
+        return judged
 
     def _judge(self, gate: Gate) -> Verdict:
         name = f"{self.suite.name}: {gate.arm} against {gate.against}"
@@ -144,9 +144,9 @@ class Outcome:
             return Verdict(name, None, gate.ratio, False)
         shares = {LIMIT: self.of_limit, SHEET: self.of_sheet}
         share = shares.get(gate.against)
-        found = share(gate.arm) if share else self.faster(gate.arm, gate.against)
-        steady = share is not None or gate.ratio < 1 or found.least > 1
-        return Verdict(name, found.median, gate.ratio, found.median >= gate.ratio and steady)
+        speed = share(gate.arm) if share else self.faster(gate.arm, gate.against)
+        steady = share is not None or gate.ratio < 1 or speed.least > 1
+        return Verdict(name, speed.median, gate.ratio, speed.median >= gate.ratio and steady)
 
 
 def run(suite: Suite) -> Outcome:
@@ -159,8 +159,8 @@ def run(suite: Suite) -> Outcome:
     wrong: dict[str, str] = {}
     order, draw = list(suite.arms), random.Random(_SEED)  # noqa: S311 an order, no secret
     for _ in range(suite.repeats if order else 0):
-        for dtype, found in peaks.items():
-            found.append(gemm_peak(dtype, device=suite.device))
+        for dtype, measured in peaks.items():
+            measured.append(gemm_peak(dtype, device=suite.device))
         answers = {}
         draw.shuffle(order)
         for arm in order:

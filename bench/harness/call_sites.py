@@ -27,16 +27,16 @@ def main() -> None:
 def _name_call_sites() -> None:
     """Tell Spark before each call of Java which line of ours it comes from, when that changes."""
     call: Any = JavaMember.__call__
-    told = ""
+    shown = ""
 
     def named(member: Any, *arguments: Any) -> Any:
-        nonlocal told
+        nonlocal shown
         from pyspark import SparkContext
 
         context = SparkContext._active_spark_context
         site = _site(sys._getframe(1))
-        if context is not None and hasattr(context, "_jsc") and site and site != told:
-            told = site  # before the call, which comes here too
+        if context is not None and hasattr(context, "_jsc") and site and site != shown:
+            shown = site  # before the call, which comes here too
             context.setLocalProperty("callSite.short", site)
         return call(member, *arguments)
 

@@ -27,7 +27,7 @@ def reads_or_says(pairs: set[tuple[str, str]], *sayings: str) -> Callable[[Trial
 def says(trial: Trial, *sayings: str) -> bool:
     """Whether each of these was printed or is the detail of a quarantined record."""
     text = "\n".join([trial.text, *trial.quarantined])
-    return all(each in text for each in sayings)
+    return all(saying in text for saying in sayings)
 
 
 def prompts_hold(*parts: tuple[str, ...]) -> Callable[[Trial], bool]:
@@ -35,7 +35,7 @@ def prompts_hold(*parts: tuple[str, ...]) -> Callable[[Trial], bool]:
 
     def check(trial: Trial) -> bool:
         prompts = [row["prompt"] for row in trial.examples]
-        whole = [any(_in_order(prompt, each) for prompt in prompts) for each in parts]
+        whole = [any(_in_order(prompt, texts) for prompt in prompts) for texts in parts]
         return len(prompts) == len(parts) and all(whole)
 
     return check
@@ -57,8 +57,8 @@ def source_label(trial: Trial) -> bool:
 def short_answer(trial: Trial) -> bool:
     """Both responses are the worked solutions."""
     worked = [row["response"] for row in trial.examples]
-    return [each.split()[0] for each in worked] == ["6", "We"] and all(
-        len(each) > 40 for each in worked
+    return [answer.split()[0] for answer in worked] == ["6", "We"] and all(
+        len(answer) > 40 for answer in worked
     )
 
 
@@ -66,7 +66,7 @@ def byte_columns(trial: Trial) -> bool:
     """Both pairs as text, or both rows refused for their bytes."""
     refused = trial.quarantined
     return trial.pairs == FRUITS or (
-        len(refused) == 2 and all("byte" in each or "binary" in each for each in refused)
+        len(refused) == 2 and all("byte" in detail or "binary" in detail for detail in refused)
     )
 
 
@@ -85,9 +85,9 @@ def tool_turns(trial: Trial) -> bool:
 
 def tool_calls(trial: Trial) -> bool:
     """What is called stands in a turn, or the refusal names the call."""
-    named = [each for each in trial.quarantined if "call" in each]
+    named = [line for line in trial.quarantined if "call" in line]
     called = [words(row["messages"], "assistant") for row in trial.examples]
-    whole = [each for each in called if "get_weather" in each]
+    whole = [line for line in called if "get_weather" in line]
     turns = all(city in "".join(whole) for city in ("Graz", "Linz")[: len(whole)])
     return len(called) + len(named) == 3 and len(whole) + len(named) == 2 and turns
 
@@ -107,7 +107,7 @@ def _exports(trial: Trial, layout: str, texts: tuple[str, ...]) -> bool:
     if trial.code == 2:
         return "tool" in trial.text
     written = target.read_text(encoding="utf-8")
-    return all(each in written for each in texts)
+    return all(text in written for text in texts)
 
 
 def reasoning_field(trial: Trial) -> bool:
@@ -177,7 +177,7 @@ def empty_history(trial: Trial) -> bool:
 
 def null_system(trial: Trial) -> bool:
     """No example has a system message."""
-    roles = [each["role"] for row in trial.examples for each in row["messages"]]
+    roles = [message["role"] for row in trial.examples for message in row["messages"]]
     return trial.pairs == FRUITS and "system" not in roles
 
 
@@ -195,7 +195,7 @@ def transcript_with_functions(trial: Trial) -> bool:
 
 def turn_pairs(trial: Trial) -> bool:
     """Five examples, or refusals that name the fields of a turn."""
-    named = [each for each in trial.quarantined if "'input'" in each or "'human'" in each]
+    named = [detail for detail in trial.quarantined if "'input'" in detail or "'human'" in detail]
     return len(trial.examples) == 5 or len(trial.examples) + len(named) == 5
 
 
@@ -235,7 +235,7 @@ def comma_columns(trial: Trial) -> bool:
 def content_blocks(trial: Trial) -> bool:
     """Every record is read, or refused by the type of its block."""
     kinds = ("thinking", "tool_use", "tool_result", "image_url")
-    named = [each for each in trial.quarantined if any(kind in each for kind in kinds)]
+    named = [detail for detail in trial.quarantined if any(kind in detail for kind in kinds)]
     return len(trial.examples) >= 1 and len(trial.examples) + len(named) == 4
 
 

@@ -24,8 +24,8 @@ class Ran(NamedTuple):
 
     def counts(self) -> list[int]:
         """Rows read, scored, copies and quarantined as it printed them; zeros where it did not."""
-        found = _COUNTS.search(self.out)
-        return [int(each.replace(",", "")) for each in found.groups()] if found else [0] * 4
+        match = _COUNTS.search(self.out)
+        return [int(number.replace(",", "")) for number in match.groups()] if match else [0] * 4
 
 
 @dataclass(frozen=True)
@@ -93,19 +93,19 @@ def stored(store: Path, pool: str, known: set[str], places: Sequence[Path]) -> l
     examples = examples[examples.isin(occurrences["example_id"])]
     bad = columns(store, "quarantine", "source", "reason")
     bad = bad[~bad["source"].isin(known)]
-    found = []
+    outcomes = []
     for place in places:
         below = "" if len(places) == 1 else f"{place}/"
         ids = occurrences["example_id"][occurrences["source"].str.startswith(below)]
         reasons = bad["reason"][bad["source"].str.startswith(below)]
         own = examples[examples.isin(ids)]
-        found.append(Rows(tuple(ids), Counter(own), Counter(reasons)))
-    return found
+        outcomes.append(Rows(tuple(ids), Counter(own), Counter(reasons)))
+    return outcomes
 
 
 def added(rows: Sequence[Rows]) -> Rows:
     """Of several inputs together: an example of two of them is scored once."""
-    ids = tuple(each for part in rows for each in part.ids)
+    ids = tuple(identifier for part in rows for identifier in part.ids)
     examples = Counter({key: n for part in rows for key, n in part.examples.items()})
     return Rows(ids, examples, sum((part.reasons for part in rows), Counter()))
 

@@ -71,13 +71,13 @@ def _look(program: int, seconds: dict[int, float], workers: set[int]) -> None:
     """Note the CPU seconds of the program's family, and who of it is a worker of Spark."""
     with suppress(psutil.Error):
         family = [psutil.Process(program), *psutil.Process(program).children(recursive=True)]
-        for each in family:
+        for process in family:
             with suppress(psutil.Error):
-                times = each.cpu_times()
-                seconds[each.pid] = times.user + times.system
-                parent = each.parent()
+                times = process.cpu_times()
+                seconds[process.pid] = times.user + times.system
+                parent = process.parent()
                 if parent is not None and "pyspark.daemon" in parent.cmdline():
-                    workers.add(each.pid)
+                    workers.add(process.pid)
 
 
 def _imports(output: str) -> dict[str, float]:

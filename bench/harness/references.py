@@ -52,7 +52,7 @@ def log_losses(folder: Path, pairs: Pairs, longest: int) -> list[tuple[float, fl
         labels = torch.tensor([[-100] * len(before) + counted])
         return float(model(input_ids=ids, labels=labels, use_cache=False).loss)
 
-    found = []
+    losses = []
     for texts in pairs:
         prompt, response = (tokenizer.encode(t, add_special_tokens=False).ids for t in texts)
         before = [bos, user, *prompt, assistant]
@@ -60,8 +60,8 @@ def log_losses(folder: Path, pairs: Pairs, longest: int) -> list[tuple[float, fl
         size = len(before) + len(counted)
         fits = size <= longest
         behind, alone = (loss(b, counted) if fits else np.nan for b in (before, [bos]))
-        found.append((behind, alone, size))
-    return found
+        losses.append((behind, alone, size))
+    return losses
 
 
 def sentence_vectors(folder: Path, pairs: Pairs) -> np.ndarray:
@@ -168,9 +168,9 @@ def yes_shares(folder: Path, pairs: Pairs) -> dict[str, list[float]]:
     yes, no = (tokenizer(word)["input_ids"][0] for word in ("Yes", "No"))
 
     def share(question: str) -> float:
-        given = tokenizer(question, truncation=True, max_length=1024, return_tensors="pt")
+        inputs = tokenizer(question, truncation=True, max_length=1024, return_tensors="pt")
         step = model.generate(
-            input_ids=given["input_ids"],
+            input_ids=inputs["input_ids"],
             max_new_tokens=1,
             do_sample=False,
             output_logits=True,

@@ -44,11 +44,14 @@ def _usable(files: list[Path]) -> Iterator[tuple[str, str]]:
     """Id and JSON of every record of one question and one answer."""
     for record in (record for file in files for record in _records(file)):
         try:
-            _, [(_, found)] = standardize(record)
+            _, [(_, conversation)] = standardize(record)
         except (Unusable, ValueError):  # not one conversation
             continue
-        if isinstance(found, list) and [m["role"] for m in found] == ["user", "assistant"]:
-            yield example_id(found), json.dumps(record, ensure_ascii=False)
+        if isinstance(conversation, list) and [m["role"] for m in conversation] == [
+            "user",
+            "assistant",
+        ]:
+            yield example_id(conversation), json.dumps(record, ensure_ascii=False)
 
 
 def _records(file: Path) -> Iterator[Any]:

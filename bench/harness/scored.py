@@ -68,7 +68,7 @@ def session(slots: int, master: str = "local[{}]") -> Iterator[SparkSession]:
 def run(spark: SparkSession, rows: Path, store: Path, **options: Any) -> Scored:
     """Score a file into a store; `options` as in `load_settings`."""
     tracking = f"sqlite:///{store.parent}/mlflow.db"
-    given = {
+    options_of_run = {
         "input": (str(rows),),
         "store": str(store),
         "tracking": {"uri": tracking},
@@ -78,7 +78,7 @@ def run(spark: SparkSession, rows: Path, store: Path, **options: Any) -> Scored:
     watch = Stopwatch()
     busy = cpu_seconds()
     with redirect_stdout(io.StringIO()):  # the summary of a run is not the bench's
-        summary = score.run(spark, load_settings(options=given))
+        summary = score.run(spark, load_settings(options=options_of_run))
     client = MlflowClient(tracking)
     audit = _audit(client, summary.run_id)
     metrics = client.get_run(summary.run_id).data.metrics
@@ -86,7 +86,9 @@ def run(spark: SparkSession, rows: Path, store: Path, **options: Any) -> Scored:
         rows=summary.measured_rows,
         wall=watch.read()[0],
         cpu=cpu_seconds() - busy,
-        inside={stage: sum(each["cpu"] for each in windows) for stage, windows in audit.items()},
+        inside={
+            stage: sum(window["cpu"] for window in windows) for stage, windows in audit.items()
+        },
         took=dict(summary.seconds),
         imbalance={
             name.removeprefix("imbalance_"): value
@@ -113,7 +115,7 @@ def rows_file(count: int, words: int | None = None) -> Iterator[Path]:
 
 def write_rows(file: Path, first: int, last: int, words: int | None = None) -> None:
     """The records numbered from `first` up to `last`, no two alike."""
-    lines = (json.dumps(each) for each in records(first, last, words))
+    lines = (json.dumps(record) for record in records(first, last, words))
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
@@ -134,5 +136,5 @@ def busy() -> bool:
 
 def _audit(client: MlflowClient, run_id: str) -> dict[str, list[dict[str, Any]]]:
     file = client.download_artifacts(run_id, "audit.json")
-    found: dict[str, list[dict[str, Any]]] = json.loads(Path(file).read_text(encoding="utf-8"))
-    return found
+    audit: dict[str, list[dict[str, Any]]] = json.loads(Path(file).read_text(encoding="utf-8"))
+    return audit

@@ -19,9 +19,9 @@ def columns(store: Path, name: str, *names: str) -> pd.DataFrame:
     """Some columns of a table, and no other bytes; no row where there is no such table."""
     path = str(store / name)
     if not DeltaTable.is_deltatable(path):
-        return pd.DataFrame({each: pd.Series(dtype=str) for each in names})
-    found: pd.DataFrame = DeltaTable(path).to_pandas(columns=list(names))
-    return found
+        return pd.DataFrame({column: pd.Series(dtype=str) for column in names})
+    frame: pd.DataFrame = DeltaTable(path).to_pandas(columns=list(names))
+    return frame
 
 
 def count(store: Path, name: str) -> int:

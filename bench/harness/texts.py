@@ -113,9 +113,9 @@ def _alpaca() -> list[dict[str, str]]:
         for row in json.loads(file.read_text(encoding="utf-8"))
         if row["output"].strip()
     }
-    found = list(rows.values())
-    random.Random(_SEED).shuffle(found)  # noqa: S311 a sample, no secret
-    return found
+    chosen = list(rows.values())
+    random.Random(_SEED).shuffle(chosen)  # noqa: S311 a sample, no secret
+    return chosen
 
 
 def spread_out(lengths: list[int], wanted: int) -> list[int]:

@@ -55,8 +55,8 @@ class Trial:
     @property
     def examples(self) -> list[dict[str, Any]]:
         """Rows of the table `examples`, ordered by prompt."""
-        found: list[dict[str, Any]] = self.rows("examples")
-        return sorted(found, key=lambda row: (row["prompt"], row["response"]))
+        examples: list[dict[str, Any]] = self.rows("examples")
+        return sorted(examples, key=lambda row: (row["prompt"], row["response"]))
 
     @property
     def pairs(self) -> set[tuple[str, str]]:
@@ -81,7 +81,7 @@ class Trial:
             return "a stack trace or a failure"
         counts = _COUNTS.search(self.text)
         if counts:
-            rows, scored, copies, bad = (int(each.replace(",", "")) for each in counts.groups())
+            rows, scored, copies, bad = (int(number.replace(",", "")) for number in counts.groups())
             if rows != scored + copies + bad:
                 return "the rows read do not add up"
         return None
@@ -104,4 +104,4 @@ class Trial:
 
 def words(messages: Sequence[dict[str, Any]], role: str) -> str:
     """All that one role says in a conversation."""
-    return "\n".join(str(each["content"]) for each in messages if each["role"] == role)
+    return "\n".join(str(message["content"]) for message in messages if message["role"] == role)

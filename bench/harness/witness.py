@@ -19,7 +19,7 @@ def measure(conversations: Sequence[Conversation]) -> list[float]:
         os.write(file, lines.encode())
     finally:
         os.close(file)
-    return [float(sum(len(message["content"]) for message in each)) for each in conversations]
+    return [float(sum(len(message["content"]) for message in turns)) for turns in conversations]
 
 
 def seen(file: Path) -> list[str]:
