@@ -151,21 +151,21 @@ def written(
         "'bench' AS run_id",
     )
     store = Store.open(spark, str(folder / "store"))
-    _append(store, read, "occurrences", "occurrences")
+    _append(store, read, "occurrences")
     commits = -(-rows // per_commit)
     for commit in range(commits):
         low, high = (BUCKETS * each // commits for each in (commit, commit + 1))
         part = read.where(F.col("bucket").between(low, high - 1))
-        _append(store, part, "embeddings", f"embeddings-{commit}")
+        _append(store, part, "embeddings")
     return members(store, "bench"), of_encoder(store, F.col("fingerprint") == "bench")
 
 
-def _append(store: Store, rows: DataFrame, table: str, transaction: str) -> None:
+def _append(store: Store, rows: DataFrame, table: str) -> None:
     """The columns that both have; the table's others are null."""
     names = [name for name in TABLES[table].names if name in rows.columns]
     nothing = store.spark.createDataFrame([], TABLES[table].ddl)
     whole = nothing.unionByName(rows.select(names), allowMissingColumns=True)
-    store.append(whole, table, transaction, {})
+    store.append(whole, table, {})
 
 
 if __name__ == "__main__":

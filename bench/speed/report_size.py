@@ -130,7 +130,7 @@ def write_scores(store: Store, examples: DataFrame) -> None:
 
 def add(store: Store, table: str, rows: DataFrame) -> None:
     """Append with the contract's columns; those not given are null."""
-    store.append(filled(table, rows), table, table, {})
+    store.append(filled(table, rows), table, {})
 
 
 def filled(table: str, rows: DataFrame) -> DataFrame:

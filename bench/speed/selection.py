@@ -80,7 +80,7 @@ def make_pool(store: Store, pool: str, rows: int) -> None:
         F.lit(None).cast("map<string,string>").alias("kept"),
         F.lit("r").alias("run_id"),
     )
-    store.append(records, "occurrences", f"made/{pool}", {})
+    store.append(records, "occurrences", {})
     where = {"pool": pool, "rule_name": RULE.name, "rule_version": RULE.version}
     indicators = {
         "input_length": F.floor(uniform(1) * 200),
@@ -120,7 +120,7 @@ def embed(store: Store, vectors: np.ndarray, file: Path) -> None:
         F.lit(None).cast("string").alias("reason"),
         F.lit("r").alias("run_id"),
     )
-    store.append(rows, "embeddings", "made/vectors", {})
+    store.append(rows, "embeddings", {})
 
 
 def picks(store: Store, rows: int, top: int) -> Table:

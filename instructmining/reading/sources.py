@@ -199,7 +199,7 @@ def remember(
             "run_id": F.lit(run_id),
         }
         rows = small_frame(store.spark, lines, _HELD).withColumns(about).coalesce(1)
-        store.append(rows, _TABLE, f"{run_id}/ingest/{_TABLE}", {"run_id": run_id})
+        store.append(rows, _TABLE, {"run_id": run_id})
 
 
 def counted(rows: DataFrame, sources: Sequence[str]) -> tuple[dict[str, SourceCounts], int, int]:

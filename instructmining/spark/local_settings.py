@@ -33,17 +33,21 @@ LOCAL = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
 }
-# Where the tasks are threads of this JVM.
+# Where the tasks are threads of this JVM. The daemon forks the Python workers.
 ONE_JVM = {
     "spark.databricks.delta.snapshotPartitions": "1",
+    "spark.python.daemon.module": "udfs.on_spark.daemon",
     "spark.sql.shuffle.partitions": "4",
 }
 # Queries over few rows cost more to compile than to interpret, and a table of a few files more to
 # look through its statistics than to read.
+# Lower case by Java and not by ICU, which first computes the title case of every character there is
+# (a second of CPU, 2.4 GB of objects).
 LITTLE_DATA = {
     "spark.databricks.delta.stats.skipping": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.icu.caseMappings.enabled": "false",
 }
 LITTLE = 64 << 20  # bytes of input and store
 

@@ -20,11 +20,6 @@ class Chunk:
     high: int
     rows: int  # pending
 
-    @property
-    def name(self) -> str:
-        """Stable across runs of the same pool: part of the commit's transaction name."""
-        return f"{self.low}-{self.high}"
-
 
 def members(store: Store, pool: str, version: int | None = None) -> DataFrame:
     """The distinct examples of a pool: `example_id`, `copies` (records beyond the first).

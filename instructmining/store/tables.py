@@ -1,4 +1,4 @@
-"""The store: Delta tables in a folder or a schema, created on first use, appended exactly once."""
+"""The store: Delta tables in a folder or a schema, created on first use."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -126,33 +126,16 @@ class Store:
         detail: Any = self.spark.sql(f"DESCRIBE DETAIL {self.sql_name(table)}").first()
         return dict(detail.properties)
 
-    def append(
-        self,
-        rows: DataFrame,
-        table: str,
-        transaction: str,
-        about: Mapping[str, Any],
-        version: int = 0,
-    ) -> None:
-        """Append once: a replay of the same transaction name and version writes nothing.
+    def append(self, rows: DataFrame, table: str, about: Mapping[str, Any]) -> None:
+        """Append; only what did not land because of another writer is tried again.
 
         Args:
             rows: columns are taken by name.
             table: a name of the data contract.
-            transaction: unique per commit, so commits of different chunks may land in any order.
             about: goes into the commit's metadata as JSON.
-            version: of the transaction; only `insert` counts them.
         """
         self.create(table)
-        writer = (
-            rows.select(*TABLES[table].names)
-            .write.format("delta")
-            .mode("append")
-            .option("mergeSchema", "true")  # a store of an older version gets the new columns
-            .option("txnAppId", transaction)
-            .option("txnVersion", version)
-            .option("userMetadata", json.dumps(dict(about), sort_keys=True))
-        )
+        writer = _appending(rows, table, about)
         with_retries(lambda: self._save(writer, table))
 
     def insert(
@@ -191,8 +174,13 @@ class Store:
             count = seen[1] if seen else fresh.count()
             if not count:
                 return 0
-            note = {**about, "insert": transaction}
-            self.append(fresh, table, f"insert/{table}", note, before + 1)
+            self.create(table)
+            writer = (
+                _appending(fresh, table, {**about, "insert": transaction})
+                .option("txnAppId", f"insert/{table}")
+                .option("txnVersion", before + 1)
+            )
+            with_retries(lambda writer=writer: self._save(writer, table))  # type: ignore[misc]
             if self._landed(table, before, transaction):
                 return count
             seen = None  # another writer was first
@@ -273,6 +261,17 @@ class Store:
             writer.save(self.location(table))
         else:
             writer.saveAsTable(f"{self.target}.{table}")
+
+
+def _appending(rows: DataFrame, table: str, about: Mapping[str, Any]) -> Any:
+    """A writer that appends the table's columns."""
+    return (
+        rows.select(*TABLES[table].names)
+        .write.format("delta")
+        .mode("append")
+        .option("mergeSchema", "true")  # a store of an older version gets the new columns
+        .option("userMetadata", json.dumps(dict(about), sort_keys=True))
+    )
 
 
 def _with_new_columns(rows: DataFrame, table: str) -> DataFrame:

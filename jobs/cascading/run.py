@@ -74,7 +74,7 @@ def run_cascade(
     rows = [_row(fit, stage, pool, measured, cascade, fingerprint, run_id) for fit in fits]
     if not stored:
         table = small_frame(store.spark, rows, TABLES["cascades"].ddl)
-        store.append(table, "cascades", f"{run_id}/cascades/{fingerprint}", {"run_id": run_id})
+        store.append(table, "cascades", {"run_id": run_id})
     r2 = {fit.indicator: fit.quality.r2 for fit in fits}
     good = refuse_bad(r2, needed, stage, cascade)
     fits = [fit for fit in fits if fit.indicator in good]

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pyspark.sql import functions as F
 
 from instructmining.finetunes.evaluation_sets import EvaluationSet
-from instructmining.finetunes.runs import PlannedRun, ids_hash
+from instructmining.finetunes.runs import PlannedRun
 from instructmining.settings.learning import Judge
 from jobs.evaluating.arm_runs import Experiment
 from jobs.finetuning.candidates import texts_of
@@ -122,5 +122,4 @@ def _answer(
     rows = answers.withColumns(
         {"decoding": F.lit(decoding_of(judge)), "run_id": F.lit(experiment.run_id)}
     )
-    transaction = f"{experiment.run_id}/answers/{ids_hash([run.key for run in runs])}"
-    store.append(rows, "answers", transaction, {"run_id": experiment.run_id})
+    store.append(rows, "answers", {"run_id": experiment.run_id})

@@ -180,7 +180,6 @@ def store_arms(experiment: Experiment, runs: Sequence[ArmRun]) -> None:
     store.append(
         small_frame(store.spark, rows, columns),
         "arms",
-        f"{experiment.run_id}/arms",
         {"run_id": experiment.run_id},
     )
 

@@ -64,7 +64,7 @@ def _ask(
         for (_, shown), reply in zip(batch, replies, strict=True)
         if reply.text is not None
     ]
-    verdicts.add(judge, rulings, batch[0][0])
+    verdicts.add(judge, rulings)
     return {key: reply for (key, _), reply in zip(batch, replies, strict=True)}
 
 

@@ -40,7 +40,7 @@ def judge_by_reward(
         if judgement.outcome in _PLACES:
             place = _PLACES[judgement.outcome]
             rulings.append(Ruling(shown, place, margin=first.value - second.value))
-    verdicts.add(f"reward {fingerprint}", rulings, "reward")
+    verdicts.add(f"reward {fingerprint}", rulings)
     return judged
 
 

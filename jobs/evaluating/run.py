@@ -177,7 +177,7 @@ def store_comparisons(experiment: Experiment, compared: pd.DataFrame) -> None:
         for row in comparisons[table.names].astype({"n": int}).to_dict("records")
     ]
     frame = small_frame(store.spark, rows, table.ddl)
-    store.append(frame, "comparisons", f"{run_id}/comparisons", {"run_id": run_id})
+    store.append(frame, "comparisons", {"run_id": run_id})
 
 
 def record(done: Evaluated, losses: pd.DataFrame, tracked: Run) -> None:

@@ -36,7 +36,7 @@ class Verdicts(Protocol):
         """The verdicts stored under these keys."""
         ...
 
-    def add(self, judge: str, verdicts: Iterable[Ruling], part: str) -> None:
+    def add(self, judge: str, verdicts: Iterable[Ruling]) -> None:
         """Store the verdicts of a judge; those that are there already are left out.
 
         Args:
@@ -59,15 +59,14 @@ class VerdictTable:
         rows = self.store.read("verdicts").where(F.col("verdict_key").isin(list(keys)))
         return {row.verdict_key: row.verdict for row in rows.collect()}
 
-    def add(self, judge: str, verdicts: Iterable[Ruling], part: str) -> None:
+    def add(self, judge: str, verdicts: Iterable[Ruling]) -> None:
         """Store the verdicts of a judge; those that are there already are left out."""
         rows = {verdict.shown.key(judge): self._row(judge, verdict) for verdict in verdicts}
         for key in self.known(list(rows)) if rows else ():
             del rows[key]
         if rows:
             frame = small_frame(self.store.spark, rows.values(), TABLES["verdicts"].ddl)
-            transaction = f"{self.run_id}/verdicts/{part}"
-            self.store.append(frame, "verdicts", transaction, {"run_id": self.run_id})
+            self.store.append(frame, "verdicts", {"run_id": self.run_id})
 
     def _row(self, judge: str, verdict: Ruling) -> tuple[object, ...]:
         shown, said, margin, tokens = verdict

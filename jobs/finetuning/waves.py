@@ -1,6 +1,5 @@
 """Run finetunes on Spark: wave by wave, each its own job and its own commit, none done twice."""
 
-import hashlib
 import json
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -255,7 +254,7 @@ class _Waves:
         # No more tasks than may run at a time: where Spark schedules no GPU, nothing else says so.
         tasks = spark.range(0, len(wave), 1, min(len(wave), self.slots))
         rows = in_model_workers(tasks, work, SCHEMA, self.profile)
-        self._append(rows, "".join(run.key for run in wave))
+        self._append(rows)
 
     def _spread(self, wave: Sequence[PlannedRun]) -> None:
         """Several tasks per run; every run is a commit."""
@@ -270,15 +269,13 @@ class _Waves:
             self.profile,
         )
         for row in rows:
-            self._append(self.store.spark.createDataFrame(row), row["run_key"][0].as_py())
+            self._append(self.store.spark.createDataFrame(row))
 
     def _given(self, wave: Sequence[PlannedRun]) -> list[Given]:
         return [(self._described(run), [self.texts[i] for i in run.ids]) for run in wave]
 
-    def _append(self, rows: DataFrame, what: str) -> None:
-        name = hashlib.sha256(what.encode()).hexdigest()[:16]
-        transaction = f"{self.run_id}/finetune/{name}/{time.monotonic_ns()}"
-        self.store.append(rows, "finetuning_runs", transaction, {"run_id": self.run_id})
+    def _append(self, rows: DataFrame) -> None:
+        self.store.append(rows, "finetuning_runs", {"run_id": self.run_id})
 
 
 def _characters(conversation: Conversation) -> int:

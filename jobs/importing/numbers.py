@@ -105,5 +105,4 @@ def _name_fingerprint(store: Store, stage: str, model: ResolvedModel, run_id: st
         "run_id": run_id,
     }
     frame = small_frame(store.spark, [row], ", ".join(f"{name} STRING" for name in row))
-    transaction = f"{run_id}/fingerprints/{model.fingerprint}"
-    store.append(frame, "fingerprints", transaction, {"run_id": run_id})
+    store.append(frame, "fingerprints", {"run_id": run_id})

@@ -89,7 +89,7 @@ def measure_canary(
         for kind, row, _ in spoiled
     ]
     frame = small_frame(store.spark, pairs, _PAIRS)
-    store.append(frame, "canary", f"{run_id}/canary", {"run_id": run_id})
+    store.append(frame, "canary", {"run_id": run_id})
     return f"{len(pairs):,} spoiled rows measured"
 
 

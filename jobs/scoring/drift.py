@@ -34,7 +34,7 @@ def refuse_drift(
             "run_id": F.lit(run_id),
         }
     )
-    store.append(rows, "drift", f"{run_id}/drift", {"run_id": run_id})
+    store.append(rows, "drift", {"run_id": run_id})
     if said := sentence(drifted, limit):
         raise DriftError(said)
 

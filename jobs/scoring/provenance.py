@@ -97,7 +97,7 @@ def admit(store: Store, models: Mapping[str, ResolvedModel], measure: Measure, r
         new.append(_row(stage, model, here, run_id))
     if new:
         frame = small_frame(store.spark, new, ", ".join(f"{name} STRING" for name in new[0]))
-        store.append(frame, "fingerprints", f"{run_id}/fingerprints", {"run_id": run_id})
+        store.append(frame, "fingerprints", {"run_id": run_id})
 
 
 def _recorded(store: Store, fingerprints: Sequence[str]) -> dict[str, dict[str, str]]:

@@ -156,7 +156,7 @@ def run_model_stage(
                 F.lit(run_id).alias("run_id"),
             )
             with one_sentence(stage):
-                store.append(measured, table, f"{run_id}/{stage}/{chunk.name}", about)
+                store.append(measured, table, about)
             progress.advance(chunk.rows)
     seconds = time.monotonic() - started
     return StageResult(stage, total, 0, 0, seconds, windows=tuple(audit.value))

@@ -46,7 +46,7 @@ def without_repeats(
                 "why": F.lit(why),
             }
         )
-        store.append(stored, "left_out", f"{run_id}/left_out/{why}", {"run_id": run_id})
+        store.append(stored, "left_out", {"run_id": run_id})
         mine = store.read("left_out").where((F.col("run_id") == run_id) & (F.col("why") == why))
         notes.append(_sentence(store, mine, why, select, words))
         rows = rows.join(mine.select("example_id").distinct(), "example_id", "left_anti")

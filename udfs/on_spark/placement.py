@@ -19,7 +19,7 @@ from udfs.running.device import cuda_count
 
 _ARCHIVE = "archive:"
 _CHUNK_ROWS = {"cpu": 4096, "cuda": 65_536}
-_WORKER = "INSTRUCTMINING_WORKER"  # a variable that only workers with a model have
+WORKER = "INSTRUCTMINING_WORKER"  # a variable that only workers with a model have
 _WORKER_BYTES = 3 * 1024**3  # a worker with a small model, a window of rows, libraries
 _planning = Lock()
 
@@ -53,11 +53,11 @@ def in_model_workers(
     """
     environment = rows.sparkSession.sparkContext.environment
     with _planning:  # the variables are copied while the plan is made
-        environment[_WORKER] = "model"
+        environment[WORKER] = "model"
         try:
             return rows.mapInArrow(work, schema, barrier=barrier, profile=profile)
         finally:
-            del environment[_WORKER]
+            del environment[WORKER]
 
 
 def model_slots(spark: SparkSession, measure: Measure) -> int:

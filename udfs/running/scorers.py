@@ -1,7 +1,8 @@
-"""The one model that a Python worker keeps loaded, and the scorer of a model."""
+"""The models that a Python worker keeps loaded, and the scorer of a model."""
 
 import gc
 import importlib
+import math
 import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -19,7 +20,9 @@ from udfs.running.measurement import Runtime, Scorer
 
 T = TypeVar("T")
 
-_loaded: dict[tuple[str, ...], Any] = {}  # at most one entry: one model per stage
+_TOGETHER = 100_000_000  # parameters of small models that stay loaded beside each other
+_loaded: dict[tuple[str, ...], Any] = {}
+_sizes: dict[tuple[str, ...], float] = {}  # of what is loaded, in parameters
 
 
 def load_scorer(
@@ -30,7 +33,7 @@ def load_scorer(
     measure: Measure | None = None,
     endpoint: Endpoint | None = None,
 ) -> Scorer:
-    """The scorer of a model, loaded once per process; loading another releases the first.
+    """The scorer of a model, loaded once per process; a large one releases the others.
 
     Args:
         model: resolved, with folders that exist on this machine.
@@ -62,12 +65,15 @@ def load_scorer(
         scorer = getattr(importlib.import_module(f"udfs.indicators.{module}"), name)
         return scorer(model.spec, runtime)
 
-    return resident(key, load) if model.spec.served is None else load()
+    if model.spec.served is not None:
+        return load()
+    size = parameters_in(_folders(model)) if device == "cpu" else math.inf
+    return resident(key, load, size)
 
 
 def suiting_budget(model: ResolvedModel, device: str, dtype: str, gpu_amount: float = 1.0) -> int:
     """Tokens of one forward pass that suit a model on a device, see `udfs.running.budget`."""
-    folders = [folder for folder in (model.base_folder, model.folder) if folder]
+    folders = _folders(model)
     return token_budget(
         device,
         shape_of(folders[0] if folders else ""),
@@ -78,16 +84,26 @@ def suiting_budget(model: ResolvedModel, device: str, dtype: str, gpu_amount: fl
     )
 
 
-def resident(key: tuple[str, ...], load: Callable[[], T]) -> T:
-    """What `load` made for this key, once per process; asking for another releases the first.
+def _folders(model: ResolvedModel) -> list[str]:
+    return [folder for folder in (model.base_folder, model.folder) if folder]
+
+
+def resident(key: tuple[str, ...], load: Callable[[], T], size: float = math.inf) -> T:
+    """What `load` made for this key, once per process.
+
+    Small models stay loaded together, so that a later stage finds them; whatever is too large to
+    stand beside what is there releases all of it first.
 
     Args:
         key: tells models apart, and what they are loaded for.
-        load: makes it, when the memory of the one before has been given back.
+        load: makes it, when there is memory for it.
+        size: its number of parameters.
     """
     if key not in _loaded:
-        _release()
+        if sum(_sizes.values()) + size > _TOGETHER:
+            _release()
         _loaded[key] = load()
+        _sizes[key] = size
         _leave_to_live()
     model: T = _loaded[key]
     return model
@@ -101,6 +117,7 @@ def _leave_to_live() -> None:
 
 def _release() -> None:
     _loaded.clear()
+    _sizes.clear()
     gc.unfreeze()
     gc.collect()
     torch = sys.modules.get("torch")

@@ -68,7 +68,7 @@ def test_only_predictions_of_this_cascade_fill_only_what_was_not_measured(
         ("p", i, "reward", "reward", print_, value, value, value, "r") for i, print_, value in made
     ]
     predictions = spark.createDataFrame(rows, store.read("predictions").schema)
-    store.append(predictions, "predictions", "t", {})
+    store.append(predictions, "predictions", {})
     indicators = spark.createDataFrame(
         [("a", 7.0), ("b", None), ("c", None)], "example_id STRING, reward DOUBLE"
     )

@@ -59,11 +59,11 @@ def place(spark, tmp_path_factory):
         "example_id STRING, bucket INT, fingerprint STRING, vector ARRAY<FLOAT>, tokens BIGINT"
         ", truncated_tokens BIGINT, status STRING, reason STRING, run_id STRING"
     )
-    store.append(spark.createDataFrame(rows, names), "embeddings", "t", {})
+    store.append(spark.createDataFrame(rows, names), "embeddings", {})
     members = [ID, f"shuffled:{ID}", f"swapped:{'1' * 32}:{ID}", f"shuffled:{'1' * 32}"]
     rows = [("s", "{}", rank, one, "r") for rank, one in enumerate(members, start=1)]
     names = "subset STRING, recipe STRING, rank BIGINT, example_id STRING, run_id STRING"
-    store.append(spark.createDataFrame(rows, names), "subsets", "t", {})
+    store.append(spark.createDataFrame(rows, names), "subsets", {})
     (place / "files" / "index").mkdir(parents=True)
     (place / "files" / "index" / "v.npy").write_bytes(b"vectors")
     (place / "files" / "page.html").write_text(f"<p>{QUESTION}<p>{SECRET}", encoding="utf-8")
@@ -193,9 +193,7 @@ def _named_records_can_be_deleted(store: Store, said: str, place: Path) -> None:
 
 def test_after_a_vacuum_of_now_no_version_reaches_it(spark, place, capsys):
     store = Store.open(spark, settings(place).store)
-    store.append(
-        store.read("examples", 1).where(F.col("example_id") == ID), "examples", "again", {}
-    )
+    store.append(store.read("examples", 1).where(F.col("example_id") == ID), "examples", {})
     version = store.version("examples")
     erase.run(spark, settings(place, erase={"ids": (ID,), "vacuum_now": True}))
     assert "vacuumed: time travel does not reach it" in capsys.readouterr().out
@@ -218,7 +216,7 @@ def test_maintenance_says_what_it_would_do_and_does_it(spark, place, capsys):
                 store.read("embeddings").schema,
             )
         )
-        store.append(row, "embeddings", f"t{turn}", {})
+        store.append(row, "embeddings", {})
     version = store.version("embeddings")
     planned = {each.table: each for each in maintain.run(spark, settings(place, dry_run=True))}
     assert store.version("embeddings") == version

@@ -121,7 +121,7 @@ def store_vectors(store: Store, folder: Path) -> None:
         "tokens BIGINT, truncated_tokens BIGINT, status STRING, reason STRING, "
         "run_id STRING"
     )
-    store.append(store.spark.createDataFrame(rows, schema), "embeddings", "made", {})
+    store.append(store.spark.createDataFrame(rows, schema), "embeddings", {})
 
 
 def settings(folder: Path, **options: object) -> Settings:

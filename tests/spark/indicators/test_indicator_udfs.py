@@ -1,6 +1,8 @@
 """The public pandas UDFs: in SQL, in DataFrame code, non-deterministic, null where undefined."""
 
 import os
+import sys
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -12,7 +14,7 @@ from instructmining.settings.sections import Measure
 from udfs.indicator import WINDOW_ROWS, indicator_udf, register, with_measurements
 from udfs.indicators import resolve
 from udfs.on_spark.audit import open_audit
-from udfs.on_spark.placement import chunk_rows
+from udfs.on_spark.placement import chunk_rows, in_model_workers
 
 LONG = "one two three four five six seven eight nine ten one two three eleven twelve"
 MTLD = ModelSpec(kind="mtld", indicators=("mtld",))
@@ -85,3 +87,18 @@ def test_a_model_stays_in_its_workers_however_many_other_work_has_left(spark: Sp
     assert len(audit.value) == 4 * slots
     assert len(processes) <= slots
     assert not processes & tables
+
+
+def test_workers_with_a_model_are_forked_with_their_libraries_and_others_are_not(
+    spark: SparkSession,
+) -> None:
+    def libraries(batches):
+        for batch in batches:
+            there = pa.array(["torch" in sys.modules] * batch.num_rows)
+            yield pa.RecordBatch.from_arrays([there], names=["there"])
+
+    rows = spark.range(0, 2, 1, 1)
+    forked = in_model_workers(rows, libraries, "there BOOLEAN").distinct().collect()
+    assert [row.there for row in forked] == [not Path("/proc/driver/nvidia").exists()]
+    plain = rows.mapInArrow(libraries, "there BOOLEAN").distinct().collect()
+    assert [row.there for row in plain] == [False]

@@ -289,7 +289,7 @@ def test_an_indicator_is_read_from_its_own_model_s_rows_whatever_else_was_stored
         for row, stage, print_, values, reason in rows
     ]
     store = Store.open(spark, store_path)
-    store.append(spark.createDataFrame(stored, columns), "stage_values", "run/a", {})
+    store.append(spark.createDataFrame(stored, columns), "stage_values", {})
     for name in ("embeddings", "pool_knn"):
         store.create(name)
     members = spark.createDataFrame([("a",), ("b",), ("c",), ("d",)], "example_id STRING")

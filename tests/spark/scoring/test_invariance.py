@@ -329,7 +329,7 @@ def test_the_distance_is_the_ith_euclidean_one_not_squared_not_a_mean(
         F.lit(None).cast("string").alias("reason"),
         F.lit("run").alias("run_id"),
     )
-    store.append(embedded, "embeddings", "by hand", {})
+    store.append(embedded, "embeddings", {})
     members = embedded.select("example_id", F.lit(0).cast("bigint").alias("copies"))
     spec = ModelSpec(kind="sentence_encoder", indicators=("knn_4",))
     model = ResolvedModel(spec=spec, folder="", fingerprint="by hand", definition={})

@@ -34,7 +34,7 @@ def store(spark: SparkSession, store_path: str, vectors) -> Store:
         "example_id STRING, bucket INT, fingerprint STRING, vector ARRAY<FLOAT>, tokens BIGINT"
         ", truncated_tokens BIGINT, status STRING, reason STRING, run_id STRING"
     )
-    store.append(spark.createDataFrame(rows, names), "embeddings", "t", {})
+    store.append(spark.createDataFrame(rows, names), "embeddings", {})
     return store
 
 

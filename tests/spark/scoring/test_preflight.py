@@ -280,7 +280,7 @@ def test_a_model_with_numbers_in_the_store_is_not_loaded_again(
     model = resolve(load_model_list(str(data / "list.yml")).stages["mine"])
     number = [("0" * 32, 0, "mine", model.fingerprint, {"mine": 4.0}, 0, 0, "ok", None, "run")]
     columns = ", ".join(f"`{each.name}` {each.type}" for each in TABLES["stage_values"].columns)
-    store.append(spark.createDataFrame(number, columns), "stage_values", "run", {})
+    store.append(spark.createDataFrame(number, columns), "stage_values", {})
     assert checked(spark, data, tmp_path, function("length")) == []
 
 

@@ -106,7 +106,7 @@ def folder(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Pat
         "example_id STRING, bucket INT, fingerprint STRING, vector ARRAY<FLOAT>, "
         "tokens LONG, truncated_tokens LONG, status STRING, reason STRING, run_id STRING"
     )
-    store.append(spark.createDataFrame(embedded, schema), "embeddings", "made", {})
+    store.append(spark.createDataFrame(embedded, schema), "embeddings", {})
     return folder
 
 

@@ -38,7 +38,7 @@ def add(store: Store, table: str, known: list[str], rows: list[tuple[Any, ...]])
     spark = store.spark
     frame = spark.createDataFrame([("p", "run", *row) for row in rows], ["pool", "run_id", *known])
     whole = spark.createDataFrame([], columns).unionByName(frame, allowMissingColumns=True)
-    store.append(whole, table, f"run/{table}", {"run_id": "run"})
+    store.append(whole, table, {"run_id": "run"})
 
 
 def test_what_a_source_holds_no_more_is_in_no_count_view_or_list(
@@ -81,7 +81,7 @@ def test_views_of_a_schema_show_what_sources_hold_today(spark: SparkSession) -> 
     try:
         store = filled(spark, "edited")
         empty = ", ".join(f"`{c.name}` {c.type}" for c in TABLES["quarantine"].columns)
-        store.append(spark.createDataFrame([], empty), "quarantine", "q", {"run_id": "run"})
+        store.append(spark.createDataFrame([], empty), "quarantine", {"run_id": "run"})
         create_views(store)
         rows = spark.table("edited.records").collect()
         assert [(row.source, row.outcome) for row in rows] == [("b.jsonl", "example")]

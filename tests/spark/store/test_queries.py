@@ -143,7 +143,7 @@ def test_queries_of_finetuning_runs_evaluations_and_subsets(
             f"`{c.name}`"
             for c in TABLES[table].columns
         )
-        store.append(spark.sql(f"SELECT {', '.join(given)}"), table, f"{table}{values}", {})
+        store.append(spark.sql(f"SELECT {', '.join(given)}"), table, {})
 
     for key, loss in (("k1", 1.5), ("k2", 1.3)):
         add(

@@ -1,4 +1,4 @@
-"""A process holds one model at a time, be it for measuring or for finetuning."""
+"""A process holds one large model at a time, or several small ones together."""
 
 import weakref
 
@@ -24,6 +24,16 @@ def test_a_model_is_made_once_and_gone_before_another_is_made():
     alive = []
     resident(("b",), lambda: alive.append(gone()))
     assert alive == [None]
+
+
+def test_small_models_stay_together_until_one_is_too_large():
+    small = resident(("small",), Model, 10)
+    resident(("other",), Model, 20)
+    assert resident(("small",), lambda: AssertionError, 10) is small
+    gone = weakref.ref(small)
+    del small
+    resident(("large",), Model, 100_000_000)
+    assert gone() is None
 
 
 def test_finetuning_releases_the_scorer_and_a_scorer_the_finetuner(tmp_path):

@@ -13,6 +13,7 @@ from instructmining.errors import UserError
 from instructmining.models.lists import IMPORTED, ModelSpec
 from instructmining.settings.sections import Measure
 from udfs.indicators import KINDS, resolve
+from udfs.running import scorers
 from udfs.running.compiling import compile_in_place, worth_compiling
 from udfs.running.measurement import Runtime
 from udfs.running.scorers import load_scorer
@@ -67,7 +68,8 @@ def test_a_model_is_loaded_once_per_process(language_models):
     assert load_scorer(language_models[0], "cpu", "bfloat16") is not first
 
 
-def test_loading_another_model_releases_the_first(language_models):
+def test_loading_a_model_without_room_beside_it_releases_the_first(language_models, monkeypatch):
+    monkeypatch.setattr(scorers, "_TOGETHER", 0)
     first = weakref.ref(load_scorer(language_models[0], "cpu", "float32").log_loss.body)
     load_scorer(language_models[1], "cpu", "float32")
     gc.collect()
