@@ -87,7 +87,7 @@ def target_of(export: Export) -> Target | None:
         target = Target(kind, absolute(export.to), layout, export.trainer)
     if target.kind != "lines" and export.layout in (*LAYOUTS, PREFERENCE):
         raise UserError(
-            f"--as {export.layout} is of JSON lines, and --to {export.to} is none: a "
+            f"--as {export.layout} is a layout of JSON lines, which --to {export.to} is not: a "
             "table has the columns prompt, response, messages, structure and raw"
         )
     if export.trainer is not None:

@@ -357,7 +357,10 @@ def test_a_strategy_without_a_rule_works_on_a_pool_that_was_not_scored(
         ({"pool": "none"}, "pool 'none' in .* is empty: run instructmining score --input"),
         ({"export": {"to": "x.csv"}}, r"--to x\.csv: end it in \.jsonl"),
         ({"export": {"to": "x.jsonl", "layout": "vicuna"}}, "--as vicuna: name one of auto"),
-        ({"export": {"to": "x.parquet", "layout": "alpaca"}}, "--as alpaca is of JSON lines"),
+        (
+            {"export": {"to": "x.parquet", "layout": "alpaca"}},
+            "--as alpaca is a layout of JSON lines",
+        ),
         ({"export": {"to": "s3://b/x.jsonl"}}, r"local or mounted path"),
         ({"select": {"top": 1, "fraction": 0.1}}, "--top and --fraction: give one size only"),
         ({"select": {"threshold": -99}}, "no example of pool 'sample' is within the threshold"),
