@@ -8,22 +8,24 @@ HOLDS = "holds it"
 MAY_HOLD = "may hold it"
 
 _LONG = 40  # characters: fewer stand in another text by chance ("a" and "b", "Hi" and "Hello!")
-_ESCAPE = re.compile(r"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|[nrtbf])")
+_ESCAPE = re.compile(
+    r"\\+(?:u([0-9a-fA-F]{4})|U(000[0-9a-fA-F]{5}|0010[0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|[nrtbf])"
+)
 _ENTITY = re.compile(r"&(?:amp;)*(?:(amp|lt|gt)|quot|apos|#0*3[49]|#[xX]2[27]);")
 _CHARACTERS = {"amp": "&", "lt": "<", "gt": ">"}
 _UNWRITTEN = re.compile(r"[\s\"'\\]+")  # what one way of writing adds and another leaves out
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_HALF_ESCAPE = re.compile(r"\\+(?:u[0-9a-fA-F]{0,3}|x[0-9a-fA-F]?)?$")
+_HALF_ESCAPE = re.compile(r"\\+(?:u[0-9a-fA-F]{0,3}|U[0-9a-fA-F]{0,7}|x[0-9a-fA-F]?)?$")
 _CLOSING = "}]).…,"  # what stands after a text that was cut
 
 
 def plain(text: str) -> str:
     r"""The text without what depends on how it is written down.
 
-    Escapes of JSON and Python (`\u00e9`, `\xe9`; of any depth, as in JSON inside JSON) and
-    entities of HTML become their characters. Whitespace, quotes and backslashes go, and the
-    letters n, r, t, b and f after a backslash with them. One text gives the same result in every
-    way of writing; two texts give the same only if they differ in nothing else.
+    Escapes of JSON and Python (`\u00e9`, `\xe9`, `\U0001f600`; of any depth, as in JSON inside
+    JSON) and entities of HTML become their characters. Whitespace, quotes and backslashes go, and
+    the letters n, r, t, b and f after a backslash with them. One text gives the same result in
+    every way of writing; two texts give the same only if they differ in nothing else.
     """
     text = _ESCAPE.sub(_unescaped, text)
     if _SURROGATE.search(text):
@@ -123,6 +125,6 @@ def _ends_inside(content: str, text: str) -> bool:
 
 
 def _unescaped(escape: re.Match[str]) -> str:
-    if escape[1]:
-        return chr(int(escape[1], 16))
-    return bytes.fromhex(escape[2]).decode("cp1252", "replace") if escape[2] else ""
+    if code := escape[1] or escape[2]:
+        return chr(int(code, 16))
+    return bytes.fromhex(escape[3]).decode("cp1252", "replace") if escape[3] else ""
