@@ -71,7 +71,7 @@ class Suite:
 
 
 class Spread(NamedTuple):
-    """Over the repeats."""
+    """The spread over the repeats."""
 
     least: float
     median: float

@@ -47,7 +47,7 @@ class Rows:
         return len(self.ids) - self.scored
 
     def counts(self) -> list[int]:
-        """In the order in which a command prints them."""
+        """The counts in the order in which a command prints them."""
         bad = self.reasons.total()
         return [len(self.ids) + bad, self.scored, self.copies, bad]
 

@@ -114,7 +114,7 @@ def paired(differences: Values) -> dict[str, Any]:
 
 
 def interval(values: Values) -> tuple[float, float]:
-    """Of the mean, at 95 %, by the t distribution."""
+    """The 95 % interval of the mean, by the t distribution."""
     from scipy import stats
 
     n = len(values)

@@ -95,7 +95,7 @@ def _rotation(design: Array, overlap: Array) -> tuple[Array, Array]:
 
 
 def _examples_share(rotated: Array, spectrum: Array) -> float:
-    """By restricted maximum likelihood, over a grid."""
+    """The share by restricted maximum likelihood, over a grid."""
     variances = _SHARES[:, None] * spectrum + 1 - _SHARES[:, None]
     squares = (rotated**2 / variances).sum(axis=1)
     likelihood = -0.5 * (np.log(variances).sum(axis=1) + len(rotated) * np.log(squares))

@@ -229,7 +229,7 @@ def list_of(record: Record, field: str) -> list[Any]:
     """The list in a field.
 
     Raises:
-        Unusable: it is none.
+        Unusable: it is not a list.
     """
     value = record.get(field)
     if isinstance(value, list):

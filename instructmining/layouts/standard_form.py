@@ -170,7 +170,7 @@ def _unread(
 
 
 def _inside(record: Any, options: Mapping[str, Any]) -> str | None:
-    """Where records are in what is none, see `field_names`; where no layout is forced."""
+    """Where records lie inside of what is not one, see `field_names`; if no layout is forced."""
     if options["columns"] or options["format"] != "auto":
         return None
     return path_to_records(record, is_readable)

@@ -147,7 +147,7 @@ def _models(known: list[Measurer], models: str) -> ModelList | None:
 
 
 def _source(spec: ModelSpec) -> str:
-    """As `fingerprints` calls it."""
+    """The model's source as the table `fingerprints` has it."""
     return spec.origin or spec.function or spec.kind
 
 

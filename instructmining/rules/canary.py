@@ -26,7 +26,7 @@ class Preference:
 
     @property
     def of_100(self) -> float:
-        """In how many of 100 pairs."""
+        """In how many of 100 pairs the real row is preferred."""
         return 100 * self.real / self.pairs
 
 

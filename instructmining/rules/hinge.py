@@ -58,7 +58,7 @@ class Hinge(BaseModel):
         return f"max({self.indicator} − {knot}, 0)"
 
     def of(self, value: float) -> float:
-        """Of one value of the indicator; NaN stays NaN."""
+        """The hinge of one value of the indicator; NaN stays NaN."""
         if math.isnan(value):
             return value
         return max(value - self.knot if self.above is not None else self.knot - value, 0.0)

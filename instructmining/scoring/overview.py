@@ -30,7 +30,7 @@ class Overview:
 
 
 def overview(scores: DataFrame, rule: LinearRule) -> Overview:
-    """Of the scores of a pool under a rule."""
+    """The counts and means of the scores of a pool under a rule."""
     terms = list(rule.coefficients)
     row = scores.agg(
         F.count("*").alias("rows"),

@@ -42,7 +42,7 @@ class Summary:
     tracking: str = ""
 
     def text(self) -> str:
-        """The page."""
+        """The whole page."""
         parts = [
             self._counts(),
             self._stages(),

@@ -104,7 +104,7 @@ class Card:
         return shlex.join(words)
 
     def lines(self) -> list[str]:
-        """The same for a terminal."""
+        """The lines of the card that a terminal shows."""
         facts = self.facts
         left = facts.pool - facts.size - facts.unscored
         lines = [

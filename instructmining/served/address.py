@@ -28,7 +28,7 @@ class Address:
 
     @property
     def encrypted(self) -> bool:
-        """Whether it is spoken to over TLS."""
+        """Whether the server is spoken to over TLS."""
         return self.url.startswith("https:")
 
 

@@ -34,7 +34,7 @@ def parse_yaml(text: str, where: str) -> Any:
     """A YAML value.
 
     Raises:
-        UserError: it is none; with the line, where there are several.
+        UserError: it is not YAML; with the line, where there are several.
     """
     try:
         return yaml.safe_load(text)

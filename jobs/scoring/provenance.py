@@ -101,7 +101,7 @@ def admit(store: Store, models: Mapping[str, ResolvedModel], measure: Measure, r
 
 
 def _recorded(store: Store, fingerprints: Sequence[str]) -> dict[str, dict[str, str]]:
-    """By fingerprint, run to provenance."""
+    """The provenance of each run, by fingerprint and run."""
     rows = store.read("fingerprints").where(F.col("fingerprint").isin(list(fingerprints)))
     recorded: dict[str, dict[str, str]] = {}
     for row in rows.select("fingerprint", "run_id", "provenance").collect():

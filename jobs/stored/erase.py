@@ -37,8 +37,8 @@ def run(spark: SparkSession, settings: Settings) -> dict[str, int]:
     """Erase, print what was found where, and return the rows by table.
 
     Raises:
-        UserError: an id is none, or no table has any of them; `--vacuum-now` on a schema;
-            `--export` names nothing that exists.
+        UserError: an id is not an `example_id`, or no table has any of them;
+            `--vacuum-now` on a schema; `--export` names nothing that exists.
     """
     store = Store.open(spark, settings.store)
     wanted = _wanted(settings.erase)

@@ -74,7 +74,7 @@ class UniEvalScorer(TwoSteps):
         return measurement, cut_rows
 
     def compute(self, prepared: tuple[Measurement, list[list[list[int]]]]) -> Measurement:
-        """The answers."""
+        """P(yes) for each question about each conversation."""
         measurement, cut_rows = prepared
         asked = [(row, i) for row, questions in enumerate(cut_rows) for i in range(len(questions))]
         scores = np.full(len(asked), np.nan)

@@ -63,7 +63,7 @@ class YesNoScorer(TwoSteps):
         return measurement, [self._with_question(rendered) for rendered in parts]
 
     def compute(self, prepared: tuple[Measurement, list[list[int]]]) -> Measurement:
-        """The answers."""
+        """How sure the model is of yes, for each conversation."""
         measurement, texts = prepared
         answers = measured(
             measurement,

@@ -34,11 +34,11 @@ class _Windows(AccumulatorParam[list[Window]]):
     """A list that tasks add to."""
 
     def zero(self, value: list[Window]) -> list[Window]:
-        """Nothing yet."""
+        """The list before any task has added to it."""
         return []
 
     def addInPlace(self, value1: list[Window], value2: list[Window]) -> list[Window]:  # noqa: N802
-        """Both."""
+        """The windows of both lists, in the first."""
         value1 += value2
         return value1
 
@@ -55,7 +55,7 @@ class Stopwatch:
         self._started = time.monotonic(), time.process_time()
 
     def read(self) -> tuple[float, float]:
-        """Both."""
+        """Seconds by the clock, and by the processor."""
         return time.monotonic() - self._started[0], time.process_time() - self._started[1]
 
 
@@ -90,7 +90,7 @@ def _addresses(task: TaskContext | None) -> str:
 
 
 def total(windows: Sequence[Window]) -> Work:
-    """Over all tasks."""
+    """The work of all tasks together."""
     return Work(*(sum(part) for part in zip(*(window.work for window in windows), strict=True)))
 
 
@@ -123,6 +123,6 @@ def words(windows: Sequence[Window]) -> str:
 
 
 def record(windows: Sequence[Window]) -> list[dict[str, Any]]:
-    """As rows of a table."""
+    """The windows as rows of a table."""
     rows = [{**window._asdict(), **window.work._asdict()} for window in windows]
     return [{name: value for name, value in row.items() if name != "work"} for row in rows]

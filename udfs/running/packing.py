@@ -80,7 +80,7 @@ def padded_states(body: Any, rows: Ids, device: str) -> States:
 
 
 def packed_states(body: Any, rows: Ids, device: str, size: int) -> States:
-    """Of rows in one pack, for a body that `packs`."""
+    """The hidden states of rows in one pack, from a body that `packs`."""
     packed = pack(rows, size)
     bounds = to_device(packed.bounds, device)
     hidden = body(

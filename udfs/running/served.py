@@ -51,7 +51,7 @@ class ServedScorer:
 
     @property
     def path(self) -> str:
-        """Of the call, under the server's URL."""
+        """The path of the call, under the server's URL."""
         raise NotImplementedError
 
     def body(self, conversation: Conversation) -> dict[str, Any]:
