@@ -80,6 +80,16 @@ def test_each_function_that_takes_all_settings_is_counted():
     assert structure.way_of_settings(sources) == (3, 2, 2)
 
 
+def test_names_say_what_a_thing_is():
+    assert structure.weak_names(SOURCES, *structure.PACKAGES) < 60
+
+
+def test_a_weak_name_is_counted_where_it_is_bound_and_not_where_it_is_read():
+    source = "def f(found, *, kept=1):\n    each = found\n    return [told for told in each]\n"
+    assert structure.weak_names({"jobs/a.py": source}, "jobs") == 4
+    assert structure.weak_names({"jobs/a.py": source}, "udfs") == 0
+
+
 def test_the_formatter_lays_out_the_code():
     assert structure.exempt_lines({p: t for p, t in SOURCES.items() if "structure" not in p}) < 60
 
