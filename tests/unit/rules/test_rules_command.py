@@ -2,6 +2,8 @@
 
 import json
 
+import numpy as np
+import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
@@ -10,6 +12,8 @@ from instructmining.packaged import conf_folder
 from instructmining.rules.rule import LinearRule, read_rule
 from instructmining.tracking.mlflow_runs import log_run
 from jobs.cli import main
+
+TRIED = conf_folder() / "rules" / "tried"
 
 
 @pytest.fixture
@@ -152,11 +156,21 @@ def test_a_champion_must_not_be_a_find_of_chance_and_force_promotes_it_neverthel
     assert rules("promote", untested, "--force", model="chance")
 
 
-def test_the_withdrawn_rule_is_not_offered_by_name_and_is_read_from_its_file(rules):
+def test_rules_that_were_tried_are_not_offered_by_name_and_are_read_from_their_files(rules):
     with pytest.raises(UserError, match="name one of paper-v1, paper-v2"):
-        rules("show", "embedded")
-    shown = rules("show", str(conf_folder() / "rules" / "withdrawn" / "embedded.json"))
-    assert shown[0].startswith("embedded, version 1")
+        rules("show", "dolly-45")
+    for name in ("dolly-45", "dolly-33"):
+        shown = rules("show", str(TRIED / f"{name}.json"))
+        assert shown[0].startswith(f"{name}, version 1")
+
+
+def test_the_runs_of_a_rule_that_was_tried_give_its_coefficients_again():
+    runs = pd.read_csv(TRIED / "dolly.csv")
+    rule = read_rule(str(TRIED / "dolly-45.json"))
+    terms = runs[list(rule.coefficients)].assign(intercept=1.0)
+    found, *_ = np.linalg.lstsq(terms.to_numpy(), runs["log_loss"].to_numpy())
+    assert found == pytest.approx([*rule.coefficients.values(), rule.intercept], rel=1e-4)
+    assert len(runs) == rule.provenance["subsets"] == 45
 
 
 def test_a_rule_that_prefers_dirt_is_refused_by_the_canary_of_the_run_that_tried_it(
