@@ -7,7 +7,7 @@ arXiv 1606.05250): without case, punctuation, articles and surplus spaces.
 
 import re
 import string
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -33,10 +33,13 @@ class Rights(NamedTuple):
 
 def is_right(answer: str, reference: str) -> bool:
     """Whether the answer says what the reference says; a blank reference is met by no answer."""
-    wanted = _final(reference)
+    wanted = final_part(reference)
     if (number := _last_number(wanted)) is not None:
-        return _last_number(_final(answer)) == number or _last_number(answer) == number
-    return bool(_plain(wanted)) and _plain(wanted) in (_plain(answer), _plain(_final(answer)))
+        return _last_number(final_part(answer)) == number or _last_number(answer) == number
+    return bool(plain_words(wanted)) and plain_words(wanted) in (
+        plain_words(answer),
+        plain_words(final_part(answer)),
+    )
 
 
 def by_match(answers: Sequence[str], reference: str) -> Judgement:
@@ -45,19 +48,28 @@ def by_match(answers: Sequence[str], reference: str) -> Judgement:
     return Judgement("tie" if first == second else "win" if first else "lose")
 
 
-def rights_of(pairs: Iterable[tuple[Sequence[str], str]]) -> Rights:
+def by_choice(answers: Sequence[str], reference: str) -> Judgement:
+    """The same for options, of which a model takes one as it is written."""
+    first, second = (answer == reference for answer in answers)
+    return Judgement("tie" if first == second else "win" if first else "lose")
+
+
+def rights_of(
+    pairs: Iterable[tuple[Sequence[str], str]], right: Callable[[str, str], bool] = is_right
+) -> Rights:
     """Count the right answers of both arms.
 
     Args:
         pairs: the two answers, and the reference.
+        right: whether an answer is right, given the reference.
     """
     listed = list(pairs)
-    first = sum(is_right(answers[0], reference) for answers, reference in listed)
-    second = sum(is_right(answers[1], reference) for answers, reference in listed)
+    first = sum(right(answers[0], reference) for answers, reference in listed)
+    second = sum(right(answers[1], reference) for answers, reference in listed)
     return Rights(first, second, len(listed))
 
 
-def _final(text: str) -> str:
+def final_part(text: str) -> str:
     """What a worked answer comes to: what its mark encloses, else its last line."""
     if boxed := _BOXED.findall(text):
         return str(boxed[-1])
@@ -71,6 +83,7 @@ def _last_number(text: str) -> Decimal | None:
     return Decimal(numbers[-1].replace(",", "")) if numbers else None
 
 
-def _plain(text: str) -> str:
+def plain_words(text: str) -> str:
+    """The words without case, punctuation, articles and surplus spaces."""
     words = _ARTICLES.sub(" ", text.casefold().translate(_NO_PUNCTUATION))
     return " ".join(words.split())

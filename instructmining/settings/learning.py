@@ -210,9 +210,10 @@ class Evaluate(Section):
 class Judge(Section):
     """How answers are compared."""
 
-    kind: Literal["reward", "endpoint", "match", "none"] = setting(
+    kind: Literal["reward", "endpoint", "match", "choice", "none"] = setting(
         "reward",
-        "What judges answers: the reward model, an endpoint, a match with the reference, nothing.",
+        "What judges answers: the reward model, an endpoint, a match with the reference, the "
+        "likeliest of the question's options, nothing.",
     )
     arms: tuple[str, str] = setting(
         ("selected", "random"), "The two arms whose answers are compared."

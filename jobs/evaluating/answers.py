@@ -5,12 +5,15 @@ same examples, seed and recipe from the same base weights.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 
 import pandas as pd
 import pyarrow as pa
 from pyspark.sql import functions as F
 
+from instructmining.errors import UserError
+from instructmining.evaluating.options import Choice, choice_of
 from instructmining.finetunes.evaluation_sets import EvaluationSet
 from instructmining.finetunes.runs import PlannedRun
 from instructmining.settings.learning import Judge
@@ -20,17 +23,50 @@ from udfs.finetuning.loading import loaded_finetuner
 from udfs.indicator import task_place
 from udfs.on_spark.placement import arrived, gpu_profile, in_model_workers, model_slots, ship
 from udfs.running.measurement import Conversation
+from udfs.texts.conversations import up_to_last_reply
 
 _SCHEMA = "run_key STRING, evaluation STRING, example_id STRING, answer STRING, finished BOOLEAN"
 Prompts = Mapping[str, Sequence[tuple[str, Conversation]]]  # by evaluation set: id, conversation
 
 
-def prompts_of(sets: Sequence[EvaluationSet], most: int) -> Prompts:
-    """The first conversations of each set; ids are hashes, so the first are a fair draw."""
-    return {
-        evaluation.name: list(zip(evaluation.ids, evaluation.conversations, strict=True))[:most]
-        for evaluation in sets
-    }
+def prompts_of(sets: Sequence[EvaluationSet], judge: Judge) -> Prompts:
+    """The first conversations of each set; ids are hashes, so the first are a fair draw.
+
+    Where options are judged, those with options, each with the right one as its reply.
+
+    Raises:
+        UserError: a set has no question with options.
+    """
+    prompts = {}
+    for evaluation in sets:
+        listed: Iterable[tuple[str, Conversation]]
+        listed = zip(evaluation.ids, evaluation.conversations, strict=True)
+        if judge.kind == "choice":
+            listed = _with_options(listed)
+        prompts[evaluation.name] = list(islice(listed, judge.prompts))
+        if not prompts[evaluation.name]:
+            raise UserError(
+                f"--judge choice: evaluation set {evaluation.name} has no question with options "
+                "of which the reference names one (lines `A) …`, or a list below `Options:`); "
+                "--judge match compares texts"
+            )
+    return prompts
+
+
+def _with_options(
+    listed: Iterable[tuple[str, Conversation]],
+) -> Iterator[tuple[str, Conversation]]:
+    for example_id, conversation in listed:
+        choice = _choice(conversation)
+        if choice is not None:
+            right = {"role": "assistant", "content": choice.replies[choice.right]}
+            yield example_id, [*up_to_last_reply(conversation)[:-1], right]
+
+
+def _choice(conversation: Conversation) -> Choice | None:
+    *history, reply = up_to_last_reply(conversation)
+    asked = [message["content"] for message in history if message["role"] == "user"]
+    return choice_of(asked[-1], reply["content"]) if asked else None
 
 
 def answered(
@@ -56,6 +92,8 @@ def answered(
 
 def decoding_of(judge: Judge) -> str:
     """How answers are made, as it is stored with them."""
+    if judge.kind == "choice":
+        return json.dumps({"choice": "mean loss of a token"})
     return json.dumps({"tokens": judge.answer_tokens, "temperature": judge.temperature})
 
 
@@ -70,6 +108,11 @@ def _stored(
     answers = rows.select(*columns, "answer", "finished").dropDuplicates(columns).toPandas()
     known = pd.MultiIndex.from_frame(answers[columns[1:]]).isin(asked)
     return answers[known].sort_values(columns, ignore_index=True)
+
+
+def _options_of(asked: Iterable[tuple[str, str, Conversation]]) -> list[tuple[str, ...]]:
+    choices = [_choice(conversation) for _, _, conversation in asked]
+    return [choice.replies for choice in choices if choice is not None]
 
 
 def _answer(
@@ -87,12 +130,14 @@ def _answer(
         for name, listed in prompts.items()
         for i, conversation in listed
     ]
+    options = _options_of(asked) if judge.kind == "choice" else []
     measure = experiment.setup.measure
     model = ship(spark, experiment.setup.base)
     recipe = experiment.task.recipe
 
     def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        from udfs.finetuning.answers import answer
+        from udfs.finetuning.answers import Answer, answer
+        from udfs.finetuning.choices import choose
 
         for batch in batches:
             for number in batch["id"].to_pylist():
@@ -100,13 +145,14 @@ def _answer(
                 device, dtype = task_place(measure)
                 finetuner = loaded_finetuner(arrived(model), device, dtype, measure, recipe)
                 finetuner.run(rows, {}, seed)
-                answers = answer(
-                    finetuner,
-                    [conversation for _, _, conversation in asked],
-                    judge.answer_tokens,
-                    judge.temperature,
-                    seed,
-                )
+                conversations = [conversation for _, _, conversation in asked]
+                if options:
+                    taken = choose(finetuner, conversations, options)
+                    answers = [Answer(text, True) for text in taken]
+                else:
+                    answers = answer(
+                        finetuner, conversations, judge.answer_tokens, judge.temperature, seed
+                    )
                 yield pa.RecordBatch.from_pydict(
                     {
                         "run_key": [key] * len(asked),

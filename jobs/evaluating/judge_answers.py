@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import eq
 
 from instructmining.errors import UserError
 from instructmining.evaluating.arms import ARMS
 from instructmining.evaluating.judge_endpoint import JudgeEndpoint
 from instructmining.evaluating.judging import Judgement, Tally, preferred, tally, told
-from instructmining.evaluating.right_answers import by_match, rights_of
+from instructmining.evaluating.right_answers import by_choice, by_match, is_right, rights_of
+from instructmining.finetunes.evaluation_sets import EvaluationSet
 from instructmining.models.lists import ResolvedModel
 from instructmining.settings.learning import Judge
 from jobs.evaluating.answers import prompts_of
@@ -49,8 +51,8 @@ def judge_answers(
         UserError: no such arm, no reward model, or a mistake in the endpoint's settings.
     """
     judge = experiment.settings.judge
-    check_judge(judge, reward)
-    prompts = prompts_of(experiment.sets, judge.prompts)
+    check_judge(judge, reward, experiment.sets)
+    prompts = prompts_of(experiment.sets, judge)
     pairs = list(shown_pairs(experiment, runs, prompts))
     judgements = _judgements(experiment, reward, pairs)
     judged = []
@@ -67,12 +69,15 @@ def judge_answers(
     return judged
 
 
-def check_judge(judge: Judge, reward: ResolvedModel | None) -> None:
+def check_judge(judge: Judge, reward: ResolvedModel | None, sets: Sequence[EvaluationSet]) -> None:
     """Refuse a judge that cannot judge, before hours are spent on what it would read.
 
     Raises:
-        UserError: no such arm, no reward model, or a mistake in the endpoint's settings.
+        UserError: no such arm, no reward model, no options to choose from, or a mistake in the
+            endpoint's settings.
     """
+    if judge.kind == "choice":
+        prompts_of(sets, judge)
     if judge.kind == "endpoint":
         JudgeEndpoint(judge)
     if judge.kind == "reward" and reward is None:
@@ -85,17 +90,23 @@ def check_judge(judge: Judge, reward: ResolvedModel | None) -> None:
 
 
 def _sentence(judge: Judge, evaluation: str, outcomes: Tally, pairs: Sequence[Shown]) -> str:
-    if judge.kind != "match":
+    if judge.kind in ("reward", "endpoint"):
         name = "reward" if judge.kind == "reward" else f"{judge.model}, both orders"
         return told(*judge.arms, evaluation, name, outcomes)
-    said = told(*judge.arms, evaluation, "match with the reference", outcomes)
-    return f"{said}; {rights_of((s.answers, s.reference) for s in pairs).words(*judge.arms)}"
+    is_choice = judge.kind == "choice"
+    name = "likeliest option" if is_choice else "match with the reference"
+    rights = rights_of(
+        ((shown.answers, shown.reference) for shown in pairs), eq if is_choice else is_right
+    )
+    return f"{told(*judge.arms, evaluation, name, outcomes)}; {rights.words(*judge.arms)}"
 
 
 def _judgements(
     experiment: Experiment, reward: ResolvedModel | None, pairs: Sequence[Shown]
 ) -> list[Judgement]:
     judge = experiment.settings.judge
+    if judge.kind == "choice":
+        return [by_choice(shown.answers, shown.reference) for shown in pairs]
     if judge.kind == "match":
         return [by_match(shown.answers, shown.reference) for shown in pairs]
     verdicts = VerdictTable(experiment.store, experiment.run_id)

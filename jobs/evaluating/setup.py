@@ -39,7 +39,7 @@ def prepare(spark: SparkSession, settings: Settings, stack: ExitStack) -> Setup:
     choice = rule_for(
         finetunes.models, finetunes.resolved, settings.rule, settings.knn, settings.tracking
     )
-    check_judge(settings.judge, finetunes.resolved.get("reward"))
+    check_judge(settings.judge, finetunes.resolved.get("reward"), finetunes.sets)
     if settings.finetune.gpus_per_run > 1 and settings.judge.kind != "none":
         raise UserError(
             "a model that was finetuned over several processes cannot answer prompts "

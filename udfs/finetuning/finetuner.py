@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from transformers import AutoModelForCausalLM
 
 from instructmining.errors import UserError
@@ -161,12 +162,24 @@ class Finetuner:
         self.model.eval()
         return self._evaluated(texts, [sum(text.counted) for text in texts])
 
+    def mean_losses(self, conversations: Sequence[Conversation]) -> list[float]:
+        """Mean NLL of each conversation's response tokens in nats; NaN where there is none."""
+        texts = self._readable(conversations)
+        there = [place for place, text in enumerate(texts) if text is not None]
+        self.model.eval()
+        means = np.full(len(texts), np.nan)
+        means[there] = self._means([text for text in texts if text is not None])
+        return means.tolist()
+
     def _evaluated(self, texts: Sequence[Counted], tokens: list[int]) -> Evaluated:
+        means = self._means(texts)
+        return Evaluated(float(means @ np.array(tokens) / sum(tokens)), means.tolist(), tokens)
+
+    def _means(self, texts: Sequence[Counted]) -> NDArray[np.float64]:
         losses = Results()
         for batch in self._batches(texts):
             self.log_loss.add_to(losses, batch, [texts[i] for i in batch])
-        means = losses.means(len(texts))
-        return Evaluated(float(means @ np.array(tokens) / sum(tokens)), means.tolist(), tokens)
+        return losses.means(len(texts))
 
     def _train(self, texts: list[Counted], seed: int) -> tuple[list[float], int]:
         generator = np.random.default_rng(seed)
@@ -202,13 +215,16 @@ class Finetuner:
         return (token_packs if self.packed else token_batches)(lengths, self.token_budget)
 
     def _counted(self, conversations: Sequence[Conversation]) -> list[Counted]:
+        return [text for text in self._readable(conversations) if text is not None]
+
+    def _readable(self, conversations: Sequence[Conversation]) -> list[Counted | None]:
+        """Each conversation as tokens; None without a response token inside `max_length`."""
         reasons = defects(conversations)
         rendered = render(self.template, conversations, reasons)
         cut_rows = [cut(tokens, self.max_length, keep_end=False) for tokens in rendered]
         return [
-            behind_prompt(tokens, self.start)
+            behind_prompt(tokens, self.start) if reason is None and any(tokens.counted) else None
             for tokens, reason in zip(cut_rows, reasons, strict=True)
-            if reason is None and any(tokens.counted)
         ]
 
     def _optimizers(self, masters: dict[str, torch.Tensor]) -> list[torch.optim.Optimizer]:

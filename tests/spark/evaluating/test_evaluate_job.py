@@ -299,6 +299,22 @@ def test_an_endpoint_judges_in_both_orders_and_nothing_is_done_twice(
     assert "; right answers: selected " in matched.page
 
 
+def test_options_are_taken_by_their_likelihood(spark: SparkSession, folder: Path) -> None:
+    drawn = random.Random(11)
+    asked = []
+    for number in range(4):
+        options = [example(drawn, place == number % 2)["output"] for place in range(2)]
+        lines = "\n".join(f"{label}) {text}" for label, text in zip("AB", options, strict=True))
+        question = {"instruction": f"Which of them, {number}?\n{lines}", "input": ""}
+        asked.append({**question, "output": options[number % 2]})
+    sets = (f"pick={write(folder / 'pick.jsonl', asked)}",)
+    done = run(spark, evaluation(folder, {"kind": "choice", "prompts": 4}, evaluation=sets))
+    assert isinstance(done, Evaluated)
+    assert [each.tally.n for each in done.judged] == [4]
+    assert "likeliest option" in done.judged[0].sentence
+    assert "; right answers: selected 4 of 4, random " in done.page
+
+
 def test_a_judge_that_refuses_is_told_below_the_losses_that_were_paid_for(
     evaluated: Evaluated,
     spark: SparkSession,
@@ -402,6 +418,7 @@ def test_a_size_that_cannot_be_searched_is_refused_in_one_sentence(
         ({"sizes": ("9999",)}, {}, "the pool has 64 examples"),
         ({"evaluation": ()}, {}, "--eval is missing"),
         ({}, {"kind": "endpoint"}, "needs --endpoint URL"),
+        ({}, {"kind": "choice"}, "set asked has no question with options"),
     ],
 )
 def test_a_mistake_is_one_sentence(

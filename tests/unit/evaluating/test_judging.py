@@ -213,7 +213,7 @@ class Remembered(dict[str, str]):
     def known(self, keys: Sequence[str]) -> dict[str, str]:
         return {key: self[key] for key in keys if key in self}
 
-    def add(self, judge: str, verdicts: Iterable[Ruling], part: str) -> None:
+    def add(self, judge: str, verdicts: Iterable[Ruling]) -> None:
         self.update({ruling.shown.key(judge): ruling.verdict for ruling in verdicts})
 
     def judged(self, server: Server, answers: dict[str, tuple[str, str]]) -> Tally:
