@@ -1,4 +1,4 @@
-"""A program and all that it starts: seconds, CPU seconds, Python workers, imports."""
+"""A program and all that it starts: seconds, CPU seconds, memory, Python workers, imports."""
 
 import os
 import re
@@ -29,6 +29,8 @@ class Program:
         cpu: CPU seconds of the program, its JVM and its Python workers, as last seen.
         workers: Python workers of Spark that were started and lived for a moment.
         imports: seconds of import by package, those of 0.3 s and more.
+        peaks: the largest resident size, in bytes, of the `driver` (the program itself), of a
+            `jvm` and of a `worker` of Spark.
     """
 
     code: int
@@ -37,6 +39,7 @@ class Program:
     cpu: float
     workers: int
     imports: dict[str, float]
+    peaks: dict[str, int]
 
 
 def run_program(arguments: Sequence[str], environment: Mapping[str, str]) -> Program:
@@ -52,9 +55,10 @@ def run_program(arguments: Sequence[str], environment: Mapping[str, str]) -> Pro
     )
     seconds: dict[int, float] = {}
     workers: set[int] = set()
+    peaks = {"driver": 0, "jvm": 0, "worker": 0}
     output = ""
     while process.poll() is None:
-        _look(process.pid, seconds, workers)
+        _look(process.pid, seconds, workers, peaks)
         with suppress(subprocess.TimeoutExpired):
             output, _ = process.communicate(timeout=_EVERY)
     return Program(
@@ -64,11 +68,14 @@ def run_program(arguments: Sequence[str], environment: Mapping[str, str]) -> Pro
         cpu=sum(seconds.values()),
         workers=len(workers),
         imports=_imports(output),
+        peaks=peaks,
     )
 
 
-def _look(program: int, seconds: dict[int, float], workers: set[int]) -> None:
-    """Note the CPU seconds of the program's family, and who of it is a worker of Spark."""
+def _look(
+    program: int, seconds: dict[int, float], workers: set[int], peaks: dict[str, int]
+) -> None:
+    """Note CPU seconds and sizes of the program's family, and who of it is a worker of Spark."""
     with suppress(psutil.Error):
         family = [psutil.Process(program), *psutil.Process(program).children(recursive=True)]
         for process in family:
@@ -78,6 +85,9 @@ def _look(program: int, seconds: dict[int, float], workers: set[int]) -> None:
                 parent = process.parent()
                 if parent is not None and "pyspark.daemon" in parent.cmdline():
                     workers.add(process.pid)
+                kind = "driver" if process.pid == program else "jvm"
+                kind = "worker" if process.pid in workers else kind
+                peaks[kind] = max(peaks[kind], process.memory_info().rss)
 
 
 def _imports(output: str) -> dict[str, float]:

@@ -122,17 +122,27 @@ def sixth_distances(pool: Vectors, rows: np.ndarray) -> np.ndarray:
     return np.array(found)
 
 
+class Topics:
+    """500 topics of 24 dimensions each, in a space of `width` dimensions; always the same ones."""
+
+    def __init__(self, width: int):
+        random = np.random.default_rng(0)
+        self._spans = random.normal(size=(500, 24, width)).astype(np.float32) / 24**0.5
+
+    def vectors(self, rows: int, random: np.random.Generator) -> Vectors:
+        """Unit vectors float32[rows, width], a hundredth of them near-duplicates."""
+        topics = random.integers(0, len(self._spans), rows)
+        weights = 1 + random.normal(size=(rows, 24)).astype(np.float32)
+        made = np.stack([w @ self._spans[t] for w, t in zip(weights, topics, strict=True)])
+        made += 0.3 * random.normal(size=made.shape).astype(np.float32)
+        copies = random.choice(rows, rows // 100, replace=False)
+        made[copies] = made[np.roll(copies, 1)] + np.float32(1e-4)
+        return np.asarray(made / np.linalg.norm(made, axis=1, keepdims=True), np.float32)
+
+
 def made_vectors(rows: int, width: int = 384) -> Vectors:
-    """Unit vectors in 500 topics of 24 dimensions each, a hundredth of them near-duplicates."""
-    random = np.random.default_rng(0)
-    spans = random.normal(size=(500, 24, width)).astype(np.float32) / 24**0.5
-    topics = random.integers(0, 500, rows)
-    weights = 1 + random.normal(size=(rows, 24)).astype(np.float32)
-    made = np.stack([w @ spans[t] for w, t in zip(weights, topics, strict=True)])
-    made += 0.3 * random.normal(size=made.shape).astype(np.float32)
-    copies = random.choice(rows, rows // 100, replace=False)
-    made[copies] = made[np.roll(copies, 1)] + np.float32(1e-4)
-    return np.asarray(made / np.linalg.norm(made, axis=1, keepdims=True), np.float32)
+    """Unit vectors of `Topics`."""
+    return Topics(width).vectors(rows, np.random.default_rng(1))
 
 
 def _judged(

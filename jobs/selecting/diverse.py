@@ -22,6 +22,7 @@ from instructmining.selecting.quotas import groups_of, limits_of, sources_of
 from instructmining.selecting.selection import check, chosen, pick, wanted
 from instructmining.settings.learning import Select
 from instructmining.store.tables import Store
+from jobs.checks.driver_memory import refuse_too_many
 from jobs.stored.vectors import of_encoder, vector_parts
 
 CANDIDATES = 200_000  # at most, unless `select.candidates` says otherwise
@@ -118,6 +119,9 @@ def _candidates(
     for table, part in vector_parts(ids, embedded, cut.num_rows):
         places = pa.compute.index_in(table["example_id"], names).to_numpy()
         if not matrix.size:
+            reason = f"--diversity {select.diversity}"
+            remedy = "lower select.candidates, or take a driver with more memory"
+            refuse_too_many(cut.num_rows, part.shape[1], reason, remedy)
             matrix = np.empty((cut.num_rows, part.shape[1]), np.float32)
         matrix[places] = part
         has_vector[places] = True

@@ -17,9 +17,14 @@ from pyspark.sql import functions as F
 from instructmining.errors import UserError
 from instructmining.identity import BUCKETS
 from instructmining.store.tables import Store
+from jobs.checks.driver_memory import refuse_too_many
 from udfs.on_spark.arrow import vectors
 
 _PART_ROWS = 100_000  # of one query: Spark bounds the bytes of a result
+_BY_CELLS = (
+    "set knn.cells_beyond below the rows of the pool, so that it is joined by cells, or take a "
+    "driver with more memory"
+)
 
 
 def of_encoder(store: Store, encoder: Column) -> DataFrame:
@@ -79,7 +84,7 @@ def gathered(
         count: n, which is at least 1.
 
     Raises:
-        UserError: there are not as many as `count`.
+        UserError: there are not as many as `count`, or the driver cannot hold them.
     """
     ids: list[str] = []
     copies = np.empty(count, np.int64)
@@ -91,6 +96,7 @@ def gathered(
         if len(ids) > count:
             break
         if not matrix.size:
+            refuse_too_many(count, part.shape[1], "neighbours by one index", _BY_CELLS)
             matrix = np.empty((count, part.shape[1]), np.float32)
         matrix[rows] = part[order]
         copies[rows] = table["copies"].to_numpy()[order]

@@ -65,7 +65,7 @@ def neighbors_by_cells(rows: DataFrame, knn: Knn) -> tuple[DataFrame, str]:
     search = Search(knn.neighbors, knn.candidates)
     merged = _merged(groups.applyInArrow(_within(search, knn.count_copies), _FOUND), knn.neighbors)
     merged = merged.localCheckpoint()  # it is read three times: one search is enough
-    right, sampled = _recall(chosen, merged, search, knn.count_copies)
+    right, sampled = _recall(chosen, count, merged, search, knn.count_copies)
     merged = _completed(chosen, merged, search, knn.count_copies)
     method = (
         f"cells, {len(cells.centroids)} of about {knn.cell_rows} rows, {cells.visits} visits,"
@@ -76,7 +76,7 @@ def neighbors_by_cells(rows: DataFrame, knn: Knn) -> tuple[DataFrame, str]:
 
 def _cells(rows: DataFrame, count: int, knn: Knn) -> Cells:
     wanted = max(1, -(-count // knn.cell_rows))
-    sample = _sampled(rows, min(wanted * _TRAINED_ON, _TRAINED_ON_AT_MOST))
+    sample = _sampled(rows, min(wanted * _TRAINED_ON, _TRAINED_ON_AT_MOST), count)
     sampled = vectors(sample["vector"])
     wanted = min(wanted, len(sampled))
     means = faiss.Kmeans(
@@ -167,10 +167,10 @@ def _merged(parts: DataFrame, neighbors: int) -> DataFrame:
 
 
 def _recall(
-    rows: DataFrame, merged: DataFrame, search: Search, count_copies: bool
+    rows: DataFrame, count: int, merged: DataFrame, search: Search, count_copies: bool
 ) -> tuple[float, int]:
     """Share of sampled rows whose last distance is that of the whole pool, and their number."""
-    true = _in_whole_pool(rows, _sampled(rows, _RECALL_SAMPLE), search, count_copies)
+    true = _in_whole_pool(rows, _sampled(rows, _RECALL_SAMPLE, count), search, count_copies)
     pairs = true.withColumnRenamed("distances", "true").join(merged, "example_id")
     last, here = F.array_max("true"), F.array_max("distances")  # null of an empty list
     near = F.abs(last - here) <= _SAME * F.greatest(last, F.lit(_SAME))
@@ -203,11 +203,16 @@ def _in_whole_pool(
     return _merged(rows.mapInArrow(run, _FOUND), search.neighbors)
 
 
-def _sampled(rows: DataFrame, wanted: int) -> pa.Table:
-    """The rows with the smallest hashes of their ids: the same ones wherever they are stored."""
-    return (
-        rows.orderBy(F.xxhash64("example_id", F.lit(_SEED)), "example_id").limit(wanted).toArrow()
-    )
+def _sampled(rows: DataFrame, wanted: int, count: int) -> pa.Table:
+    """The rows with the smallest hashes of their ids: the same ones wherever they are stored.
+
+    Of `count` rows only those are ordered whose hashes are low enough to be among them: an order
+    with a limit sends as many rows of every task to one.
+    """
+    place = F.xxhash64("example_id", F.lit(_SEED))
+    share = min(1.0, (1.1 * wanted + 1_000) / count)
+    low = rows.where(place <= min(int(-(2**63) + share * 2**64), 2**63 - 1))
+    return low.orderBy(place, "example_id").limit(wanted).toArrow()
 
 
 def _nearest_cells(rows: Vectors, centroids: Vectors, wanted: int) -> NDArray[np.int64]:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from pyspark.sql import functions as F
 
 from bench.speed.gather import moved_so_far, written
 from instructmining.errors import UserError
@@ -119,6 +120,16 @@ def test_cells_count_copies_as_one_index_does(spark, vectors):
     whole = neighbor_distances(ExactIndex(vectors), np.arange(ROWS), Search(6, 32, copies))
     found, _ = by_cells(spark, vectors, copies, cell_rows=300, visits=9, count_copies=True)
     np.testing.assert_allclose(found, whole, rtol=1e-6, atol=1e-7)
+
+
+def test_a_sample_is_of_the_smallest_hashes_though_not_all_rows_are_ordered(spark):
+    rows = spark.range(50_000).select(F.md5(F.col("id").cast("string")).alias("example_id"))
+    ordered = rows.orderBy(F.xxhash64("example_id", F.lit(0)), "example_id")
+    for wanted in (1, 700, 49_999):
+        sample = cells._sampled(rows.repartition(5), wanted, 50_000)
+        assert sample["example_id"].to_pylist() == [
+            row.example_id for row in ordered.limit(wanted).collect()
+        ]
 
 
 def test_fewer_visits_say_how_much_they_miss(spark, vectors, alone):

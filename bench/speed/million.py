@@ -1,0 +1,173 @@
+"""All steps without a model, on large pools: `python -m bench.speed.million --rows 1000000`.
+
+    python -m bench.speed.million --rows 10000 40000 200000 --only neighbours,rule
+
+Rows are made up and read from a folder of Parquet and from one of JSON lines, a hundredth comes
+later; the numbers of the models are made up too (`bench.harness.made_numbers`). Every step is a
+command of its own with a driver of 3 GB: its CPU seconds and wall seconds, the largest resident
+size of the Python driver, of the JVM (in which a local master has its tasks) and of a Python
+worker, and the bytes that the tasks sent to the driver, by Spark's event log. With several sizes
+the power of the rows that CPU seconds grow with, without what is paid once, and that of the bytes
+at the driver.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from rich.console import Console
+from rich.table import Table
+
+from bench.harness.arms import machine
+from bench.harness.event_log import SparkWork, event_log_settings, read_event_log
+from bench.harness.programs import Program, run_program
+from bench.harness.texts import records
+from bench.speed.cost import loglog_slope, slope_after_intercept
+
+FILES = 200
+_WORDS = 60  # of a response
+_CHOSEN = 500  # rows of a selection, whatever the pool: the candidates are 20 times as many
+# Spark may bring up to 10 MB of each join to the driver where that is quicker: what is looked for
+# here is what must go there.
+_SETTINGS = (
+    "spark.driver.memory=3g",
+    "canary.rows=0",
+    "spark.sql.autoBroadcastJoinThreshold=-1",
+    "spark.sql.adaptive.autoBroadcastJoinThreshold=-1",
+)
+_MODELS = "reward,perplexity,embed,mtld"
+_FIRST = "read Parquet"
+
+File = Callable[[Path, int, int], None]  # path without suffix, first row, rows
+
+
+class Step(NamedTuple):
+    """One command."""
+
+    rows: int
+    name: str
+    program: Program
+    work: SparkWork
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run every size, print a line per step, then the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 40_000])
+    parser.add_argument("--folder", help="where all of it is written; default: a temporary one")
+    parser.add_argument("--master", default="local[2]")
+    parser.add_argument("--only", help="steps by name, separated by commas; the store's come first")
+    parser.add_argument("--set", action="append", default=[], dest="sets", metavar="A.B=VALUE")
+    chosen = parser.parse_args(argv)
+    console = Console(width=140)
+    console.print("; ".join(f"{name} {value}" for name, value in machine().items()))
+    only = set(chosen.only.split(",")) if chosen.only else set()
+    found: list[Step] = []
+    for rows in chosen.rows:
+        with TemporaryDirectory(dir=chosen.folder) as folder:
+            for step in run(rows, Path(folder), chosen.master, chosen.sets, only):
+                print(line(step), flush=True)
+                found.append(step)
+    if len(chosen.rows) > 1:
+        console.print(slopes(found))
+
+
+def run(
+    rows: int, folder: Path, master: str, sets: Sequence[str], only: set[str]
+) -> Iterator[Step]:
+    """The steps over that many rows, one after another; those that fill the store always run."""
+    for name, command in steps(rows, folder):
+        if only and name not in only and name not in (_FIRST, "1 % new rows", "made numbers"):
+            continue
+        log = folder / "events" / name.replace(" ", "_").replace("%", "")
+        log.mkdir(parents=True)
+        given = [*_SETTINGS, *sets, *(f"{k}={v}" for k, v in event_log_settings(log).items())]
+        options = [part for setting in given for part in ("--set", setting)]
+        program = run_program([*command, *options], {"SPARK_MASTER": master})
+        if program.code:
+            sys.exit(f"{name} of {rows:,} rows ended with {program.code}:\n{program.output}")
+        yield Step(rows, name, program, read_event_log(log))
+
+
+def steps(rows: int, folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Name and arguments of Python; what a step reads is written just before it."""
+    store = str(folder / "store")
+    shared = ["--store", store, "--tracking-uri", "none"]
+    score = ["-m", "jobs.cli", "score", *shared]
+    select = ["-m", "jobs.cli", "select", *shared, "--rule", "paper-v1"]
+    parquet, lines = folder / "parquet", folder / "lines"
+    write(parquet, rows, _parquet_file)
+    yield _FIRST, [*score, "--stages", "ingest", "--input", str(parquet)]
+    write(lines, rows, _lines_file)
+    other = ["--store", str(folder / "other"), "--tracking-uri", "none"]
+    read_lines = ["-m", "jobs.cli", "score", *other, "--stages", "ingest", "--input", str(lines)]
+    yield "read JSON lines", read_lines
+    _parquet_file(parquet / "later", rows, max(1, rows // 100))
+    yield "1 % new rows", [*score, "--stages", "ingest", "--input", str(parquet)]
+    yield "made numbers", ["-m", "bench.harness.made_numbers", store]
+    yield "neighbours", [*score, "--stages", "embed,knn"]
+    yield "rule", [*score, "--stages", f"{_MODELS},rule", "--rule", "paper-v1"]
+    some = ["--quota", "00*=0.5", "--quota", "01*=0.5"]
+    to = ["--to", str(folder / "chosen.jsonl"), "--overwrite"]
+    yield "select by quotas", [*select, "--top", str(_CHOSEN), *some, *to]
+    yield "select diversity", [*select, "--top", str(_CHOSEN), "--diversity", "cosine", *to]
+    yield "report", ["-m", "jobs.cli", "report", *shared, "--to", str(folder / "page.html")]
+    yield "maintain", ["-m", "jobs.cli", "maintain", "--store", store]
+
+
+def write(folder: Path, rows: int, file: File) -> None:
+    """The rows in `FILES` files."""
+    folder.mkdir()
+    each = rows // FILES
+    for number in range(FILES):
+        file(folder / f"{number:03}", number * each, each)
+
+
+def _parquet_file(path: Path, first: int, rows: int) -> None:
+    lines = list(records(first, first + rows, _WORDS))
+    pq.write_table(pa.Table.from_pylist(lines), path.with_suffix(".parquet"))
+
+
+def _lines_file(path: Path, first: int, rows: int) -> None:
+    lines = (json.dumps(each) + "\n" for each in records(first, first + rows, _WORDS))
+    path.with_suffix(".jsonl").write_text("".join(lines))
+
+
+def line(step: Step) -> str:
+    """What one step took."""
+    peaks = {name: size / 2**30 for name, size in step.program.peaks.items()}
+    work = step.work
+    return (
+        f"{step.rows:>9,}  {step.name:<18} {step.program.cpu:8.1f} CPU s {step.program.wall:8.1f} s"
+        f"   driver {peaks['driver']:.2f}, JVM {peaks['jvm']:.2f}, worker {peaks['worker']:.2f} GiB"
+        f"   {work.to_driver / 1e6:8.2f} MB to the driver, {work.shuffled / 1e6:9.1f} shuffled, "
+        f"{work.jobs} jobs, {work.tasks:,} tasks"
+    )
+
+
+def slopes(found: Sequence[Step]) -> Table:
+    """Per step, how CPU seconds and bytes at the driver grow with the rows."""
+    table = Table(title="powers of the rows", title_justify="left")
+    for name in ("step", "CPU seconds", "the same without what is paid once", "MB to the driver"):
+        table.add_column(name, justify="left" if name == "step" else "right")
+    for name in dict.fromkeys(step.name for step in found):
+        of_step = [step for step in found if step.name == name]
+        sizes = [step.rows for step in of_step]
+        cpu = [step.program.cpu for step in of_step]
+        table.add_row(
+            name,
+            f"{loglog_slope(sizes, cpu):.2f}",
+            f"{slope_after_intercept(sizes, cpu):.2f}" if len(sizes) > 2 else "",
+            f"{loglog_slope(sizes, [step.work.to_driver for step in of_step]):.2f}",
+        )
+    return table
+
+
+if __name__ == "__main__":
+    main()
