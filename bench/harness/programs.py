@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import psutil
 
 _EVERY = 0.2  # seconds
+_DAEMONS = frozenset(("pyspark.daemon", "udfs.on_spark.daemon"))  # workers are forked from them
 _LONG = 0.3  # seconds of import that are worth a name
 _IMPORT = re.compile(r"^import time:\s+(\d+) \|\s+\d+ \|\s+(\w+)", re.MULTILINE)
 _IMPORT_LINE = re.compile(r"^import time:.*\n", re.MULTILINE)
@@ -83,7 +84,7 @@ def _look(
                 times = process.cpu_times()
                 seconds[process.pid] = times.user + times.system
                 parent = process.parent()
-                if parent is not None and "pyspark.daemon" in parent.cmdline():
+                if parent is not None and not _DAEMONS.isdisjoint(parent.cmdline()):
                     workers.add(process.pid)
                 kind = "driver" if process.pid == program else "jvm"
                 kind = "worker" if process.pid in workers else kind
