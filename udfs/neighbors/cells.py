@@ -31,6 +31,7 @@ _WINDOW = 8_192  # rows of the whole pool that the sample is compared with at a 
 _RECALL_SAMPLE = 1000
 _SAME = 1e-3  # relative: a distance this close is right
 _SEED = 0
+_RECALL_SEED = 1  # other rows than those that made the cells, which lie better for their own
 
 _ASKED = "cell INT, slice INT, in_pool BOOLEAN, example_id STRING, vector ARRAY<FLOAT>, copies LONG"
 _FOUND = "example_id STRING, distances ARRAY<DOUBLE>"
@@ -76,7 +77,7 @@ def neighbors_by_cells(rows: DataFrame, knn: Knn) -> tuple[DataFrame, str]:
 
 def _cells(rows: DataFrame, count: int, knn: Knn) -> Cells:
     wanted = max(1, -(-count // knn.cell_rows))
-    sample = _sampled(rows, min(wanted * _TRAINED_ON, _TRAINED_ON_AT_MOST), count)
+    sample = _sampled(rows, min(wanted * _TRAINED_ON, _TRAINED_ON_AT_MOST), count, _SEED)
     sampled = vectors(sample["vector"])
     wanted = min(wanted, len(sampled))
     means = faiss.Kmeans(
@@ -170,7 +171,9 @@ def _recall(
     rows: DataFrame, count: int, merged: DataFrame, search: Search, count_copies: bool
 ) -> tuple[float, int]:
     """Share of sampled rows whose last distance is that of the whole pool, and their number."""
-    true = _in_whole_pool(rows, _sampled(rows, _RECALL_SAMPLE, count), search, count_copies)
+    true = _in_whole_pool(
+        rows, _sampled(rows, _RECALL_SAMPLE, count, _RECALL_SEED), search, count_copies
+    )
     pairs = true.withColumnRenamed("distances", "true").join(merged, "example_id")
     last, here = F.array_max("true"), F.array_max("distances")  # null of an empty list
     near = F.abs(last - here) <= _SAME * F.greatest(last, F.lit(_SAME))
@@ -203,13 +206,13 @@ def _in_whole_pool(
     return _merged(rows.mapInArrow(run, _FOUND), search.neighbors)
 
 
-def _sampled(rows: DataFrame, wanted: int, count: int) -> pa.Table:
+def _sampled(rows: DataFrame, wanted: int, count: int, seed: int) -> pa.Table:
     """The rows with the smallest hashes of their ids: the same ones wherever they are stored.
 
     Of `count` rows only those are ordered whose hashes are low enough to be among them: an order
     with a limit sends as many rows of every task to one.
     """
-    place = F.xxhash64("example_id", F.lit(_SEED))
+    place = F.xxhash64("example_id", F.lit(seed))
     share = min(1.0, (1.1 * wanted + 1_000) / count)
     low = rows.where(place <= min(int(-(2**63) + share * 2**64), 2**63 - 1))
     return low.orderBy(place, "example_id").limit(wanted).toArrow()

@@ -126,7 +126,7 @@ def test_a_sample_is_of_the_smallest_hashes_though_not_all_rows_are_ordered(spar
     rows = spark.range(50_000).select(F.md5(F.col("id").cast("string")).alias("example_id"))
     ordered = rows.orderBy(F.xxhash64("example_id", F.lit(0)), "example_id")
     for wanted in (1, 700, 49_999):
-        sample = cells._sampled(rows.repartition(5), wanted, 50_000)
+        sample = cells._sampled(rows.repartition(5), wanted, 50_000, 0)
         assert sample["example_id"].to_pylist() == [
             row.example_id for row in ordered.limit(wanted).collect()
         ]
