@@ -83,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _not_installed(error: ModuleNotFoundError) -> str:
     """Where a library of an extra is missing, the remedy; a missing module of ours is an error."""
-    library = (error.name or "").partition(".")[0]
+    library = (error.name or "").partition(".")[0].replace("py4j", "pyspark")  # it comes with it
     if library not in _EXTRAS:
         raise error
     return (
