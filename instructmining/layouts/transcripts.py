@@ -9,7 +9,7 @@ from instructmining.layouts.records import Messages, Unusable
 
 # What a function returned is said by nobody else, whatever speakers the user names.
 RESULTS = ("FUNCTION RESPONSE", "FUNCTION RESULT", "TOOL RESPONSE", "TOOL RESULT")
-_ENDS = ("<|endoftext|>", "<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end|>", "</s>")
+END_MARKS = ("<|endoftext|>", "<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end|>", "</s>")
 _SYSTEM = re.compile(r"\A\s*system:\s*", re.IGNORECASE)
 
 
@@ -130,7 +130,7 @@ def _without_end(said: str) -> str:
     said = said.strip()
     end = len(said)
     while True:
-        mark = next((ending for ending in _ENDS if said.endswith(ending, 0, end)), None)
+        mark = next((ending for ending in END_MARKS if said.endswith(ending, 0, end)), None)
         if mark is None:
             return said[:end]
         end -= len(mark)

@@ -8,7 +8,7 @@ from bench.speed.class_archive import table
 
 def test_a_ratio_is_that_of_one_repeat():
     def runs(*cpu: float) -> list[Program]:
-        return [Program(0, "", 10 * each, each, 0, {}) for each in cpu]
+        return [Program(0, "", 10 * each, each, 0, {}, {}) for each in cpu]
 
     found = {("select", "with"): runs(2, 30, 5), ("select", "without"): runs(4, 40, 8)}
     console = Console(width=120, record=True)
