@@ -12,6 +12,12 @@ from instructmining.fitting.page import reading
 from instructmining.fitting.plots import fit_plots
 from instructmining.fitting.rule_fit import Learned, unseen_figures
 from instructmining.models.lists import ResolvedModel
+from instructmining.rules.canary import (
+    Preference,
+    canary_lines,
+    canary_objection,
+    metrics_of,
+)
 from instructmining.rules.fitted_model import FittedModel
 from instructmining.rules.registry import CHAMPION, list_rules, load_rule, publish_rule, unproven
 from instructmining.rules.rule import LinearRule, built_in_rules
@@ -21,8 +27,13 @@ from instructmining.settings.sections import Tracking
 from instructmining.tracking.mlflow_runs import Input, Run
 from jobs.finetuning.waves import Spent
 from jobs.fitting.setup import Setup
+from jobs.scoring.canary import preferences_in, stored_pairs
 
 CANDIDATE = "candidate"
+_UNTRIED = (
+    "canary: the store has no spoiled rows of these pools and models (canary.rows=0, or an older "
+    "store): score once with the rule before it is promoted"
+)
 _RANGE_MARGIN = 0.5  # of the width of the subset means, on each side
 
 
@@ -185,26 +196,42 @@ def write_files(
     yield f"written to {folder}: {', '.join(texts)}"
 
 
-def registered(rule: LinearRule | None, tracking: Tracking, register: bool) -> list[str]:
+def tried_on_canary(setup: Setup, rule: LinearRule | None) -> list[Preference]:
+    """How often the rule prefers real rows to the spoiled ones that `score` stored, by kind."""
+    if rule is None:
+        return []
+    store = setup.finetunes.store
+    pairs = [pair for pool in setup.pools for pair in stored_pairs(store, pool, setup.measured)]
+    return preferences_in(pairs, rule)
+
+
+def registered(
+    rule: LinearRule | None, canary: Sequence[Preference], tracking: Tracking, register: bool
+) -> list[str]:
     """Register the rule as the candidate, and say what to do with it.
 
     Args:
         rule: what was learned; None where no term predicts.
+        canary: of `tried_on_canary`.
         tracking: where rules are registered.
         register: False only prints the rule.
     """
     if rule is None:
         return ["no rule is registered: keep the one there is, or measure more"]
+    tried = canary_lines(canary) if canary else [_UNTRIED]
     if tracking.uri == "none" or not register:
-        return [rule.to_sql()]
+        return [*tried, rule.to_sql()]
     version, made = publish_rule(rule, tracking, CANDIDATE)
-    why = unproven(str(version.version), tracking)
+    why = unproven(str(version.version), tracking) or canary_objection(
+        version.uri, metrics_of(canary)
+    )
     gate = (
         f"it does not pass the gate of `rules promote`: {why}"
         if why
         else f"it passes the gate: instructmining rules promote {version.version}"
     )
     return [
+        *tried,
         f"rule {version.uri} {'registered' if made else 'was registered before'} as "
         f"@{CANDIDATE}; {gate}",
         f"  {rule.to_sql()}",

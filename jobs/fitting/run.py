@@ -20,6 +20,7 @@ from instructmining.fitting.rule_fit import Learned, learn, rule_of
 from instructmining.fitting.stopping import further_gain, widest_interval
 from instructmining.fitting.subset_design import describe
 from instructmining.fitting.subset_diversity import diversity_of
+from instructmining.rules.canary import metrics_of
 from instructmining.rules.rule import LinearRule
 from instructmining.selecting.subset_table import Members, store_subsets
 from instructmining.settings.fitting import Fit
@@ -37,6 +38,7 @@ from jobs.fitting.record import (
     registered,
     rivals,
     summary,
+    tried_on_canary,
     write_files,
 )
 from jobs.fitting.setup import Setup, prepare
@@ -98,11 +100,14 @@ def run(spark: SparkSession, settings: Settings) -> Fitted:
             setup.dirt,
         )
         record(tracked, setup, runs, learned, page)
+        canary = tried_on_canary(setup, rule)
+        if rule is not None:
+            tracked.log_canary(rule, metrics_of(canary))
         text = "\n".join(
             [
                 *summary(setup, runs, spent, learned),
                 *write_files(fit.to, setup, rule, learned, page),
-                *registered(rule, settings.tracking, fit.register_rule),
+                *registered(rule, canary, settings.tracking, fit.register_rule),
             ]
         )
         print(text)

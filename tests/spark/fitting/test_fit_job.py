@@ -15,6 +15,8 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from instructmining.errors import FailedRowsError, UserError
+from instructmining.rules.canary import canary_objection
+from instructmining.rules.canary_record import canary_metrics
 from instructmining.rules.registry import list_rules, load_rule, promote, refuse_unproven
 from instructmining.settings.loading import load_settings
 from instructmining.settings.sections import Settings
@@ -322,6 +324,35 @@ def test_runs_behind_the_calibration_are_saved_once_the_intervals_are_narrow(spa
 def test_what_cannot_fit_the_machine_is_refused_before_anything_runs(spark, place):
     with pytest.raises(UserError, match=r"finetunes of .* need at least"):
         run(spark, settings(place, measure={"token_budget": 10**9}))
+
+
+def test_a_candidate_is_tried_on_the_spoiled_rows_that_score_stored(spark, place, fitted):
+    assert "score once with the rule before it is promoted" in fitted.text
+    score(
+        spark,
+        load_settings(
+            options={
+                "store": str(place / "store"),
+                "models": str(place / "tiny.yml"),
+                "stages": ("perplexity", "mtld", "rule"),
+                "rule": {"source": str(place / "written" / "rule.json")},
+                "tracking": {"uri": "none"},
+            }
+        ),
+    )
+    chosen = settings(place)
+    again = run(spark, chosen)
+    assert again.spent.runs == 0
+    assert "canary: the rule prefers the real row to a spoiled copy in " in again.text
+    [version] = [
+        rule.uri
+        for rule in list_rules(chosen.tracking)
+        if rule.fingerprint == again.rule.fingerprint
+    ]
+    tried = canary_metrics(version, chosen.tracking)
+    assert set(HELD_OUT) & {name.removeprefix("canary_") for name in tried}
+    objection = canary_objection(version, tried)
+    assert (objection is None) or (objection in again.text) or ("does not pass" in again.text)
 
 
 def test_speculation_is_refused(spark, place):
