@@ -117,7 +117,9 @@ def tables(outcome: Outcome) -> list[Table]:
     gates = _table(f"{suite.name}: gates", "gate", "measured", "wanted", "")
     for verdict in outcome.verdicts():
         figure = "-" if verdict.figure is None else f"{verdict.figure:.3g}"
-        gates.add_row(verdict.gate, figure, f"{verdict.wanted:g}", "ok" if verdict.ok else "MISSED")
+        said = "ok" if verdict.ok else "MISSED"
+        said = said if verdict.judged else "not on this machine"
+        gates.add_row(verdict.gate, figure, f"{verdict.wanted:g}", said)
     return [table for table in (times, figures, gates) if table.row_count]
 
 

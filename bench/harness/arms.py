@@ -82,12 +82,21 @@ class Spread(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """A gate after the run; `figure` is None where there is no time to judge by."""
+    """A gate after the run.
+
+    Attributes:
+        gate: its name.
+        figure: what was measured; None where there is no time to judge by.
+        wanted: the bound.
+        ok: whether it holds; True where it is not judged.
+        judged: False where the machine computes the arm's numbers in software.
+    """
 
     gate: str
     figure: float | None
     wanted: float
     ok: bool
+    judged: bool = True
 
 
 @dataclass(frozen=True)
@@ -100,6 +109,7 @@ class Outcome:
         wall: per arm wall seconds of every repeat.
         peaks: per dtype GFLOP/s of the matrix product, measured in every repeat.
         wrong: per arm how its answer differs from the reference's.
+        emulated: dtypes that the machine has no units for; gates on arms in these are not judged.
     """
 
     suite: Suite
@@ -107,6 +117,7 @@ class Outcome:
     wall: dict[str, list[float]]
     peaks: dict[str, list[float]]
     wrong: dict[str, str]
+    emulated: frozenset[str] = frozenset()
 
     @property
     def times(self) -> dict[str, list[float]]:
@@ -146,6 +157,8 @@ class Outcome:
         share = shares.get(gate.against)
         speed = share(gate.arm) if share else self.faster(gate.arm, gate.against)
         steady = share is not None or gate.ratio < 1 or speed.least > 1
+        if {self.suite.dtypes.get(arm) for arm in (gate.arm, gate.against)} & self.emulated:
+            return Verdict(name, speed.median, gate.ratio, True, judged=False)
         return Verdict(name, speed.median, gate.ratio, speed.median >= gate.ratio and steady)
 
 
@@ -172,7 +185,13 @@ def run(suite: Suite) -> Outcome:
         wrong |= _differing(suite, answers)
     for arm in wrong:
         del cpu[arm], wall[arm]
-    return Outcome(suite, cpu, wall, peaks, wrong)
+    return Outcome(suite, cpu, wall, peaks, wrong, emulated(suite.device))
+
+
+def emulated(device: str) -> frozenset[str]:
+    """The dtypes that a device computes in software."""
+    units = bool(machine()["bf16 units"]) if device == "cpu" else True
+    return frozenset() if units else frozenset({"bfloat16"})
 
 
 def _differing(suite: Suite, answers: dict[str, Any]) -> dict[str, str]:

@@ -1,8 +1,11 @@
 """The bench's own judgement: ratios, gates, wrong answers, counts and known misses."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import yaml
+from rich.console import Console
 
 from bench.harness import texts
 from bench.harness.arms import LIMIT, Gate, Outcome, Suite, gemm_peak, machine, run
@@ -44,6 +47,21 @@ def test_a_known_miss_does_not_fail_the_run_and_another_does():
     gates = [Gate("ours", "slow", 9.0), Gate("ours", LIMIT, 0.9)]
     found = outcome({"slow": [4.0] * 3, "ours": [2.0] * 3}, gates).verdicts()
     assert missed_gates(found, {found[0].gate: {}}) == ["s: ours against the limit"]
+
+
+def test_a_gate_in_a_precision_without_units_is_not_judged_and_a_wrong_answer_is():
+    gates = [Gate("ours", "slow", 9.0), Gate("slow", "ours", 9.0), Gate("slow", LIMIT, 0.9)]
+    times = {"slow": [4.0] * 3, "ours": [2.0] * 3}
+    found = replace(outcome(times, gates, dtypes={"ours": "bfloat16"}), emulated={"bfloat16"})
+    verdicts = found.verdicts()
+    assert [(v.ok, v.judged) for v in verdicts] == [(True, False), (True, False), (False, True)]
+    assert missed_gates(verdicts, {}) == ["s: slow against the limit"]
+    console = Console(width=120, record=True)
+    for table in tables(replace(found, peaks=found.peaks | {"bfloat16": [1.0, 1.0, 1.0]})):
+        console.print(table)
+    assert console.export_text().count("not on this machine") == 2
+    [wrong] = replace(found, wrong={"ours": "off"}).verdicts()[:1]
+    assert not wrong.ok
 
 
 def test_figures_are_bounded_from_above_and_from_below():
