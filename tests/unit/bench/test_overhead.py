@@ -69,6 +69,7 @@ def test_a_program_is_watched_with_its_children_and_slow_imports_are_named(tmp_p
 subprocess.run([sys.executable, '-c', {work!r}]); sys.exit(3)"
     program = run_program(["-c", code], {"PYTHONPATH": str(tmp_path)})
     assert (program.code, program.output) == (3, "done\n")
-    assert program.wall > program.cpu / 2 > 0.1  # of the child, which alone has worked
+    assert program.cpu > 0.05  # of the child, which alone has worked
+    assert program.wall > program.cpu / 2
     assert program.imports["slow_package"] >= 0.4
     assert program.workers == 0
