@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from instructmining.evaluating.judging import Judgement
 
+Right = Callable[[str, str], bool]  # of an answer and its reference
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 _BOXED = re.compile(r"\\boxed\{([^{}]*)\}")
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
@@ -42,21 +43,13 @@ def is_right(answer: str, reference: str) -> bool:
     )
 
 
-def by_match(answers: Sequence[str], reference: str) -> Judgement:
+def by_match(answers: Sequence[str], reference: str, right: Right = is_right) -> Judgement:
     """The arm that alone is right wins."""
-    first, second = (is_right(answer, reference) for answer in answers)
+    first, second = (right(answer, reference) for answer in answers)
     return Judgement("tie" if first == second else "win" if first else "lose")
 
 
-def by_choice(answers: Sequence[str], reference: str) -> Judgement:
-    """The same for options, of which a model takes one as it is written."""
-    first, second = (answer == reference for answer in answers)
-    return Judgement("tie" if first == second else "win" if first else "lose")
-
-
-def rights_of(
-    pairs: Iterable[tuple[Sequence[str], str]], right: Callable[[str, str], bool] = is_right
-) -> Rights:
+def rights_of(pairs: Iterable[tuple[Sequence[str], str]], right: Right = is_right) -> Rights:
     """Count the right answers of both arms.
 
     Args:

@@ -8,7 +8,7 @@ from instructmining.errors import UserError
 from instructmining.evaluating.arms import ARMS
 from instructmining.evaluating.judge_endpoint import JudgeEndpoint
 from instructmining.evaluating.judging import Judgement, Tally, preferred, tally, told
-from instructmining.evaluating.right_answers import by_choice, by_match, is_right, rights_of
+from instructmining.evaluating.right_answers import Right, by_match, is_right, rights_of
 from instructmining.finetunes.evaluation_sets import EvaluationSet
 from instructmining.models.lists import ResolvedModel
 from instructmining.settings.learning import Judge
@@ -18,6 +18,9 @@ from jobs.evaluating.judge_by_endpoint import judge_by_endpoint
 from jobs.evaluating.judge_by_reward import judge_by_reward, rewards_of
 from jobs.evaluating.shown_pairs import Shown, shown_pairs
 from jobs.evaluating.verdict_table import VerdictTable
+
+# Judges that need no model: what makes an answer right. An option is taken as it is written.
+_RIGHT: dict[str, Right] = {"match": is_right, "choice": eq}
 
 
 @dataclass(frozen=True)
@@ -90,14 +93,11 @@ def check_judge(judge: Judge, reward: ResolvedModel | None, sets: Sequence[Evalu
 
 
 def _sentence(judge: Judge, evaluation: str, outcomes: Tally, pairs: Sequence[Shown]) -> str:
-    if judge.kind in ("reward", "endpoint"):
+    if judge.kind not in _RIGHT:
         name = "reward" if judge.kind == "reward" else f"{judge.model}, both orders"
         return told(*judge.arms, evaluation, name, outcomes)
-    is_choice = judge.kind == "choice"
-    name = "likeliest option" if is_choice else "match with the reference"
-    rights = rights_of(
-        ((shown.answers, shown.reference) for shown in pairs), eq if is_choice else is_right
-    )
+    name = "likeliest option" if judge.kind == "choice" else "match with the reference"
+    rights = rights_of(((s.answers, s.reference) for s in pairs), _RIGHT[judge.kind])
     return f"{told(*judge.arms, evaluation, name, outcomes)}; {rights.words(*judge.arms)}"
 
 
@@ -105,10 +105,8 @@ def _judgements(
     experiment: Experiment, reward: ResolvedModel | None, pairs: Sequence[Shown]
 ) -> list[Judgement]:
     judge = experiment.settings.judge
-    if judge.kind == "choice":
-        return [by_choice(shown.answers, shown.reference) for shown in pairs]
-    if judge.kind == "match":
-        return [by_match(shown.answers, shown.reference) for shown in pairs]
+    if right := _RIGHT.get(judge.kind):
+        return [by_match(shown.answers, shown.reference, right) for shown in pairs]
     verdicts = VerdictTable(experiment.store, experiment.run_id)
     if reward is None or judge.kind == "endpoint":
         return judge_by_endpoint(verdicts, JudgeEndpoint(judge), pairs)

@@ -21,8 +21,7 @@ from udfs.running.measurement import Runtime, Scorer
 T = TypeVar("T")
 
 _TOGETHER = 100_000_000  # parameters of small models that stay loaded beside each other
-_loaded: dict[tuple[str, ...], Any] = {}
-_sizes: dict[tuple[str, ...], float] = {}  # of what is loaded, in parameters
+_loaded: dict[tuple[str, ...], tuple[Any, float]] = {}  # with the number of parameters
 
 
 def load_scorer(
@@ -100,12 +99,11 @@ def resident(key: tuple[str, ...], load: Callable[[], T], size: float = math.inf
         size: its number of parameters.
     """
     if key not in _loaded:
-        if sum(_sizes.values()) + size > _TOGETHER:
+        if sum(parameters for _, parameters in _loaded.values()) + size > _TOGETHER:
             _release()
-        _loaded[key] = load()
-        _sizes[key] = size
+        _loaded[key] = load(), size
         _leave_to_live()
-    model: T = _loaded[key]
+    model: T = _loaded[key][0]
     return model
 
 
@@ -117,7 +115,6 @@ def _leave_to_live() -> None:
 
 def _release() -> None:
     _loaded.clear()
-    _sizes.clear()
     gc.unfreeze()
     gc.collect()
     torch = sys.modules.get("torch")

@@ -69,19 +69,15 @@ def place(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path
     lines(folder / "one.jsonl", rows[:50])
     lines(folder / "two.jsonl", [*rows[50:], {"instruction": "short", "output": "yes"}])
     lines(folder / "held_out.jsonl", [rows[1], *records(99)[91::2], {"instruction": "no answer"}])
-    score(
-        spark,
-        load_settings(
-            options={
-                "input": (str(folder / "one.jsonl"), str(folder / "two.jsonl")),
-                "store": str(folder / "store"),
-                "models": str(folder / "tiny.yml"),
-                "canary": {"rows": 0},
-                "tracking": {"uri": "none"},
-            }
-        ),
-    )
+    data = (str(folder / "one.jsonl"), str(folder / "two.jsonl"))
+    scored(spark, folder, input=data, canary={"rows": 0})
     return folder
+
+
+def scored(spark: SparkSession, place: Path, **more: object) -> None:
+    """Score into the store of the place, with its models."""
+    shared = {"store": str(place / "store"), "models": str(place / "tiny.yml")}
+    score(spark, load_settings(options={**shared, "tracking": {"uri": "none"}, **more}))
 
 
 def settings(
@@ -270,18 +266,13 @@ def test_the_candidate_is_gated_and_scores_with_errors_and_ranges(spark, place, 
         refuse_unproven(str(found.version), tracking)
     assert f"it does not pass the gate of `rules promote`: {refusal.value}" in fitted.text
     promote(str(found.version), tracking)
-    score(
+    scored(
         spark,
-        load_settings(
-            options={
-                "store": str(place / "store"),
-                "models": str(place / "tiny.yml"),
-                "canary": {"rows": 0},
-                "input": (str(place / "one.jsonl"),),
-                "rule": {"source": "auto"},
-                "tracking": {"uri": tracking.uri},
-            }
-        ),
+        place,
+        canary={"rows": 0},
+        input=(str(place / "one.jsonl"),),
+        rule={"source": "auto"},
+        tracking={"uri": tracking.uri},
     )
     scores = (
         Store.open(spark, str(place / "store"))
@@ -328,18 +319,8 @@ def test_what_cannot_fit_the_machine_is_refused_before_anything_runs(spark, plac
 
 def test_a_candidate_is_tried_on_the_spoiled_rows_that_score_stored(spark, place, fitted):
     assert "score once with the rule before it is promoted" in fitted.text
-    score(
-        spark,
-        load_settings(
-            options={
-                "store": str(place / "store"),
-                "models": str(place / "tiny.yml"),
-                "stages": ("perplexity", "mtld", "rule"),
-                "rule": {"source": str(place / "written" / "rule.json")},
-                "tracking": {"uri": "none"},
-            }
-        ),
-    )
+    rule = {"source": str(place / "written" / "rule.json")}
+    scored(spark, place, stages=("perplexity", "mtld", "rule"), rule=rule)
     chosen = settings(place)
     again = run(spark, chosen)
     assert again.spent.runs == 0

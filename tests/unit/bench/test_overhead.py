@@ -64,12 +64,11 @@ def test_a_traced_program_keeps_its_arguments_and_its_exit_code():
 
 def test_a_program_is_watched_with_its_children_and_slow_imports_are_named(tmp_path):
     (tmp_path / "slow_package.py").write_text("import time\ntime.sleep(0.4)\n")
-    work = "sum(i * i for i in range(10**7))"
+    work = "sum(i * i for i in range(3 * 10**7))"
     code = f"import slow_package, subprocess, sys; print('done', flush=True); \
 subprocess.run([sys.executable, '-c', {work!r}]); sys.exit(3)"
     program = run_program(["-c", code], {"PYTHONPATH": str(tmp_path)})
     assert (program.code, program.output) == (3, "done\n")
-    assert program.cpu > 0.05  # of the child, which alone has worked
-    assert program.wall > program.cpu / 2
+    assert program.wall > program.cpu / 2 > 0.1  # of the child, which alone has worked
     assert program.imports["slow_package"] >= 0.4
     assert program.workers == 0
