@@ -41,6 +41,7 @@ SUITES: dict[str, tuple[str, dict[str, Any]]] = {
 LONG: dict[str, tuple[str, dict[str, Any]]] = {
     "knn-50k": ("knn", {"rows": 50_000}),
     "cost-50k": ("cost", {"sizes": (5_000, 15_000, 50_000)}),
+    "packed-adapters": ("packed_adapters", {}),
 }
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from pyspark.sql import SparkSession
@@ -36,6 +36,14 @@ class EvaluationSet:
     def version(self) -> str:
         """Hash of what is in it."""
         return ids_hash(self.ids)
+
+    def sample(self, most: int | None) -> "EvaluationSet":
+        """The set itself, or the conversations of its smallest ids, which are hashes of the text.
+
+        Args:
+            most: conversations; None for all of them.
+        """
+        return replace(self, conversations=self.conversations[:most], ids=self.ids[:most])
 
 
 def read_evaluation_sets(spark: SparkSession, sources: Sequence[str]) -> list[EvaluationSet]:

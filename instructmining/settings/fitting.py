@@ -12,6 +12,12 @@ class Fit(Section):
     evaluation: tuple[str, ...] = setting(
         (), "Evaluation data with reference answers, NAME=DATA or DATA; the first is the target."
     )
+    prompts: int = setting(
+        1000,
+        "Largest number of conversations of each evaluation set that a run is measured on, chosen "
+        "by their id: the same for all runs.",
+        ge=1,
+    )
     base: str | None = setting(
         None, "Model to finetune. null: the perplexity model of the model list."
     )

@@ -30,6 +30,7 @@ class FinetuneSetup:
         sets: what every model is measured on; the first is the target.
         task: base, recipe and evaluation sets; part of every run's key.
         measure: device, dtype and token budget of the tasks.
+        given: the evaluation sets as they were given; `sets` may hold a sample of them.
     """
 
     store: Store
@@ -39,6 +40,7 @@ class FinetuneSetup:
     sets: Sequence[EvaluationSet]
     task: Task
     measure: Measure
+    given: Sequence[EvaluationSet] = ()
 
     @property
     def recipe(self) -> Finetune:
@@ -53,7 +55,7 @@ class FinetuneSetup:
 
 
 def prepare_finetunes(
-    spark: SparkSession, settings: Settings, evaluation: Sequence[str]
+    spark: SparkSession, settings: Settings, evaluation: Sequence[str], prompts: int | None = None
 ) -> FinetuneSetup:
     """Check the cluster, resolve the models and read the evaluation sets.
 
@@ -61,6 +63,7 @@ def prepare_finetunes(
         spark: the session.
         settings: store, models, base, recipe and device.
         evaluation: names of evaluation data.
+        prompts: most conversations of a set that models are measured on. None: all.
 
     Raises:
         UserError: a mistake in any of them, or a model that does not fit the memory.
@@ -76,10 +79,11 @@ def prepare_finetunes(
     dtype = training_dtype(spark, finetune, settings.measure)
     measure = settings.measure.model_copy(update={"dtype": dtype})
     refuse_what_cannot_fit(spark, finetune, measure, base)
-    sets = read_evaluation_sets(spark, evaluation)
+    given = read_evaluation_sets(spark, evaluation)
+    sets = [one.sample(prompts) for one in given]
     versions = {one.name: one.version for one in sets}
     task = Task(base.spec.source, base.fingerprint, finetune, versions, dtype)
-    return FinetuneSetup(store, models, resolved, base, sets, task, measure)
+    return FinetuneSetup(store, models, resolved, base, sets, task, measure, given)
 
 
 def refuse_speculation(spark: SparkSession) -> None:

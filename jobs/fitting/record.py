@@ -87,7 +87,7 @@ def provenance(setup: Setup, fit: Fit, run_id: str) -> dict[str, Any]:
     return {
         "base_model": finetunes.base.spec.source,
         "base_fingerprint": finetunes.base.fingerprint,
-        "evaluation": dict(finetunes.task.evaluation),
+        "evaluation": {one.name: one.version for one in finetunes.given},
         "target": setup.target,
         "subsets": len(setup.design.subsets),
         "examples_per_subset": fit.size,
@@ -155,13 +155,15 @@ def summary(setup: Setup, runs: pd.DataFrame, spent: Spent, learned: Learned) ->
     )
     yield from candidates.sentences
     yield setup.dirt
-    for evaluation in setup.finetunes.sets:
+    for evaluation, given in zip(setup.finetunes.sets, setup.finetunes.given, strict=True):
         bad = f", {evaluation.unusable} unusable records" if evaluation.unusable else ""
         losses = [
             dict(row)[evaluation.name] for row in runs.loc[runs["subset"] == "base", "losses"]
         ]
         base = f"; loss of the base model {losses[0]:.4f}" if losses else ""
-        yield f"evaluation {evaluation.name}: {len(evaluation.ids)} conversations{bad}{base}"
+        many = f"{len(evaluation.ids):,} conversations"
+        many += f" of {len(given.ids):,}" * (len(given.ids) > len(evaluation.ids))
+        yield f"evaluation {evaluation.name}: {many}{bad}{base}"
     yield from spent.words()
     yield from (f"- {sentence}" for sentence in reading(learned, setup.target))
     yield f"tables: {store.location('finetuning_runs')}, {store.location('subsets')}"

@@ -87,7 +87,7 @@ def prepare(spark: SparkSession, settings: Settings) -> Setup:
         UserError: a mistake in the settings or the data.
     """
     fit = settings.fit
-    finetunes = prepare_finetunes(spark, settings, fit.evaluation)
+    finetunes = prepare_finetunes(spark, settings, fit.evaluation, fit.prompts)
     fingerprints = {stage: model.fingerprint for stage, model in finetunes.resolved.items()}
     measured = Measured(finetunes.models, fingerprints, settings.knn)
     pools = fit.pools or (settings.pool,)
@@ -98,7 +98,7 @@ def prepare(spark: SparkSession, settings: Settings) -> Setup:
         fit.candidates,
         fit.seed,
         fit.indicators,
-        [i for evaluation in finetunes.sets for i in evaluation.ids],
+        [i for evaluation in finetunes.given for i in evaluation.ids],
         finetunes.uses_embedded_models,
     )
     rows, names = candidates.rows, candidates.indicators

@@ -312,6 +312,19 @@ def test_runs_behind_the_calibration_are_saved_once_the_intervals_are_narrow(spa
     assert f"{spent.saved} finetunes saved" in "\n".join(spent.words())
 
 
+def test_every_run_is_measured_on_the_same_sample_of_prompts_and_none_is_trained_on(spark, place):
+    sampled = settings(place, {"prompts": 2, "max_runs": 3})
+    setup = prepare(spark, sampled)
+    assert len(setup.finetunes.sets[0].ids) == 2
+    assert setup.candidates.sentences == prepare(spark, settings(place)).candidates.sentences
+    with pytest.raises(UserError, match="2 finetuned subsets are too few"):
+        run(spark, sampled)
+    keys = [one.key for one in planned(setup, 1, 0)[:3]]
+    runs = table(spark, place)
+    rows = runs[runs["run_key"].isin(keys)]
+    assert [len(dict(tokens)["answers"]) for tokens in rows["prompt_tokens"]] == [2, 2, 2]
+
+
 def test_what_cannot_fit_the_machine_is_refused_before_anything_runs(spark, place):
     with pytest.raises(UserError, match=r"finetunes of .* need at least"):
         run(spark, settings(place, measure={"token_budget": 10**9}))
