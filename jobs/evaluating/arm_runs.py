@@ -17,6 +17,7 @@ from instructmining.store.schemas import INDICATORS
 from instructmining.store.tables import Store
 from jobs.finetuning.candidates import texts_of
 from jobs.finetuning.setup import FinetuneSetup
+from jobs.finetuning.time_left import together
 from jobs.finetuning.waves import Spent, run_finetunes
 
 PURPOSE = "evaluate"
@@ -202,13 +203,12 @@ def store_members(experiment: Experiment, runs: Sequence[ArmRun]) -> None:
 
 def _together(spent: Sequence[Spent]) -> Spent:
     known = [part.estimated for part in spent if part.estimated]
-    estimated = (sum(e for e, _ in known), sum(t for _, t in known)) if known else None
     failed = {key: why for part in spent for key, why in part.failed.items()}
     return Spent(
         sum(e.runs for e in spent),
         sum(e.found for e in spent),
         failed,
         sum(e.seconds for e in spent),
-        estimated,
+        together(known) if known else None,
         sum(e.left for e in spent),
     )

@@ -213,8 +213,7 @@ def closing(store: Store, spent: Spent, run_id: str) -> str:
         f"failed, in {duration(spent.seconds)}"
     ]
     if spent.estimated:
-        thought, took = spent.estimated
-        lines.append(f"estimated {duration(thought)} after calibration, took {duration(took)}")
+        lines.append(spent.estimated.words())
     names = ("finetuning_runs", "arms", "comparisons", "subsets")
     lines.append("tables: " + ", ".join(store.location(name) for name in names))
     lines.append(

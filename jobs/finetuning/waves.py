@@ -12,9 +12,11 @@ from pyspark.sql import DataFrame
 from instructmining.finetunes.runs import PlannedRun, finished
 from instructmining.progress import StageProgress, duration
 from jobs.checks.resources import tasks_at_once
+from jobs.finetuning.pace import Pace
+from jobs.finetuning.seldom import Seldom
 from jobs.finetuning.setup import FinetuneSetup
 from jobs.finetuning.sharded import Given, runs_at_once, sharded_rows
-from jobs.finetuning.time_left import CALIBRATION, TimeLeft
+from jobs.finetuning.time_left import CALIBRATION, Compared, TimeLeft
 from udfs.finetuning.task import SCHEMA, as_arrow, finetuned
 from udfs.on_spark.placement import gpu_profile, in_model_workers, model_slots, ship
 from udfs.running.measurement import Conversation
@@ -32,7 +34,7 @@ class Spent:
         found: finished before.
         failed: reason of each that failed in every attempt, by key.
         seconds: wall-clock.
-        estimated: what the calibration said the runs after it would take, and what they took.
+        estimated: what the runs after the calibration were thought to take, and what they took.
         left: runs not begun for want of budget.
         saved: runs not begun since more would not help.
         why_saved: the reason, in words.
@@ -42,7 +44,7 @@ class Spent:
     found: int
     failed: dict[str, str]
     seconds: float
-    estimated: tuple[float, float] | None
+    estimated: Compared | None
     left: int
     saved: int = 0
     why_saved: str = ""
@@ -57,11 +59,7 @@ class Spent:
         if self.saved:
             yield f"{self.saved} finetunes saved: {self.why_saved}"
         if self.estimated:
-            thought, took = self.estimated
-            yield (
-                f"estimated {duration(thought)} after calibration, took {duration(took)} "
-                f"({took / thought:.2f} of it)"
-            )
+            yield self.estimated.words()
 
 
 def run_finetunes(
@@ -73,6 +71,7 @@ def run_finetunes(
     enough: Callable[[], str | None] = lambda: None,
     budget: float | None = None,
     in_any_case: Collection[str] = (),
+    clock: Callable[[], float] = time.monotonic,
 ) -> Spent:
     """Finetune what the table `finetuning_runs` does not have yet.
 
@@ -82,17 +81,19 @@ def run_finetunes(
         texts: conversations by example id.
         run_id: marks the rows.
         purpose: `fit` or `evaluate`.
-        enough: asked before every wave once the pace is known; a reason saves the remaining runs.
+        enough: asked between waves once the pace is known; a reason saves the remaining runs.
         budget: minutes after which no wave may end. None: all runs are wanted.
         in_any_case: keys of runs that are not saved.
+        clock: seconds.
     """
     store = setup.store
-    started = time.monotonic()
+    started = clock()
     done = set(finished(store, [run.key for run in plan])["run_key"])
     todo = [run for run in plan if run.key not in done]
-    waves = _Waves(setup, texts, run_id, purpose)
+    waves = _Waves(setup, texts, run_id, purpose, clock)
     failed: dict[str, str] = {}
-    clock = TimeLeft()
+    said = TimeLeft(clock)
+    stop = Seldom(enough, clock)
     left = 0
     saved = 0
     why = None
@@ -102,10 +103,10 @@ def run_finetunes(
             failed = {}
             while waiting:
                 wave = waiting[: waves.width()]
-                if waves.too_late(wave, time.monotonic() - started, budget):
+                if waves.too_late(wave, clock() - started, budget):
                     left = len(waiting)
                     break
-                if why is None and waves.calibrated and (why := enough()):
+                if why is None and waves.calibrated and (why := stop()):
                     wanted = [run for run in waiting if run.key in in_any_case]
                     saved, waiting = len(waiting) - len(wanted), wanted
                     continue
@@ -115,14 +116,14 @@ def run_finetunes(
                 # A run that failed is tried again, so that it counts only when it is over.
                 again = len(broken) if attempt < _ATTEMPTS else 0
                 progress.advance(len(wave) - again)
-                if waves.counted >= CALIBRATION and waiting:
-                    clock.look(len(waiting), waves.estimate(waiting), waves.gpu_hours(waiting))
+                if waves.pace.counted >= CALIBRATION and waiting:
+                    said.look(len(waiting), waves.pace.estimate(waiting), waves.gpu_hours(waiting))
             todo = [run for run in todo if run.key in failed]
             if left:
                 break
-    seconds = time.monotonic() - started
+    seconds = clock() - started
     finished_now = len(plan) - len(done) - len(failed) - left - saved
-    compared = None if left + saved else clock.compared()
+    compared = None if left + saved else said.compared()
     return Spent(finished_now, len(done), failed, seconds, compared, left, saved, why or "")
 
 
@@ -135,6 +136,7 @@ class _Waves:
         texts: Mapping[str, Conversation],
         run_id: str,
         purpose: str,
+        clock: Callable[[], float],
     ):
         spark = setup.store.spark
         self.store = setup.store
@@ -144,6 +146,7 @@ class _Waves:
         self.recipe = setup.recipe
         self.run_id = run_id
         self.purpose = purpose
+        self.clock = clock
         self.processes = setup.recipe.gpus_per_run
         conf = dict(spark.conf.getAll)
         tasks = tasks_at_once(conf, self.measure, model_slots(spark, self.measure))
@@ -151,72 +154,52 @@ class _Waves:
         self.profile = gpu_profile(spark, self.measure)
         self.model = ship(spark, setup.base)
         self.sets = spark.sparkContext.broadcast({s.name: s.conversations for s in setup.sets})
-        self.asked = sum(
-            _characters(c) for evaluation in setup.sets for c in evaluation.conversations
-        )
+        trained = {i: _characters(conversation) for i, conversation in texts.items()}
+        asked = [_characters(c) for evaluation in setup.sets for c in evaluation.conversations]
+        self.pace = Pace(self.recipe, trained, asked, self.slots)
         self.waves = 0
-        # Of all waves that count: slot-seconds, units of work, runs.
-        self.paid = 0.0
-        self.work = 0
-        self.counted = 0
 
     @property
     def calibrated(self) -> bool:
         """Whether the pace is known: a short first wave, which loads the model, does not count."""
-        return self.counted > 0
-
-    @property
-    def pace(self) -> float:
-        """Slot-seconds per unit of work; 0 as long as it is not known."""
-        return self.paid / self.work if self.work else 0.0
+        return self.pace.counted > 0
 
     def width(self) -> int:
         """Runs of the next wave: as many as at a time, several times that where they are short."""
         if not self.calibrated:
             return self.slots
-        return self.slots * max(1, int(_WAVE_SECONDS * self.counted / self.paid))
-
-    def estimate(self, runs: Sequence[PlannedRun]) -> float:
-        """Wall-clock seconds of runs that are spread over the slots."""
-        return self.pace * sum(self._work(run) for run in runs) / self.slots
+        return self.slots * max(1, int(_WAVE_SECONDS / self.pace.per_run()))
 
     def gpu_hours(self, runs: Sequence[PlannedRun]) -> str:
         """`, 1.5 GPU hours` where the tasks own GPUs."""
-        hours = self.estimate(runs) * self.slots * self.processes / 3600
+        hours = self.pace.estimate(runs) * self.slots * self.processes / 3600
         return f", {hours:.2g} GPU hours" if self.profile is not None else ""
 
     def too_late(self, wave: Sequence[PlannedRun], spent: float, minutes: float | None) -> bool:
         """Whether the wave would end after the budget."""
         if minutes is None:
             return False
-        return spent + self.estimate(wave) > 60 * minutes
+        return spent + self.pace.estimate(wave) > 60 * minutes
 
     def run(self, wave: Sequence[PlannedRun]) -> dict[str, str]:
         """Run and commit one wave; the reasons of the runs that failed, by key."""
-        started = time.monotonic()
+        started = self.clock()
         (self._spread if self.processes > 1 else self._packed)(wave)
-        self._learn(wave, time.monotonic() - started)
         stored = self.store.read("finetuning_runs").where(f"run_id = '{self.run_id}'")
         keys = {run.key for run in wave}
         results = [
             row
-            for row in stored.select("run_key", "status", "reason").collect()
+            for row in stored.select(
+                "run_key", "status", "reason", "seconds", "read_tokens"
+            ).collect()
             if row.run_key in keys
         ]
-        good = {row.run_key for row in results if row.status == "ok"}
-        return {row.run_key: row.reason for row in results if row.run_key not in good}
-
-    def _learn(self, wave: Sequence[PlannedRun], seconds: float) -> None:
+        seconds = self.clock() - started
         self.waves += 1
         if self.waves > 1 or seconds > _WAVE_SECONDS:
-            self.paid += seconds * min(self.slots, len(wave))
-            self.work += sum(self._work(run) for run in wave)
-            self.counted += len(wave)
-
-    def _work(self, run: PlannedRun) -> int:
-        """Characters read: a step back costs about two more readings."""
-        trained = sum(_characters(self.texts[i]) for i in run.ids)
-        return self.asked + 3 * self.recipe.epochs * trained
+            self.pace.learn(wave, results, seconds)
+        good = {row.run_key for row in results if row.status == "ok"}
+        return {row.run_key: row.reason for row in results if row.run_key not in good}
 
     def _described(self, run: PlannedRun) -> dict[str, Any]:
         task = self.task
