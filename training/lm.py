@@ -25,6 +25,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from training.allocator import keep_freed_memory
 from training.data import POOLS, Example, data_folder, digest, half_examples
 from udfs.finetuning.master_weights import Masters, Optimizers
+from udfs.running.device import resolve_dtype
 
 EMBEDDED = Path(__file__).resolve().parent.parent / "conf" / "models" / "embedded"
 SPECIAL = ["<|pad|>", "<|begin|>", "<|end|>", "<|user|>", "<|assistant|>", "<|system|>"]
@@ -166,16 +167,19 @@ def backward(model: LlamaForCausalLM, ids: torch.Tensor, labels: torch.Tensor) -
 def train(model: LlamaForCausalLM, rows: list[np.ndarray], size: Size) -> dict[str, Any]:
     """Train in place and return what was seen.
 
-    Weights and activations are bf16, masters and optimizer states fp32: on a CPU with AVX512-BF16
-    that was the fastest of the three ways tried. Muon for matrices, AdamW for the rest.
+    Weights and activations are bf16 where the device has units for it: on a CPU with AVX512-BF16
+    that was the fastest of the three ways tried. On a CPU without them bf16 takes ten times as
+    long as fp32, which is taken there. Masters and optimizer states are fp32. Muon for matrices,
+    AdamW for the rest.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    dtype = resolve_dtype("auto", device)
     model.to(device).train()  # type: ignore[arg-type]
     generator = random.Random(SEED)
     epochs = [batches(rows, size.batch_tokens, generator) for _ in range(math.ceil(size.epochs))]
     steps = [batch for epoch in epochs for batch in epoch][: int(size.epochs * len(epochs[0]))]
     masters = Masters(model, lambda m: _optimizers(m, size.rate), len(steps), warm_up=60)
-    model.to(torch.bfloat16)  # type: ignore[arg-type]
+    model.to(getattr(torch, dtype))
     tokens = 0
     started = time.monotonic()
     recent: list[float] = []
@@ -187,7 +191,13 @@ def train(model: LlamaForCausalLM, rows: list[np.ndarray], size: Size) -> dict[s
             rate = tokens / (time.monotonic() - started)
             print(f"{step}/{len(steps)} loss {np.mean(recent):.3f} {rate:.0f} tokens/s", flush=True)
     seconds = time.monotonic() - started
-    return {"tokens_seen": tokens, "steps": len(steps), "seconds": round(seconds), "device": device}
+    return {
+        "tokens_seen": tokens,
+        "steps": len(steps),
+        "seconds": round(seconds),
+        "device": device,
+        "dtype": dtype,
+    }
 
 
 def _optimizers(masters: dict[str, torch.Tensor], rate: float) -> Optimizers:
