@@ -53,8 +53,8 @@ def _rows(measured: Measured, compared: pd.DataFrame, evaluation: str) -> Iterat
             f"{facts['tokens']:,.0f}",
             f"{loss['loss']:.4f}" + (f" ± {loss['high'] - loss['loss']:.4f}" * (arm != BASE)),
             _closed(closed.get(arm)),
-            *_against(pairs.get((arm, "random"))),
-            *_against(pairs.get((arm, "longest"))),
+            *against(pairs.get((arm, "random"))),
+            *against(pairs.get((arm, "longest"))),
         ]
 
 
@@ -64,7 +64,8 @@ def _closed(gap: Gap | None) -> str:
     return f"{gap.share:.2f} [{gap.low:.2f}, {gap.high:.2f}]" if gap.certain else "no gap"
 
 
-def _against(row: Mapping[Hashable, Any] | None) -> tuple[str, str]:
+def against(row: Mapping[Hashable, Any] | None) -> tuple[str, str]:
+    """The difference with its interval, and p; blank where there is no comparison."""
     if row is None:
         return "", ""
     size = f"{row['difference']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"

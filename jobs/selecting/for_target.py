@@ -38,6 +38,7 @@ from udfs.on_spark.arrow import vectors
 from udfs.on_spark.placement import gpu_profile, ship
 
 _MOST = 500  # targets
+_TURNS = 256  # that are taken first where a number of tokens is wanted
 _STAGE = "representation"
 
 
@@ -97,22 +98,48 @@ def aimed(store: Store, rows: DataFrame, settings: Settings, run_id: str) -> Ite
 def choose_for_target(store: Store, aim: Aim, select: Select) -> Diverse:
     """Rows in turn of the targets, each taking the one most like it that is left.
 
+    With `select.tokens` up to, and without, the first that would exceed the tokens.
+
     Raises:
         UserError: as `check`; the pool has no vector.
     """
     check(aim.rows, select)
     size = wanted(aim.rows, select)
-    if aim.targets is None or aim.embedded is None or size is None:
-        raise UserError("--strategy target chooses a number of examples: give --top or --fraction")
-    allowed = with_score(aim.rows, select).select("example_id")
-    near = aim.embedded.join(allowed, "example_id", "left_semi").persist()
+    if aim.targets is None or aim.embedded is None or (size is None and select.tokens is None):
+        raise UserError(
+            "--strategy target chooses a number of examples: give --top, --fraction or --tokens"
+        )
+    allowed = with_score(aim.rows, select).select("example_id", "tokens")
+    near = aim.embedded.join(allowed, "example_id").persist()
     try:
-        taken = _in_turn(near, aim, size)
+        if size is None:
+            taken = _within_tokens(near, aim, select.tokens or 0)
+        else:
+            taken = _in_turn(near, aim, size)
     finally:
         near.unpersist()
     numbered = [(row.example_id, place, row.similarity) for place, row in enumerate(taken, start=1)]
     schema = "example_id STRING, rank BIGINT, score DOUBLE"
     return Diverse(small_frame(store.spark, numbered, schema), list(aim.notes))
+
+
+def _within_tokens(near: DataFrame, aim: Aim, budget: int) -> list[Near]:
+    """Twice as many turns as before, until their rows have more tokens than the budget."""
+    size = _TURNS
+    while True:
+        taken = _in_turn(near, aim, size)
+        reached = np.cumsum(_tokens_of(near, taken))
+        count = int(np.searchsorted(reached, budget, side="right"))
+        if count < len(taken) or len(taken) < size:
+            return taken[:count]
+        size *= 2
+
+
+def _tokens_of(near: DataFrame, taken: list[Near]) -> list[int]:
+    ids = small_frame(near.sparkSession, [(row.example_id,) for row in taken], "example_id STRING")
+    joined = near.join(F.broadcast(ids), "example_id").select("example_id", "tokens")
+    tokens = {row.example_id: row.tokens for row in joined.collect()}
+    return [tokens[row.example_id] for row in taken]
 
 
 def _in_turn(near: DataFrame, aim: Aim, size: int) -> list[Near]:
@@ -141,9 +168,10 @@ def refuse_half_a_target(select: Select) -> None:
         raise UserError("--strategy target and --target DATA go together: give both or neither")
     if select.target is None:
         return
-    for name in ("tokens", "percentile", "size", "per_source", "quota", "against"):
+    for name in ("percentile", "size", "per_source", "quota", "against"):
         if getattr(select, name):
-            raise UserError(f"--strategy target knows no --{name.replace('_', '-')}: give --top")
+            option = name.replace("_", "-")
+            raise UserError(f"--strategy target knows no --{option}: give --top or --tokens")
     if select.diversity != "none":
         raise UserError("--strategy target takes turns among targets: leave out --diversity")
 

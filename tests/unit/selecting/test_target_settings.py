@@ -14,7 +14,7 @@ TARGET = {"strategy": "target", "target": "wanted.jsonl"}
     [
         ({"strategy": "target"}, "--strategy target and --target DATA go together"),
         ({"target": "wanted.jsonl"}, "go together: give both or neither"),
-        ({**TARGET, "tokens": 9}, "knows no --tokens: give --top"),
+        ({**TARGET, "percentile": 0.1}, "knows no --percentile: give --top or --tokens"),
         ({**TARGET, "per_source": 9}, "knows no --per-source"),
         ({**TARGET, "quota": {"a": 9}}, "knows no --quota"),
         ({**TARGET, "against": "paper-v2"}, "knows no --against"),
@@ -28,4 +28,5 @@ def test_settings_that_do_not_go_with_a_target_are_refused_by_name(wrong, senten
 
 def test_a_target_goes_with_a_size_and_a_selection_without_one_is_as_before():
     refuse_half_a_target(Select(**TARGET, top=9, threshold=0.2, whiten=True))
+    refuse_half_a_target(Select(**TARGET, tokens=900))
     refuse_half_a_target(Select(top=9, quota={"a": 9}))
