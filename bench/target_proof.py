@@ -1,7 +1,7 @@
 """Does a selection for a target help, at equal tokens, whichever source is the target?
 
-    python -m bench.target_proof --base FOLDER                 # five targets, five seeds
-    python -m bench.target_proof --base FOLDER --targets sgd   # one of them
+    python -m bench.target_proof                 # five targets, five seeds
+    python -m bench.target_proof --targets sgd   # one of them
 
 A pool of equal parts of several free sources (half 1). Each of them is the target in turn: 20 of
 its examples, which are not in the pool, say what is wanted, and 60 others measure the loss. Every
@@ -11,9 +11,10 @@ target's own source. Printed are the loss of every arm with a 95 % interval over
 difference to random and to longest over seeds and prompts, with p after Holm's correction over all
 comparisons of all targets. Exits 1 where fewer than four fifths of the targets beat longest.
 
-The base must be a stranger to the targets; one that knows Dolly alone:
-`python -m training.lm --without gpteacher_codegen gpteacher_roleplay cot_ecqa cot_sensemaking sgd
---sizes lm --out FOLDER`. With `--store` a broken-off run goes on.
+The embedded language model has seen other rows of all sources but Alpaca: what is measured is what
+rows of the right kind are worth to it. A base that knows Dolly alone: `python -m training.lm
+--without gpteacher_codegen gpteacher_roleplay cot_ecqa cot_sensemaking sgd --sizes lm --out FOLDER`
+and `--base FOLDER`. With `--store` a broken-off run goes on.
 """
 
 import argparse
@@ -65,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Make the pool, score it, finetune the arms, print what came of it, judge."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data")
-    parser.add_argument("--base", required=True, help="model to finetune, a stranger to the pool")
+    parser.add_argument("--base", help="model to finetune; default: the embedded language model")
     parser.add_argument("--targets", nargs="+", choices=TARGETS, default=list(TARGETS))
     parser.add_argument("--rows", type=int, default=200, help="of each source in the pool")
     parser.add_argument("--tokens", type=int, default=12_000, help="of every arm")
@@ -83,7 +84,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     compared = differences(found.losses, PAIRS, found.prompts)
     print(
         f"# {arguments.tokens:,} tokens of {arguments.rows:,} rows of each of "
-        f"{len(everything)} sources, {arguments.seeds} seeds, 20 examples of the target\n"
+        f"{len(everything)} sources, {arguments.seeds} seeds, 20 examples of the target, base "
+        f"{arguments.base or 'embedded:lm'}\n"
     )
     for source in chosen:
         print(f"## Target {source}\n\n{markdown(_HEADER, list(rows(found, compared, source)))}\n")
