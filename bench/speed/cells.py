@@ -1,14 +1,17 @@
-"""Neighbours by cells against one index over the pool, both on Spark.
+"""Neighbours by cells against one index over the pool, exact or a graph.
 
     python -m bench.speed.cells --rows 200000 --cell-rows 20000 --visits 4,8,10
-    python -m bench.speed.cells --rows 200000 --cell-rows 2000 --visits 8,50 --asked 2000 --graph
+    python -m bench.speed.cells --rows 200000 --asked 2000 --graph
+    python -m bench.speed.cells --rows 1000000 --visits 8,16 --asked 2000 --graph --no-join
 
 Prints, per number of visits, CPU seconds of all processes, wall seconds, the share of rows whose
 sixth distance is that of the exact index within 1e-3, the largest difference, and what the join
 itself says about its recall. With `--asked` the exact distances are those of a sample, computed
-here, and the cost of one index is that of the sample times its share; `--graph` adds FAISS's graph,
-which is searched for the sample in the same way. With as many visits as cells every distance must
-be that of the one index; else it exits 1.
+here on one thread, and the cost of one index is that of the sample times its share; `--graph` adds
+FAISS's graph, which is searched for the sample in the same way. Cells are then searched for the
+sample as well: the cost of the arithmetic without Spark's. `--no-join` leaves the join on Spark
+out. With as many visits as cells every distance of the join must be that of the one index; else it
+exits 1.
 """
 
 import argparse
@@ -17,6 +20,7 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import faiss
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -27,14 +31,23 @@ from rich.table import Table
 
 from bench.harness.scored import cpu_seconds
 from bench.speed.knn import _given, made_vectors
+from bench.speed.sampled_search import cells_of_sample, index_of_sample
 from instructmining.settings.sections import Knn
 from instructmining.spark.session import get_session
 from udfs.neighbors.cells import neighbors_by_cells
-from udfs.neighbors.knn import Search, build_index, neighbor_distances
 from udfs.neighbors.pool import neighbors_of_pool
 from udfs.on_spark.arrow import vector_lists
 
 SAME = 1e-6  # distances of one search and another, where both are exact
+
+
+class Arms(Table):
+    """The table, each row of which is also printed when it is measured: an arm may take an hour."""
+
+    def add(self, *cells: str) -> None:
+        """A row more."""
+        self.add_row(*cells)
+        print(*cells, sep=" | ", file=sys.stderr, flush=True)
 
 
 def main() -> None:
@@ -45,79 +58,83 @@ def main() -> None:
     parser.add_argument("--visits", default="4,8,10")
     parser.add_argument("--asked", type=int, help="compare this many rows with the whole pool")
     parser.add_argument("--graph", action="store_true", help="measure the graph too (with --asked)")
+    parser.add_argument("--no-join", action="store_true", help="only the sample (with --asked)")
     parser.add_argument("--vectors", help="NumPy file, or a store with embeddings; else made up")
     chosen = parser.parse_args()
     given = _given(chosen.vectors)
     vectors = np.ascontiguousarray(made_vectors(chosen.rows) if given is None else given)
     vectors = vectors[: chosen.rows]
-    spark, _ = get_session()
-    table = Table(title=f"{len(vectors):,} x {vectors.shape[1]}, cells of {chosen.cell_rows:,}")
+    ways = [
+        Knn(cell_rows=chosen.cell_rows, visits=int(visits)) for visits in chosen.visits.split(",")
+    ]
+    table = Arms(title=f"{len(vectors):,} x {vectors.shape[1]}, cells of {chosen.cell_rows:,}")
     for name in ("arm", "CPU s", "wall s", "sixth right", "largest difference", "method"):
         table.add_column(name, justify="left" if name in ("arm", "method") else "right")
-    with TemporaryDirectory() as folder:
-        ids, rows = stored(spark, vectors, Path(folder) / "rows.parquet")
-        if chosen.asked:
-            exact = sampled(table, vectors, chosen.asked, chosen.graph)
-        else:
-            exact = by_one_index(table, spark, ids, vectors)
-        unequal = [
-            add(table, rows, len(ids), exact, Knn(cell_rows=chosen.cell_rows, visits=int(visits)))
-            for visits in chosen.visits.split(",")
-        ]
+    exact = sampled(table, vectors, chosen.asked, chosen.graph, ways) if chosen.asked else None
+    unequal = [] if chosen.no_join else joined(table, vectors, exact, ways)
     Console(width=150).print(table)
     sys.exit("all cells visited, and not the distances of one index" if any(unequal) else 0)
 
 
+def joined(
+    table: Arms, vectors: np.ndarray, exact: pd.Series | None, ways: list[Knn]
+) -> list[bool]:
+    """A row of the table for each way on Spark; which of them should be exact and are not."""
+    spark, _ = get_session()
+    with TemporaryDirectory() as folder:
+        ids, rows = stored(spark, vectors, Path(folder) / "rows.parquet")
+        if exact is None:
+            exact = by_one_index(table, spark, ids, vectors)
+        return [add(table, rows, len(ids), exact, knn) for knn in ways]
+
+
 def by_one_index(
-    table: Table, spark: SparkSession, ids: list[str], vectors: np.ndarray
+    table: Arms, spark: SparkSession, ids: list[str], vectors: np.ndarray
 ) -> pd.Series:
     """The sixth distance of every row by id, searched on Spark, and its row of the table."""
     busy, started = cpu_seconds(), time.monotonic()
     found, method = neighbors_of_pool(spark, ids, vectors, None, Knn(exact_up_to=len(ids)), "bench")
     exact = sixth(found)
     took = (f"{cpu_seconds() - busy:.0f}", f"{time.monotonic() - started:.0f}")
-    table.add_row("one index", *took, "1", "0", method)
+    table.add("one index", *took, "1", "0", method)
     return exact
 
 
-def sampled(table: Table, vectors: np.ndarray, asked: int, with_graph: bool) -> pd.Series:
-    """The same of a sample, by an exact index and, if wanted, a graph in this process."""
+def sampled(
+    table: Arms, vectors: np.ndarray, asked: int, with_graph: bool, ways: list[Knn]
+) -> pd.Series:
+    """The sixth distance of a sample by id, and the rows of the table that it is searched for."""
+    faiss.omp_set_num_threads(1)  # threads that wait for each other count as busy
     rows = np.sort(np.random.default_rng(0).choice(len(vectors), asked, replace=False))
-    exact = searched(table, "one index, from the sample", vectors, rows, None)
+    found = index_of_sample(vectors, rows, Knn(), exact=True)
+    exact = found.distances
+    table.add("one index", f"{found.cpu:.0f}", "", "1", "0", found.words)
     if with_graph:
-        searched(table, f"graph, effort {Knn().probes}, from the sample", vectors, rows, exact)
+        found = index_of_sample(vectors, rows, Knn(), exact=False)
+        table.add("graph", f"{found.cpu:.0f}", "", *compared(found.distances, exact), found.words)
+    for knn in ways:
+        found = cells_of_sample(vectors, rows, knn)
+        name = f"{knn.visits} visits, no join"
+        table.add(name, f"{found.cpu:.0f}", "", *compared(found.distances, exact), found.words)
     return pd.Series(exact, index=[f"{row:032x}" for row in rows])
 
 
-def searched(
-    table: Table, name: str, vectors: np.ndarray, rows: np.ndarray, exact: np.ndarray | None
-) -> np.ndarray:
-    """Sixth distances of some rows, and the CPU seconds that all rows would take."""
-    knn = Knn()
-    built = time.process_time()
-    index = build_index(vectors, exact is None, knn.probes)
-    built = time.process_time() - built
-    busy, started = time.process_time(), time.monotonic()
-    search = Search(knn.neighbors, knn.candidates)
-    distances: np.ndarray = neighbor_distances(index, rows, search)[:, -1]
-    cost = built + (time.process_time() - busy) * len(vectors) / len(rows)
-    off = np.zeros(len(rows)) if exact is None else np.abs(distances - exact)
-    right = off <= 1e-3 * np.maximum(distances if exact is None else exact, 1e-3)
-    method = f"{built:.0f} CPU s to build, {time.monotonic() - started:.1f} s for {len(rows):,}"
-    table.add_row(name, f"{cost:.0f}", "", f"{right.mean():.4f}", f"{off.max():.1e}", method)
-    return distances
-
-
-def add(table: Table, rows: DataFrame, count: int, exact: pd.Series, knn: Knn) -> bool:
+def add(table: Arms, rows: DataFrame, count: int, exact: pd.Series, knn: Knn) -> bool:
     """One row of the table; whether a search that must be exact is not."""
     busy, started = cpu_seconds(), time.monotonic()
     found, method = neighbors_by_cells(rows, knn)
-    distances = sixth(found)[exact.index]
+    distances = sixth(found)[exact.index].to_numpy()
     took = (f"{cpu_seconds() - busy:.0f}", f"{time.monotonic() - started:.0f}")
-    off = (distances - exact).abs()
-    right = (off <= 1e-3 * exact.clip(lower=1e-3)).mean()
-    table.add_row(f"{knn.visits} visits", *took, f"{right:.4f}", f"{off.max():.1e}", method)
-    return bool(knn.visits >= -(-count // knn.cell_rows) and off.max() > SAME)
+    table.add(f"{knn.visits} visits", *took, *compared(distances, exact.to_numpy()), method)
+    off = np.abs(distances - exact.to_numpy()).max()
+    return bool(knn.visits >= -(-count // knn.cell_rows) and off > SAME)
+
+
+def compared(distances: np.ndarray, exact: np.ndarray) -> tuple[str, str]:
+    """The share that is right, and the largest difference."""
+    off = np.abs(distances - exact)
+    right = off <= 1e-3 * np.maximum(exact, 1e-3)
+    return f"{right.mean():.4f}", f"{off.max():.1e}"
 
 
 def stored(spark: SparkSession, vectors: np.ndarray, file: Path) -> tuple[list[str], DataFrame]:

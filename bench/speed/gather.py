@@ -31,7 +31,7 @@ from instructmining.spark.session import get_session
 from instructmining.store.planning import members
 from instructmining.store.schemas import TABLES
 from instructmining.store.tables import Store
-from jobs.stored.vectors import gathered, of_encoder, with_vectors
+from jobs.stored.vectors import gathered, of_encoder, width_of, with_vectors
 from udfs.on_spark.arrow import vector_lists, vectors
 
 _COMMITTED = 20_000  # rows of one commit
@@ -74,7 +74,7 @@ def main() -> None:
 
 def ours(pool: DataFrame, embedded: DataFrame, rows: int) -> Answer:
     """As a run gathers them."""
-    ids, matrix, _ = gathered(pool, embedded, rows)
+    ids, matrix, _ = gathered(pool, embedded, rows, width_of(embedded))
     return ids, matrix
 
 

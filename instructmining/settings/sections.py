@@ -126,8 +126,11 @@ class Knn(Section):
     broadcast_up_to_mb: int = setting(
         512, "Size up to which an index is broadcast; a larger one is mapped from a file per node."
     )
-    cells_beyond: int = setting(
-        20_000_000, "Rows above which the pool is joined by cells, so that no node holds it whole."
+    cells_beyond: int | None = setting(
+        None,
+        "Rows above which the pool is joined by cells, so that no node holds it whole. null: where "
+        "the driver cannot hold what one index needs.",
+        ge=0,
     )
     cell_rows: int = setting(20_000, "Rows of a cell.", ge=1)
     visits: int = setting(8, "Cells in which each row is searched; more cells find more.", ge=1)

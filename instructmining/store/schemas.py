@@ -127,7 +127,7 @@ TABLES: dict[str, Table] = {
             Column("pool_version", "STRING", "hash of the pool's members and vectors", True),
             ID,
             Column("distances", "ARRAY<DOUBLE>", "euclidean, neighbours 1 to k, itself excluded"),
-            Column("method", "STRING", "exact or hnsw, with its recall"),
+            Column("method", "STRING", "exact, hnsw or cells, with its recall and the reason"),
             RUN,
         ),
         cluster_by=("pool",),

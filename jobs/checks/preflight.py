@@ -28,12 +28,12 @@ from instructmining.spark.paths import absolute
 from instructmining.store.schemas import MEASURABLE
 from instructmining.store.tables import Store
 from jobs.checks.fields import check_fields, first_records
+from jobs.checks.pool_index import index_note, vector_room
 from jobs.checks.resources import (
     Conf,
     check_gpus,
     check_memory,
     check_search,
-    index_note,
     is_local,
     place_of,
 )
@@ -91,7 +91,8 @@ def check_settings(
     if "knn" in settings.stages:
         check_search(conf, settings.knn, settings.measure)
     if "knn" in settings.stages and "embed" in resolved and not (settings.files or is_local(conf)):
-        notes += index_note(sum(data.bytes for data in inputs), settings.knn, resolved["embed"])
+        size = sum(data.bytes for data in inputs)
+        notes += index_note(size, settings.knn, resolved["embed"], vector_room(conf))
     return notes
 
 

@@ -17,7 +17,6 @@ Conf = Mapping[str, str]  # Spark's settings
 
 _MIB = 2**20
 _GIB = 2**30
-_BYTES_PER_RECORD = 1000  # a guess, for an index that does not exist yet
 _TIGHT = 0.9  # of the room: what an estimate may be wrong by
 _LESS = "use a smaller model, --dtype bfloat16"
 _UNITS = {"": _MIB, "b": 1, "k": 2**10, "m": _MIB, "g": _GIB, "t": 2**40}
@@ -142,24 +141,6 @@ def check_memory(
     return notes
 
 
-def index_note(bytes_read: int, knn: Knn, embed: ResolvedModel) -> list[str]:
-    """A note where the neighbours' index is likely to be too large to broadcast, or to be held."""
-    rows = bytes_read / _BYTES_PER_RECORD
-    size = rows * 4 * shape_of(embed.base_folder or embed.folder).hidden
-    if rows > knn.cells_beyond:
-        return [
-            f"the pool may have more than knn.cells_beyond={knn.cells_beyond:,} rows: its "
-            "neighbours are then joined by cells, without an index, and the share of right "
-            "distances is stored in pool_knn.method"
-        ]
-    if size <= knn.broadcast_up_to_mb * _MIB:
-        return []
-    return [
-        f"the neighbours' index may be over knn.broadcast_up_to_mb={knn.broadcast_up_to_mb}: with "
-        "--files FOLDER, seen by all nodes, it is written once instead of sent to each"
-    ]
-
-
 def _local_place(conf: Conf, measure: Measure, slots: int) -> Place:
     device = choose_device(measure.device)
     width = 2 if resolve_dtype(measure.dtype, device) == "bfloat16" else 4
@@ -177,7 +158,7 @@ def _local_place(conf: Conf, measure: Measure, slots: int) -> Place:
             f"{_LESS} or a lower measure.token_budget",
         )
     memory = machine_memory()
-    heap = _bytes(conf.get("spark.driver.memory", "1g"))
+    heap = spark_bytes(conf.get("spark.driver.memory", "1g"))
     return Place(
         "cpu",
         width,
@@ -194,11 +175,11 @@ def _executor(conf: Conf, measure: Measure) -> Place | None:
     if tasks is None:
         return None
     master = conf.get("spark.master", "")
-    heap = _bytes(conf.get("spark.executor.memory", "1g"))
+    heap = spark_bytes(conf.get("spark.executor.memory", "1g"))
     share = "0.4" if master.startswith("k8s") else "0.1"  # Spark's defaults for Python programs
     share = conf.get("spark.executor.memoryOverheadFactor", share)
     overhead = conf.get("spark.executor.memoryOverhead")
-    room = _bytes(overhead) if overhead else max(384 * _MIB, int(float(share) * heap))
+    room = spark_bytes(overhead) if overhead else max(384 * _MIB, int(float(share) * heap))
     # Only these end an executor that takes more; elsewhere the machine may have more.
     enforced = master.startswith(("yarn", "k8s"))
     width = 4 if measure.dtype == "float32" else 2
@@ -275,7 +256,7 @@ def _number(conf: Conf, key: str) -> float | None:
     return float(conf[key]) if key in conf else None
 
 
-def _bytes(text: str) -> int:
+def spark_bytes(text: str) -> int:
     """Spark's way to write sizes: `12g`, `384m`, `512` (MiB)."""
     digits = text.strip().lower().rstrip("bkmgt")
     unit = text.strip().lower()[len(digits) :]

@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from instructmining.errors import UserError
 from instructmining.settings.sections import Knn
 from instructmining.store.tables import Store
+from jobs.stored.vectors import vector_tables, width_of
 from udfs.neighbors.frozen_reference import neighbors_in_reference
 
 FROZEN = "frozen:"
@@ -49,7 +50,7 @@ def reference_of(versions: set[str], version: str) -> str | None:
 def measure_new(
     store: Store,
     pool: str,
-    rows: DataFrame,
+    members: DataFrame,
     embedded: DataFrame,
     reference: str,
     knn: Knn,
@@ -57,11 +58,14 @@ def measure_new(
 ) -> tuple[int, str]:
     """Measure the rows without a distance against the reference, and add them to `pool_knn`.
 
+    Their vectors come to the driver part by part, and each part is committed: there may be as many
+    as one likes, and a run that is repeated goes on where it was.
+
     Args:
         store: where the tables are.
         pool: its name.
-        rows: `example_id`, `vector` of the pool's members.
-        embedded: the same of all examples that are known, one row each.
+        members: `example_id` of the pool's members.
+        embedded: of `of_encoder`, of all examples that are known.
         reference: of `reference_of`.
         knn: settings.
         run_id: goes into every row.
@@ -70,16 +74,17 @@ def measure_new(
         How many rows were added, and what to say of them.
     """
     known = store.read("pool_knn").where(F.col("pool") == pool)
-    new = rows.join(known.select("example_id"), "example_id", "left_anti")
-    asked = new.select("example_id", "vector").toArrow()
-    if not asked.num_rows:
+    new = members.select("example_id").join(known.select("example_id"), "example_id", "left_anti")
+    count = new.join(embedded.select("example_id"), "example_id", "left_semi").count()
+    if not count:
         return 0, "unchanged"
     frozen = known.where(F.col("pool_version") == reference).select("example_id")
-    inside = embedded.join(frozen, "example_id", "left_semi")
+    inside = embedded.join(frozen, "example_id", "left_semi").dropDuplicates(["example_id"])
     method = f"exact, frozen reference {reference} ({inside.count():,} rows)"
-    distances = (
-        neighbors_in_reference(inside, asked, knn)
-        .select(
+    about = {"run_id": run_id, "version": FROZEN + reference}
+    added = 0
+    for part, asked in enumerate(vector_tables(new, embedded, count, width_of(embedded))):
+        distances = neighbors_in_reference(inside, asked, knn).select(
             "example_id",
             "distances",
             F.lit(pool).alias("pool"),
@@ -87,19 +92,24 @@ def measure_new(
             F.lit(method).alias("method"),
             F.lit(run_id).alias("run_id"),
         )
-        .persist()
-    )
+        added += _insert(store, pool, distances, f"{run_id}/knn/{part}", about)
+    return added, f"{method}; old rows as they were"
+
+
+def _insert(
+    store: Store, pool: str, distances: DataFrame, transaction: str, about: dict[str, str]
+) -> int:
+    """Add those of a pool's rows that `pool_knn` lacks; how many these are."""
+    held = distances.persist()  # counted, then written
 
     def missing() -> DataFrame:
         stored = store.read("pool_knn").where(F.col("pool") == pool).select("example_id")
-        return distances.join(stored, "example_id", "left_anti")
+        return held.join(stored, "example_id", "left_anti")
 
     try:
-        about = {"run_id": run_id, "version": FROZEN + reference}
-        count = store.insert(missing, "pool_knn", f"{run_id}/knn", about)
+        return store.insert(missing, "pool_knn", transaction, about)
     finally:
-        distances.unpersist()
-    return count, f"{method}; old rows as they were"
+        held.unpersist()
 
 
 def moved(store: Store, pool: str, before: int, neighbors: int) -> str:

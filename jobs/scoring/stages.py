@@ -23,11 +23,13 @@ from instructmining.store.planning import (
     rows_in,
 )
 from instructmining.store.tables import Store
+from jobs.checks.pool_index import vector_room
 from jobs.scoring.knn_reference import measure_new, moved, reference_of, stored_versions
-from jobs.stored.vectors import gathered, of_encoder, with_vectors
+from jobs.stored.vectors import gathered, of_encoder, width_of, with_vectors
 from udfs.indicator import Spending, with_measurements
 from udfs.indicators import kind_of
 from udfs.neighbors.cells import neighbors_by_cells
+from udfs.neighbors.choice import choose
 from udfs.neighbors.pool import neighbors_of_pool
 from udfs.on_spark.audit import Window, open_audit, words
 from udfs.on_spark.placement import chunk_rows, gpu_profile, model_slots, ship
@@ -189,9 +191,28 @@ def one_sentence(stage: str) -> Iterator[None]:
 
 
 def run_knn(
-    store: Store, model: ResolvedModel, pool: Pool, knn: Knn, files: str | None, run_id: str
+    store: Store,
+    model: ResolvedModel,
+    pool: Pool,
+    knn: Knn,
+    files: str | None,
+    run_id: str,
+    room: int | None = None,
 ) -> StageResult:
-    """Distances to the neighbours in the pool, again when its members or vectors changed."""
+    """Distances to the neighbours in the pool, again when its members or vectors changed.
+
+    Args:
+        store: where the tables are.
+        model: the encoder.
+        pool: whose members.
+        knn: settings.
+        files: a folder that all nodes see, for a large index.
+        run_id: marks the rows.
+        room: bytes that the driver has for vectors; None: as many as its machine leaves.
+
+    Raises:
+        UserError: what the settings ask for cannot be done.
+    """
     started = time.monotonic()
     embedded = of_encoder(store, F.col("fingerprint") == model.fingerprint)
     rows = with_vectors(pool.members, embedded)
@@ -201,16 +222,18 @@ def run_knn(
         return StageResult("knn", 0, 0, 0, time.monotonic() - started, "unchanged")
     reference = reference_of(stored, version) if knn.reference == "frozen" else None
     if reference:
-        known = embedded.dropDuplicates(["example_id"])
-        count, note = measure_new(store, pool.name, rows, known, reference, knn, run_id)
+        count, note = measure_new(store, pool.name, pool.members, embedded, reference, knn, run_id)
         return StageResult("knn", count, 0, 0, time.monotonic() - started, note)
     count = rows_in(version)
     if not count:
         return StageResult("knn", 0, 0, 0, time.monotonic() - started, "no embeddings yet")
-    if count > knn.cells_beyond:
+    width = width_of(embedded)
+    room = vector_room(dict(store.spark.conf.getAll)) if room is None else room
+    choice = choose(count, width, room, knn)
+    if choice.way == "cells":
         distances, method = neighbors_by_cells(rows, knn)
     else:
-        ids, matrix, copies = gathered(pool.members, embedded, count)
+        ids, matrix, copies = gathered(pool.members, embedded, count, width)
         distances, method = neighbors_of_pool(
             store.spark,
             ids,
@@ -220,6 +243,7 @@ def run_knn(
             version,
             files,
         )
+    method = f"{method}; {choice.reason}" if choice.reason else method
     table = distances.select(
         "example_id",
         "distances",
@@ -238,15 +262,15 @@ def run_knn(
 
 def knn_version(rows: DataFrame, model: ResolvedModel, knn: Knn) -> str:
     """What decides the distances: members (with copies if they count), encoder and search."""
-    exact = {
-        "neighbors": knn.neighbors,
-        "exact_up_to": knn.exact_limit,
-        "probes": knn.probes,
-        "candidates": knn.candidates,
-        "copies": knn.count_copies,
-        "cells_beyond": knn.cells_beyond,
-        "cell_rows": knn.cell_rows,
-        "visits": knn.visits,
-    }
-    search = "-".join(str(int(value)) for value in exact.values())
-    return f"{pool_version(rows, knn.count_copies)}-{model.fingerprint[:12]}-{search}"
+    search = [
+        knn.neighbors,
+        knn.exact_limit,
+        knn.probes,
+        knn.candidates,
+        int(knn.count_copies),
+        "auto" if knn.cells_beyond is None else knn.cells_beyond,
+        knn.cell_rows,
+        knn.visits,
+    ]
+    parts = [pool_version(rows, knn.count_copies), model.fingerprint[:12], *search]
+    return "-".join(map(str, parts))

@@ -23,7 +23,7 @@ from instructmining.selecting.selection import check, chosen, pick, wanted
 from instructmining.settings.learning import Select
 from instructmining.store.tables import Store
 from jobs.checks.driver_memory import refuse_too_many
-from jobs.stored.vectors import of_encoder, vector_parts
+from jobs.stored.vectors import of_encoder, vector_parts, width_of
 
 CANDIDATES = 200_000  # at most, unless `select.candidates` says otherwise
 _PER_CHOSEN = 20  # candidates of each example that is wanted
@@ -113,16 +113,14 @@ def _candidates(
     cut = chosen(rows, wider).orderBy("cost", "example_id").limit(most).toArrow()
     ids = store.spark.createDataFrame(cut.select(["example_id"]))
     embedded = of_encoder(store, measured.rows_of("embed"))
-    matrix = np.empty((cut.num_rows, 0), np.float32)
+    width = width_of(embedded)
+    remedy = "lower select.candidates, or take a driver with more memory"
+    refuse_too_many(cut.num_rows, width, f"--diversity {select.diversity}", remedy)
+    matrix = np.empty((cut.num_rows, width), np.float32)
     has_vector = np.zeros(cut.num_rows, bool)
     names = cut["example_id"].combine_chunks()
-    for table, part in vector_parts(ids, embedded, cut.num_rows):
+    for table, part in vector_parts(ids, embedded, cut.num_rows, width):
         places = pa.compute.index_in(table["example_id"], names).to_numpy()
-        if not matrix.size:
-            reason = f"--diversity {select.diversity}"
-            remedy = "lower select.candidates, or take a driver with more memory"
-            refuse_too_many(cut.num_rows, part.shape[1], reason, remedy)
-            matrix = np.empty((cut.num_rows, part.shape[1]), np.float32)
         matrix[places] = part
         has_vector[places] = True
     if not has_vector.any():

@@ -17,14 +17,11 @@ from pyspark.sql import functions as F
 from instructmining.errors import UserError
 from instructmining.identity import BUCKETS
 from instructmining.store.tables import Store
-from jobs.checks.driver_memory import refuse_too_many
 from udfs.on_spark.arrow import vectors
 
-_PART_ROWS = 100_000  # of one query: Spark bounds the bytes of a result
-_BY_CELLS = (
-    "set knn.cells_beyond below the rows of the pool, so that it is joined by cells, or take a "
-    "driver with more memory"
-)
+_PART_ROWS = 100_000  # of one query at most: Spark bounds the bytes of a result
+_PART_BYTES = 256 * 2**20  # likewise; a quarter of what spark.driver.maxResultSize is unless set
+_FLOAT = 4
 
 
 def of_encoder(store: Store, encoder: Column) -> DataFrame:
@@ -33,6 +30,12 @@ def of_encoder(store: Store, encoder: Column) -> DataFrame:
     An example may have two: two runs at once can measure the same one.
     """
     return store.read("embeddings").where(encoder & F.col("vector").isNotNull())
+
+
+def width_of(embedded: DataFrame) -> int:
+    """How many numbers a vector of `of_encoder` has, of one stored row; 0: there is none."""
+    row = embedded.select(F.size("vector").alias("width")).first()
+    return int(row.width) if row else 0
 
 
 def with_vectors(
@@ -52,29 +55,39 @@ def with_vectors(
     return examples.join(embedded, "example_id").dropDuplicates(["example_id"])
 
 
-def vector_parts(
-    examples: DataFrame, embedded: DataFrame, count: int
-) -> Iterator[tuple[pa.Table, NDArray[np.float32]]]:
-    """`example_id` and the columns of `examples`, with the vectors float32[n, d] of those rows.
+def vector_tables(
+    examples: DataFrame, embedded: DataFrame, count: int, width: int
+) -> Iterator[pa.Table]:
+    """`example_id`, the columns of `examples`, and `vector`, a part at a time.
 
     Args:
         examples: as for `with_vectors`.
         embedded: as for `with_vectors`.
-        count: about how many rows there are; it decides the number of parts.
+        count: about how many rows there are; with `width` it decides the number of parts.
+        width: of `width_of`.
 
     Yields:
         Parts in the order of their ids, without an order inside; none is empty.
     """
-    parts = min(BUCKETS, max(1, -(-count // _PART_ROWS)))
+    at_once = max(1, min(_PART_ROWS, _PART_BYTES // (_FLOAT * max(1, width))))
+    parts = min(BUCKETS, max(1, -(-count // at_once)))
     for low, high in pairwise(BUCKETS * part // parts for part in range(parts + 1)):
         rows = with_vectors(examples, embedded, low, high)
         table = rows.select(*examples.columns, "vector").toArrow()
         if table.num_rows:
-            yield table.drop_columns("vector"), vectors(table["vector"])
+            yield table
+
+
+def vector_parts(
+    examples: DataFrame, embedded: DataFrame, count: int, width: int
+) -> Iterator[tuple[pa.Table, NDArray[np.float32]]]:
+    """The parts of `vector_tables`, without their vectors, and these as float32[n, d]."""
+    for table in vector_tables(examples, embedded, count, width):
+        yield table.drop_columns("vector"), vectors(table["vector"])
 
 
 def gathered(
-    members: DataFrame, embedded: DataFrame, count: int
+    members: DataFrame, embedded: DataFrame, count: int, width: int
 ) -> tuple[list[str], NDArray[np.float32], NDArray[np.int64]]:
     """Ids in order, float32[n, d] and copies int64[n] of the members that have a vector.
 
@@ -82,22 +95,20 @@ def gathered(
         members: `example_id`, `copies`.
         embedded: of `of_encoder`.
         count: n, which is at least 1.
+        width: d, of `width_of`.
 
     Raises:
-        UserError: there are not as many as `count`, or the driver cannot hold them.
+        UserError: there are not as many as `count`.
     """
     ids: list[str] = []
     copies = np.empty(count, np.int64)
-    matrix = np.empty((count, 0), np.float32)
-    for table, part in vector_parts(members, embedded, count):
+    matrix = np.empty((count, width), np.float32)
+    for table, part in vector_parts(members, embedded, count, width):
         order = np.argsort(table["example_id"].to_numpy())
         rows = slice(len(ids), len(ids) + len(order))
         ids += table["example_id"].take(order).to_pylist()
         if len(ids) > count:
             break
-        if not matrix.size:
-            refuse_too_many(count, part.shape[1], "neighbours by one index", _BY_CELLS)
-            matrix = np.empty((count, part.shape[1]), np.float32)
         matrix[rows] = part[order]
         copies[rows] = table["copies"].to_numpy()[order]
     if len(ids) != count:

@@ -76,16 +76,28 @@ def neighbors_by_cells(rows: DataFrame, knn: Knn) -> tuple[DataFrame, str]:
 
 
 def _cells(rows: DataFrame, count: int, knn: Knn) -> Cells:
-    wanted = max(1, -(-count // knn.cell_rows))
-    sample = _sampled(rows, min(wanted * _TRAINED_ON, _TRAINED_ON_AT_MOST), count, _SEED)
-    sampled = vectors(sample["vector"])
-    wanted = min(wanted, len(sampled))
+    sample = _sampled(rows, rows_to_train(count, knn), count, _SEED)
+    return trained(vectors(sample["vector"]), count, knn)
+
+
+def rows_to_train(count: int, knn: Knn) -> int:
+    """How many rows of `count` the cells are made from."""
+    return min(_number_of_cells(count, knn) * _TRAINED_ON, _TRAINED_ON_AT_MOST)
+
+
+def _number_of_cells(count: int, knn: Knn) -> int:
+    return max(1, -(-count // knn.cell_rows))
+
+
+def trained(sampled: Vectors, count: int, knn: Knn) -> Cells:
+    """The cells of a pool of `count` rows, made from a sample of it, float32[n, d]."""
+    wanted = min(_number_of_cells(count, knn), len(sampled))
     means = faiss.Kmeans(
         sampled.shape[1], wanted, niter=10, seed=_SEED, spherical=True, min_points_per_centroid=1
     )
     means.train(sampled)
     visits = min(knn.visits, wanted)
-    labels = _nearest_cells(sampled, means.centroids, visits)
+    labels = nearest_cells(sampled, means.centroids, visits)
     share = np.bincount(labels.ravel(), minlength=wanted) / len(sampled)
     slices = np.maximum(1, np.ceil(share * count / _ASKING_PER_GROUP)).astype(np.int64)
     return Cells(means.centroids, slices, visits)
@@ -99,7 +111,7 @@ def _asking(cells: Cells) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.Re
         for batch in batches:
             if not batch.num_rows:
                 continue
-            near = _nearest_cells(vectors(batch["vector"]), cells.centroids, cells.visits)
+            near = nearest_cells(vectors(batch["vector"]), cells.centroids, cells.visits)
             rows = np.arange(batch.num_rows)
             turns = cells.slices[near[:, 0]]
             lying = np.repeat(rows, turns)
@@ -218,6 +230,7 @@ def _sampled(rows: DataFrame, wanted: int, count: int, seed: int) -> pa.Table:
     return low.orderBy(place, "example_id").limit(wanted).toArrow()
 
 
-def _nearest_cells(rows: Vectors, centroids: Vectors, wanted: int) -> NDArray[np.int64]:
+def nearest_cells(rows: Vectors, centroids: Vectors, wanted: int) -> NDArray[np.int64]:
+    """The `wanted` nearest of each row, int64[n, wanted], the nearest first."""
     nearest: NDArray[np.int64] = faiss.knn(rows, centroids, wanted)[1]
     return nearest

@@ -175,7 +175,7 @@ def test_vectors_gathered_in_parts_are_in_the_order_of_their_ids(
 ):
     monkeypatch.setattr(stored_vectors, "_PART_ROWS", rows_per_part)
     ids, members, embedded = thirty
-    found, matrix, copies = gathered(members, embedded, len(ids))
+    found, matrix, copies = gathered(members, embedded, len(ids), 64)
     assert found == sorted(ids)
     assert [ids[i] for i in copies] == found
     np.testing.assert_array_equal(matrix, vectors[copies])
@@ -185,7 +185,7 @@ def test_vectors_gathered_in_parts_are_in_the_order_of_their_ids(
 def test_a_pool_whose_vectors_change_while_they_are_read_is_not_searched(thirty, count):
     _, members, embedded = thirty
     with pytest.raises(UserError, match=rf"\({count} vectors before, 30 now\): run the same"):
-        gathered(members, embedded, count)
+        gathered(members, embedded, count, 64)
 
 
 @pytest.fixture(scope="module")
@@ -219,7 +219,7 @@ def test_four_parts_shuffle_what_one_does(spark, committed, monkeypatch):
     def shuffled(rows_per_part):
         monkeypatch.setattr(stored_vectors, "_PART_ROWS", rows_per_part)
         before = moved_so_far(spark).shuffled_rows
-        assert len(gathered(*committed, 64)[0]) == 64
+        assert len(gathered(*committed, 64, 2)[0]) == 64
         return moved_so_far(spark).shuffled_rows - before
 
     skipping = "spark.databricks.delta.stats.skipping"  # as with much data

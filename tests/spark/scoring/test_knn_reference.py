@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from known_vectors import drawn_vectors, pool_of, sixth, store_with
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
@@ -9,7 +10,8 @@ from instructmining.errors import UserError
 from instructmining.settings.loading import load_settings
 from instructmining.settings.sections import Knn
 from instructmining.store.tables import Store
-from jobs.scoring.stages import Pool, run_knn
+from jobs.scoring.stages import run_knn
+from jobs.stored import vectors as stored_vectors
 from udfs.indicators import load_model_list, resolve
 
 MODEL = resolve(load_model_list("embedded").stages["embed"])
@@ -18,29 +20,12 @@ OLD, NEW = 60, 15
 
 @pytest.fixture(scope="module")
 def vectors() -> dict[str, np.ndarray]:
-    drawn = np.random.default_rng(3).normal(size=(OLD + NEW, 16)).astype(np.float32)
-    unit = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
-    return {f"{i:032x}": row for i, row in enumerate(unit)}
+    return drawn_vectors(OLD + NEW, 16)
 
 
 @pytest.fixture
 def store(spark: SparkSession, store_path: str, vectors) -> Store:
-    store = Store.open(spark, store_path)
-    rows = [
-        (key, 0, MODEL.fingerprint, row.tolist(), 1, 0, "ok", None, "r")
-        for key, row in vectors.items()
-    ]
-    names = (
-        "example_id STRING, bucket INT, fingerprint STRING, vector ARRAY<FLOAT>, tokens BIGINT"
-        ", truncated_tokens BIGINT, status STRING, reason STRING, run_id STRING"
-    )
-    store.append(spark.createDataFrame(rows, names), "embeddings", {})
-    return store
-
-
-def pool(store: Store, ids: list[str]) -> Pool:
-    rows = store.spark.createDataFrame([(key, 0) for key in ids], "example_id STRING, copies LONG")
-    return Pool("p", rows, rows)
+    return store_with(spark, store_path, MODEL.fingerprint, vectors)
 
 
 def settings(**knn: object) -> Knn:
@@ -53,18 +38,15 @@ def stored(store: Store) -> dict[str, tuple[str, float]]:
     return {row.example_id: (row.pool_version, row.distances[5]) for row in rows}
 
 
-def sixth(key: str, among: list[str], vectors) -> float:
-    others = np.array([vectors[each] for each in among if each != key], np.float64)
-    return float(np.sort(np.linalg.norm(others - vectors[key], axis=1))[5])
-
-
 def test_a_refresh_says_how_many_old_rows_moved_and_a_frozen_reference_moves_none(store, vectors):
     ids = list(vectors)
-    made = run_knn(store, MODEL, pool(store, ids[:OLD]), settings(reference="frozen"), None, "one")
+    made = run_knn(
+        store, MODEL, pool_of(store, ids[:OLD]), settings(reference="frozen"), None, "one"
+    )
     assert (made.rows, made.note) == (OLD, "exact")  # the first run makes the reference
     before = stored(store)
 
-    frozen = run_knn(store, MODEL, pool(store, ids), settings(reference="frozen"), None, "two")
+    frozen = run_knn(store, MODEL, pool_of(store, ids), settings(reference="frozen"), None, "two")
     after = stored(store)
     assert {key: after[key] for key in before} == before
     version = before[ids[0]][0]
@@ -77,15 +59,15 @@ def test_a_refresh_says_how_many_old_rows_moved_and_a_frozen_reference_moves_non
         run_knn(
             store,
             MODEL,
-            pool(store, ids),
+            pool_of(store, ids),
             settings(reference="frozen", neighbors=7),
             None,
             "no",
         )
-    again = run_knn(store, MODEL, pool(store, ids), settings(reference="frozen"), None, "three")
+    again = run_knn(store, MODEL, pool_of(store, ids), settings(reference="frozen"), None, "three")
     assert (again.rows, again.note) == (0, "unchanged")
 
-    refreshed = run_knn(store, MODEL, pool(store, ids), settings(), None, "four")
+    refreshed = run_knn(store, MODEL, pool_of(store, ids), settings(), None, "four")
     now = stored(store)
     for key in ids:
         assert now[key][1] == pytest.approx(sixth(key, ids, vectors), rel=1e-5)
@@ -94,6 +76,25 @@ def test_a_refresh_says_how_many_old_rows_moved_and_a_frozen_reference_moves_non
     assert 0 < len(moved) < OLD + NEW
     assert f"{len(moved)} of {OLD + NEW} old rows moved" in refreshed.note
     assert f"median {np.median(moved):.4f}, max {moved.max():.4f}" in refreshed.note
+
+
+def test_new_rows_come_part_by_part_and_a_repeated_run_goes_on_where_it_was(
+    store, vectors, monkeypatch
+):
+    ids = list(vectors)
+    run_knn(store, MODEL, pool_of(store, ids[:OLD]), settings(), None, "one")
+    monkeypatch.setattr(stored_vectors, "_PART_BYTES", 4 * 4 * 16)  # four rows, four parts
+    first = store.version("pool_knn")
+    frozen = settings(reference="frozen")
+    few = run_knn(store, MODEL, pool_of(store, ids[: OLD + 5]), frozen, None, "two")
+    assert few.rows == 5
+    rest = run_knn(store, MODEL, pool_of(store, ids), frozen, None, "three")
+    assert rest.rows == NEW - 5
+    assert store.version("pool_knn") == first + 2 + 3
+    after = stored(store)
+    assert len(after) == OLD + NEW
+    for key in ids[OLD:]:
+        assert after[key][1] == pytest.approx(sixth(key, ids[:OLD], vectors), rel=1e-5)
 
 
 def test_a_frozen_reference_cannot_count_copies():

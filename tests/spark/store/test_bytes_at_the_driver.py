@@ -3,8 +3,8 @@
 Counted are the bytes of the tasks' results, by Spark's own account of its stages. What is bounded
 is kept out: Spark may bring up to 10 MB of a join to the driver, which is turned off here; the
 samples of Delta's OPTIMIZE (300,000 keys at most) and of the report's correlations (20,000 rows)
-are made small; and a pool that is searched by one index (up to `knn.cells_beyond` rows) has its
-vectors there, so that neighbours are joined by cells here.
+are made small; and a pool that is searched by one index has its vectors there, so that neighbours
+are joined by cells here.
 """
 
 import json
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from driver_results import results, sent_since
 from pyspark.sql import SparkSession
 
 from bench.harness.made_numbers import fill
@@ -47,19 +48,6 @@ def plain_joins(spark: SparkSession) -> Iterator[SparkSession]:
     yield spark
     for name, value in before.items():
         spark.conf.unset(name) if value is None else spark.conf.set(name, value)
-
-
-def results(spark: SparkSession) -> dict[tuple[int, int], int]:
-    """Bytes of the tasks' results by stage and attempt, of all that Spark still knows."""
-    context: Any = spark.sparkContext._jsc.sc()
-    context.listenerBus().waitUntilEmpty()
-    java: Any = spark._jvm
-    nothing = spark.sparkContext._gateway.new_array(java.double, 0)
-    stages = context.statusStore().stageList(
-        None, False, False, nothing, java.java.util.ArrayList()
-    )
-    known = [stages.apply(i) for i in range(stages.size())]
-    return {(stage.stageId(), stage.attemptId()): stage.resultSize() for stage in known}
 
 
 def through(spark: SparkSession, folder: Path, rows: int) -> dict[str, int]:
@@ -97,8 +85,7 @@ def through(spark: SparkSession, folder: Path, rows: int) -> dict[str, int]:
             fill(Store.open(spark, shared["store"]), 8)
         before = results(spark)
         command(spark, load_settings(options={**shared, **options}))
-        after = results(spark)
-        taken[name] = sum(size for stage, size in after.items() if stage not in before)
+        taken[name] = sent_since(spark, before)
     return taken
 
 

