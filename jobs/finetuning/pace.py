@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from instructmining.finetunes.runs import PlannedRun
 from instructmining.settings.learning import Finetune
+from jobs.finetuning.time_left import CALIBRATION
 
+WAVE_SECONDS = 60.0  # a wave of short runs lasts about this long: what a kill costs at most
 _LATEST = 16  # runs that an estimate rests on: the machine may have become slower or faster
 _ROUNDS = 20  # in which characters per token settle to three digits
 
@@ -66,6 +68,15 @@ class Pace:
             self._latest.append(Measured(run, took, read))
             self._busy.append((share, took))
         self.counted += len(wave)
+
+    def width(self) -> int:
+        """Runs of the next wave: as many as at a time, several times that where they are short.
+
+        Not before the first estimate, or a wave may be all that is left.
+        """
+        if self.counted < CALIBRATION:
+            return self._slots
+        return self._slots * max(1, int(WAVE_SECONDS / self.per_run()))
 
     def per_run(self) -> float:
         """Slot-seconds of one of the latest runs, on average."""

@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame
 from instructmining.finetunes.runs import PlannedRun, finished
 from instructmining.progress import StageProgress, duration
 from jobs.checks.resources import tasks_at_once
-from jobs.finetuning.pace import Pace
+from jobs.finetuning.pace import WAVE_SECONDS, Pace
 from jobs.finetuning.seldom import Seldom
 from jobs.finetuning.setup import FinetuneSetup
 from jobs.finetuning.sharded import Given, runs_at_once, sharded_rows
@@ -21,7 +21,6 @@ from udfs.finetuning.task import SCHEMA, as_arrow, finetuned
 from udfs.on_spark.placement import gpu_profile, in_model_workers, model_slots, ship
 from udfs.running.measurement import Conversation
 
-_WAVE_SECONDS = 60.0  # a wave of short runs lasts about this long: what a kill costs at most
 _ATTEMPTS = 2
 
 
@@ -102,7 +101,7 @@ def run_finetunes(
             waiting = list(todo)
             failed = {}
             while waiting:
-                wave = waiting[: waves.width()]
+                wave = waiting[: waves.pace.width()]
                 if waves.too_late(wave, clock() - started, budget):
                     left = len(waiting)
                     break
@@ -164,12 +163,6 @@ class _Waves:
         """Whether the pace is known: a short first wave, which loads the model, does not count."""
         return self.pace.counted > 0
 
-    def width(self) -> int:
-        """Runs of the next wave: as many as at a time, several times that where they are short."""
-        if not self.calibrated:
-            return self.slots
-        return self.slots * max(1, int(_WAVE_SECONDS / self.pace.per_run()))
-
     def gpu_hours(self, runs: Sequence[PlannedRun]) -> str:
         """`, 1.5 GPU hours` where the tasks own GPUs."""
         hours = self.pace.estimate(runs) * self.slots * self.processes / 3600
@@ -196,7 +189,7 @@ class _Waves:
         ]
         seconds = self.clock() - started
         self.waves += 1
-        if self.waves > 1 or seconds > _WAVE_SECONDS:
+        if self.waves > 1 or seconds > WAVE_SECONDS:
             self.pace.learn(wave, results, seconds)
         good = {row.run_key for row in results if row.status == "ok"}
         return {row.run_key: row.reason for row in results if row.run_key not in good}

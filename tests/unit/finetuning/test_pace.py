@@ -76,6 +76,14 @@ def test_the_latest_runs_decide_when_the_machine_becomes_slower():
     assert pace.estimate([run(80)]) == pytest.approx(3 * seconds(run(80)))
 
 
+def test_short_runs_share_a_wave_once_an_estimate_was_said():
+    short = run(40)
+    assert seconds(short) < 15
+    assert learned(*[short] * 3, slots=2).width() == 2
+    assert learned(*[short] * 4, slots=2).width() == 2 * int(60 / seconds(short))
+    assert learned(*[short] * 4, slots=2, waste=100.0).width() == 2
+
+
 def test_runs_that_failed_cost_their_share_of_the_wave():
     pace = Pace(RECIPE, TEXTS, ASKED, 2)
     assert pace.estimate([run(80)]) == 0
