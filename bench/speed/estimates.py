@@ -39,7 +39,7 @@ from jobs.finetuning.candidates import texts_of
 from jobs.finetuning.setup import FinetuneSetup
 from jobs.finetuning.waves import Spent, run_finetunes
 from jobs.fitting import setup as fitting
-from jobs.fitting.run import planned
+from jobs.fitting.run import planned as planned_subsets
 from jobs.scoring import run as scoring
 
 OFF = 0.3  # share of the first estimate by which it may be wrong
@@ -120,7 +120,7 @@ def runs_of_fit(
 ) -> tuple[FinetuneSetup, Sequence[PlannedRun]]:
     """The base model, subsets, repeats and random subsets."""
     setup = fitting.prepare(spark, settings)
-    return setup.finetunes, planned(setup, settings.fit.repeats, settings.fit.seed)
+    return setup.finetunes, planned_subsets(setup, settings.fit.repeats, settings.fit.seed)
 
 
 def runs_of_evaluate(
@@ -131,10 +131,11 @@ def runs_of_evaluate(
         setup = evaluating.prepare(spark, settings, stack)
         experiment = Experiment(setup.finetunes, settings, "estimates")
         chosen = recipes(settings.evaluate, settings.select, settings.finetune)
-        del chosen["full"]  # is finetuned apart from the others, with its own number of epochs
         rows = setup.pool.rows
         arms = subsets_of(rows, evaluating.picker(setup), chosen, seeds_of(settings.evaluate))
-        runs = [one.run for one in planned_arms(experiment, arms, facts_of(rows, arms))]
+        planned = planned_arms(experiment, arms, facts_of(rows, arms))
+        # The whole pool is finetuned apart from the others, with its own number of epochs.
+        runs = [one.run for one in planned if one.arm.name != "full"]
     return setup.finetunes, [experiment.base_run(), *{run.key: run for run in runs}.values()]
 
 
