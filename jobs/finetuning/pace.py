@@ -51,13 +51,21 @@ class Pace:
         self._busy: deque[tuple[float, float]] = deque(maxlen=_LATEST)
         self.counted = 0
 
-    def learn(self, wave: Sequence[PlannedRun], rows: Sequence[Any], seconds: float) -> None:
+    def learn(
+        self,
+        wave: Sequence[PlannedRun],
+        rows: Sequence[Any],
+        seconds: float,
+        loads: bool = False,
+    ) -> None:
         """Count a wave.
 
         Args:
             wave: its runs.
             rows: their rows of `finetuning_runs`; of some or all runs there may be none.
             seconds: of the wave, by the clock.
+            loads: whether the wave loaded the model, which later ones find loaded: what it took
+                beside its runs is not counted.
         """
         found = {row.run_key: row for row in rows if row.seconds is not None}
         slot_seconds = seconds * min(self._slots, len(wave))
@@ -66,7 +74,7 @@ class Pace:
             row = found.get(run.key)
             took, read = (share, 0) if row is None else (row.seconds, row.read_tokens or 0)
             self._latest.append(Measured(run, took, read))
-            self._busy.append((share, took))
+            self._busy.append((took if loads else share, took))
         self.counted += len(wave)
 
     def width(self) -> int:

@@ -190,7 +190,7 @@ class _Waves:
         seconds = self.clock() - started
         self.waves += 1
         if self.waves > 1 or seconds > WAVE_SECONDS:
-            self.pace.learn(wave, results, seconds)
+            self.pace.learn(wave, results, seconds, loads=self.waves == 1 and self.processes == 1)
         good = {row.run_key for row in results if row.status == "ok"}
         return {row.run_key: row.reason for row in results if row.run_key not in good}
 

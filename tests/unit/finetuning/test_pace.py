@@ -63,6 +63,13 @@ def test_what_a_wave_takes_beside_its_runs_is_counted():
     assert learned(run(40), run(80), slots=2).estimate([run(80)]) == pytest.approx(once / 2)
 
 
+def test_loading_the_model_is_not_expected_again():
+    pace = Pace(RECIPE, TEXTS, ASKED, 2)
+    both = [run(40), run(80)]
+    pace.learn(both, list(map(row, both)), 500.0, loads=True)
+    assert pace.estimate(both) == pytest.approx(sum(map(seconds, both)) / 2, rel=0.2)
+
+
 def test_runs_that_are_all_alike_are_estimated_by_what_one_took():
     pace = learned(*[run(80)] * 4)
     assert pace.estimate([run(80)] * 5) == pytest.approx(5 * seconds(run(80)))
