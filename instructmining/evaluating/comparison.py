@@ -138,7 +138,7 @@ def verdict(row: Any) -> str:
         )
     test = f"(p = {p_text(row.p_adjusted)} after {_counted(row.comparisons)})"
     over = f"n = {row.n} seeds" + (f", {row.prompts} prompts" if row.prompts else "")
-    better = _better(row)
+    better = better_of(row)
     if better is None:
         return (
             f"{place}no detectable difference between {row.arm} and {row.rival}: "
@@ -152,7 +152,7 @@ def verdict(row: Any) -> str:
     return f"{place}{said} {size} {test}, {over}"
 
 
-def _better(row: Any) -> str | None:
+def better_of(row: Any) -> str | None:
     """The arm whose loss is surely lower, after the correction; None for neither."""
     if not row.p_adjusted < 1 - LEVEL:
         return None
@@ -183,7 +183,7 @@ def disagreements(
     for row in comparisons.itertuples():
         if (row.arm, row.rival) != arms or row.evaluation not in preferred:
             continue
-        by_loss, by_answers = _better(row), preferred[row.evaluation]
+        by_loss, by_answers = better_of(row), preferred[row.evaluation]
         if by_loss != by_answers:
             said.append(
                 f"{row.evaluation}: loss and answers disagree: the loss speaks for "

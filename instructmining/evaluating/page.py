@@ -25,6 +25,7 @@ class EvaluationPage:
         failed: reasons, by key of the run.
         answers: what stands below the verdicts: gaps closed, comparisons of answers.
         plan: what was written down before the first run.
+        further: tables in Markdown, below the differences.
     """
 
     title: str
@@ -37,6 +38,7 @@ class EvaluationPage:
     failed: Mapping[str, str]
     answers: Sequence[str] = field(default_factory=list)
     plan: Sequence[str] = field(default_factory=list)
+    further: Sequence[str] = field(default_factory=list)
 
     def sentences(self) -> list[str]:
         """The verdicts, after what is missing for them."""
@@ -69,6 +71,7 @@ class EvaluationPage:
             arm=self.differences["arm"] + " − " + self.differences["rival"]
         )
         yield from markdown(exact(shown.drop(columns="rival").set_index("arm")), "arms")
+        yield from self.further
         if self.plan:
             yield "\n## Planned before the first run\n"
             yield from self.plan

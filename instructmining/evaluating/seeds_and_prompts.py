@@ -37,6 +37,28 @@ class PromptLosses:
         """The losses of an arm, float[seeds, prompts]."""
         return np.array([self.losses[arm, seed] for seed in seeds])
 
+    def mean(self, arm: str, seed: int) -> float:
+        """The loss of one run on these prompts, nats per token."""
+        return float(self.losses[arm, seed] @ self.weights / self.weights.sum())
+
+    def renamed(self, names: Mapping[str, str]) -> "PromptLosses":
+        """The arms that have a new name, under it."""
+        known = {
+            (names[arm], seed): values
+            for (arm, seed), values in self.losses.items()
+            if arm in names
+        }
+        return PromptLosses(known, self.weights)
+
+    def every_second(self, first: int) -> "PromptLosses":
+        """The prompts at every second place.
+
+        Args:
+            first: 0 or 1; together the two are all prompts.
+        """
+        losses = {run: values[first::2] for run, values in self.losses.items()}
+        return PromptLosses(losses, self.weights[first::2])
+
     def differences(
         self, arm: str, rival: str, seeds: Sequence[int]
     ) -> tuple[Values, Values] | None:

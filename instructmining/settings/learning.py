@@ -1,8 +1,13 @@
 """Settings of what tries and finetunes models: canary, select, floor, evaluate, judge."""
 
+from math import inf
 from typing import Literal
 
+from pydantic import field_validator, model_validator
+
 from instructmining.settings.section import Section, setting
+
+_MOST_RATES = 5
 
 
 class Canary(Section):
@@ -202,9 +207,36 @@ class Evaluate(Section):
     )
     size_trials: int = setting(12, "Sizes that `auto` tries.", ge=3)
     size_seeds: int = setting(2, "Seeds of each size.", ge=2)
+    rates: tuple[float, ...] = setting(
+        (),
+        "Multiples of the learning rate, such as 0.5,1,2, at which `random` and the best of the "
+        "other arms are finetuned too. Empty: none.",
+    )
     max_failed_fraction: float = setting(
         0.1, "Fail the run if more than this share of the finetunes failed.", ge=0, le=1
     )
+
+    @field_validator("rates")
+    @classmethod
+    def _the_usual_rate_is_among_them(cls, rates: tuple[float, ...]) -> tuple[float, ...]:
+        """In order, each once, with 1 among them, at which every arm is finetuned anyway."""
+        if not rates:
+            return rates
+        if not all(0 < rate < inf for rate in rates):
+            raise ValueError("a multiple of the learning rate is above zero, as in 0.5,1,2")
+        every = tuple(sorted({*rates, 1.0}))
+        if not 1 < len(every) <= _MOST_RATES:
+            raise ValueError(
+                f"give 1 to {_MOST_RATES - 1} multiples beside 1, at which every arm is finetuned "
+                "anyway"
+            )
+        return every
+
+    @model_validator(mode="after")
+    def _a_curve_has_one_rate(self) -> "Evaluate":
+        if self.sizes and self.rates:
+            raise ValueError("a curve of sizes is measured at one rate: give --sizes or --rates")
+        return self
 
 
 class Judge(Section):

@@ -125,6 +125,7 @@ OPTIONS: dict[str, dict[str, str]] = {
         "--endpoint": "judge.url",
         "--endpoint-model": "judge.model",
         "--sizes": "evaluate.sizes",
+        "--rates": "evaluate.rates",
         **_FINETUNE,
     },
     "report": {

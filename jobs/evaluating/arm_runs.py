@@ -52,9 +52,9 @@ class Experiment:
         """What every model is measured on."""
         return self.setup.sets
 
-    def with_epochs(self, epochs: int) -> "Experiment":
-        """The same experiment with another number of passes over the examples."""
-        recipe = self.task.recipe.model_copy(update={"epochs": epochs})
+    def with_recipe(self, **changes: float) -> "Experiment":
+        """The same experiment with other settings of the finetuning, such as `epochs`."""
+        recipe = self.task.recipe.model_copy(update=changes)
         task = replace(self.task, recipe=recipe)
         return replace(self, setup=replace(self.setup, task=task))
 
@@ -118,7 +118,7 @@ def planned_arms(experiment: Experiment, arms: Sequence[Arm], facts: pd.DataFram
         arms: all of them, at every seed.
         facts: of `facts_of`.
     """
-    whole = experiment.with_epochs(full_epochs(arms, experiment, facts))
+    whole = experiment.with_recipe(epochs=full_epochs(arms, experiment, facts))
     kinds = [(arm, whole if arm.name == "full" else experiment) for arm in arms]
     return [ArmRun(arm, kind.planned(arm, facts), kind) for arm, kind in kinds]
 
@@ -131,7 +131,7 @@ def finetune_arms(experiment: Experiment, runs: Sequence[ArmRun]) -> Spent:
     if full:
         whole = full[0].experiment
         spent.append(whole.run([one.run for one in full], "full pool, as many steps"))
-    return _together(spent)
+    return all_spent(spent)
 
 
 def full_epochs(arms: Sequence[Arm], experiment: Experiment, facts: pd.DataFrame) -> int:
@@ -201,7 +201,8 @@ def store_members(experiment: Experiment, runs: Sequence[ArmRun]) -> None:
     )
 
 
-def _together(spent: Sequence[Spent]) -> Spent:
+def all_spent(spent: Sequence[Spent]) -> Spent:
+    """What several calls took, as one."""
     known = [part.estimated for part in spent if part.estimated]
     failed = {key: why for part in spent for key, why in part.failed.items()}
     return Spent(

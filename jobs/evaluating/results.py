@@ -1,4 +1,4 @@
-"""What came of the finetunes of an evaluation: runs, losses, losses of single prompts."""
+"""What came of the finetunes of an evaluation: runs, losses, comparisons that are stored."""
 
 from collections.abc import Sequence
 
@@ -7,9 +7,12 @@ import pandas as pd
 
 from instructmining.errors import FailedRowsError
 from instructmining.evaluating.arms import BASE
+from instructmining.evaluating.comparison import verdicts
 from instructmining.evaluating.seeds_and_prompts import PromptLosses
 from instructmining.finetunes.evaluation_sets import EvaluationSet
 from instructmining.finetunes.runs import finished
+from instructmining.spark.frames import small_frame
+from instructmining.store.schemas import TABLES
 from instructmining.store.tables import Store
 from jobs.evaluating.arm_runs import ArmRun, Experiment
 from jobs.finetuning.waves import Spent
@@ -108,3 +111,19 @@ def base_losses(experiment: Experiment) -> dict[str, float]:
     """Loss of the base model by evaluation set; empty where its run failed."""
     done = finished(experiment.store, [experiment.base_run().key])
     return dict(done["losses"][0]) if len(done) else {}
+
+
+def store_comparisons(experiment: Experiment, compared: pd.DataFrame) -> None:
+    """Append the differences and their verdicts; what is not known is null."""
+    store = experiment.store
+    run_id = experiment.run_id
+    comparisons = compared.assign(
+        pool=experiment.settings.pool, run_id=run_id, verdict=verdicts(compared)
+    )
+    table = TABLES["comparisons"]
+    rows = [
+        tuple(None if pd.isna(value) else value for value in row.values())
+        for row in comparisons[table.names].astype({"n": int}).to_dict("records")
+    ]
+    frame = small_frame(store.spark, rows, table.ddl)
+    store.append(frame, "comparisons", {"run_id": run_id})

@@ -16,13 +16,12 @@ from instructmining.evaluating.plots import arms_figure
 from instructmining.finetunes.runs import refuse_failed
 from instructmining.progress import duration
 from instructmining.settings.sections import Settings
-from instructmining.spark.frames import small_frame
-from instructmining.store.schemas import TABLES
 from instructmining.store.tables import Store
 from instructmining.tracking.mlflow_runs import Run, log_run
 from jobs.evaluating.arm_runs import (
     ArmRun,
     Experiment,
+    all_spent,
     facts_of,
     finetune_arms,
     planned_arms,
@@ -32,12 +31,14 @@ from jobs.evaluating.arm_runs import (
 from jobs.evaluating.clean_rows import clean_rows
 from jobs.evaluating.judge_answers import Judged, judge_answers
 from jobs.evaluating.plan import plan_lines
+from jobs.evaluating.rates import Rates, measure_rates
 from jobs.evaluating.results import (
     base_losses,
     losses_of,
     outcomes,
     prompts_of,
     refuse_without_result,
+    store_comparisons,
     with_base,
 )
 from jobs.evaluating.setup import Setup, cautions, picker, prepare, title_of
@@ -55,6 +56,7 @@ class Evaluated:
         outcomes: one row per arm and seed.
         means: of `comparison.means`.
         differences: of `comparison.differences`.
+        rates: what other learning rates say.
         judged: what the judge said, by evaluation set; none where nobody judged.
         spent: what the finetunes took.
         refused: why the judge could not judge, None where it did or nobody was to.
@@ -64,6 +66,7 @@ class Evaluated:
     outcomes: pd.DataFrame
     means: pd.DataFrame
     differences: pd.DataFrame
+    rates: Rates
     judged: Sequence[Judged]
     spent: Spent
     refused: UserError | None = None
@@ -105,7 +108,8 @@ def evaluate(setup: Setup, experiment: Experiment, tracked: Run) -> Evaluated:
     condition = settings.evaluate.clean
     clean = clean_rows(experiment.store, settings.pool, rows, condition) if condition else None
     arms = subsets_of(rows, picker(setup), chosen, seeds_of(settings.evaluate), clean)
-    runs = planned_arms(experiment, arms, facts_of(rows, arms))
+    facts = facts_of(rows, arms)
+    runs = planned_arms(experiment, arms, facts)
     plan = plan_lines(experiment, runs)
     print("\n".join(plan), flush=True)
     spent = finetune_arms(experiment, runs)
@@ -120,6 +124,8 @@ def evaluate(setup: Setup, experiment: Experiment, tracked: Run) -> Evaluated:
     compared = differences(losses, pairs_of(settings.evaluate), prompts)
     store_comparisons(experiment, compared)
     print("\n".join(verdicts(compared)), flush=True)  # whatever becomes of the judge
+    rates = measure_rates(experiment, runs, facts, average)
+    spent = all_spent([spent, rates.spent])
     judged, refused = judge(experiment, runs, results)
     page = EvaluationPage(
         title_of(setup, settings.pool, settings.evaluate),
@@ -131,6 +137,7 @@ def evaluate(setup: Setup, experiment: Experiment, tracked: Run) -> Evaluated:
         compared,
         spent.failed,
         [
+            *rates.sentences(),
             *gap_sentences(losses, ("selected", "diverse", "longest"), prompts),
             *(verdict.sentence for verdict in judged),
             *disagreements(
@@ -141,8 +148,9 @@ def evaluate(setup: Setup, experiment: Experiment, tracked: Run) -> Evaluated:
             *[f"answers are not judged: {refused}"] * bool(refused),
         ],
         plan,
+        list(rates.lines()),
     )
-    done = Evaluated(page.text(), results, average, compared, judged, spent, refused)
+    done = Evaluated(page.text(), results, average, compared, rates, judged, spent, refused)
     record(done, losses, tracked)
     return done
 
@@ -164,22 +172,6 @@ def judge(
         return [], error
 
 
-def store_comparisons(experiment: Experiment, compared: pd.DataFrame) -> None:
-    """Append the differences and their verdicts; what is not known is null."""
-    store = experiment.store
-    run_id = experiment.run_id
-    comparisons = compared.assign(
-        pool=experiment.settings.pool, run_id=run_id, verdict=verdicts(compared)
-    )
-    table = TABLES["comparisons"]
-    rows = [
-        tuple(None if pd.isna(value) else value for value in row.values())
-        for row in comparisons[table.names].astype({"n": int}).to_dict("records")
-    ]
-    frame = small_frame(store.spark, rows, table.ddl)
-    store.append(frame, "comparisons", {"run_id": run_id})
-
-
 def record(done: Evaluated, losses: pd.DataFrame, tracked: Run) -> None:
     """Log metrics, page, table and picture."""
     if not tracked.records:
@@ -190,10 +182,12 @@ def record(done: Evaluated, losses: pd.DataFrame, tracked: Run) -> None:
             for row in done.means.to_dict("records")
         }
     )
+    reading = done.rates.reading
+    compared = pd.concat([done.differences, reading.at_best]) if reading else done.differences
     tracked.log_metrics(
         {
             f"{name}_{row['arm']}_vs_{row['rival']}_{row['evaluation']}": row[name]
-            for row in done.differences.to_dict("records")
+            for row in compared.to_dict("records")
             if row["n"] > 1
             for name in ("difference", "low", "high", "p")
         }
@@ -203,6 +197,8 @@ def record(done: Evaluated, losses: pd.DataFrame, tracked: Run) -> None:
     )
     tracked.log_text(done.page, "evaluation.md")
     tracked.log_text(losses.to_csv(index=False), "losses.csv")
+    if reading:
+        tracked.log_text(reading.means.to_csv(index=False), "rates.csv")
     tracked.log_figures({"arms": arms_figure(done.means, losses)})
 
 

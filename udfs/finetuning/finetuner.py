@@ -104,7 +104,7 @@ class Finetuner:
         self.adapter = adapter_of(recipe, self.parameters)
         self.log_loss = TokenLogLoss(self.model, device)
         self.recipe, self.token_budget = recipe, token_budget
-        self.rate = recipe.rate or default_rate(self.adapter, self.parameters)
+        self.rate = peak_rate(recipe, self.parameters)
         self.max_length = min(recipe.max_length, position_limit(self.model))
         if self.adapter == "lora":
             _inject_lora(self.model, recipe.lora_rank)
@@ -263,6 +263,11 @@ def adapter_of(recipe: Finetune, parameters: int) -> str:
     if recipe.adapter != "auto":
         return recipe.adapter
     return "lora" if parameters >= _LORA_FROM else "full"
+
+
+def peak_rate(recipe: Finetune, parameters: int) -> float:
+    """Learning rate of AdamW after the warm-up: of the recipe, or what suits the model."""
+    return recipe.rate or default_rate(adapter_of(recipe, parameters), parameters)
 
 
 def default_rate(adapter: str, parameters: int) -> float:

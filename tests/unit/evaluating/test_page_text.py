@@ -57,6 +57,7 @@ def page(**changes) -> EvaluationPage:
         "failed": {"key": "out of memory"},
         "answers": ["selected wins 60 of 100"],
         "plan": ["| planned |"],
+        "further": ["| of other rates |"],
     }
     return EvaluationPage(**{**known, **changes})
 
@@ -84,6 +85,7 @@ def test_the_page_has_verdict_answers_tables_plan_and_notes_in_this_order():
         "2.3457",
         "## Differences",
         "selected − random",
+        "| of other rates |",
         "## Planned before the first run",
         "| planned |",
         "## Notes",
