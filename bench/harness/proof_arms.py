@@ -122,7 +122,7 @@ def planned(spark: SparkSession, settings: Settings, stack: ExitStack, run_id: s
     clean = clean_rows(experiment.store, settings.pool, rows, evaluate.clean or "")
     top = None if evaluate.tokens else evaluate.top
     recipes = {name: sized(select, top, evaluate.tokens) for name, select in ARMS.items()}
-    arms = subsets_of(rows, picker(setup), recipes, seeds_of(evaluate), clean)
+    arms = subsets_of(rows, picker(setup), recipes, seeds_of(evaluate), {ORACLE: clean})
     facts = facts_of(rows, arms)
     arms.sort(key=lambda arm: arm.seed)  # what is broken off has whole seeds
     runs = [ArmRun(arm, experiment.planned(arm, facts), experiment) for arm in arms]

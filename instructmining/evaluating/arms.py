@@ -9,6 +9,8 @@
 | full | the whole pool, without replacement, for as many steps | another order of the pool |
 | random_balanced | with `evaluate.also`: drawn at random, of every source as many | another draw |
 | quality, ifd, … | with `evaluate.also`: the best by this strategy | the same, in another order |
+| best_single | with `evaluate.also`: as selected, by the rule's strongest term alone | the same |
+| target | with `evaluate.also`: most like the examples of `select.target`, in turn | the same |
 | oracle | with `evaluate.clean`: drawn at random from the clean rows | another draw |
 | base | none: the model that is not finetuned | the same |
 
@@ -17,7 +19,7 @@ their examples once an epoch; `full` sees no example twice, unless the pool is s
 steps take. Then it is read in whole passes, as many as come closest.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -29,6 +31,7 @@ from instructmining.settings.learning import Evaluate, Finetune, Select
 
 ARMS = ("selected", "diverse", "random", "longest", "full")  # none can be left out
 ORACLE, BASE, BALANCED = "oracle", "base", "random_balanced"
+BEST_SINGLE, TARGET = "best_single", "target"
 PAIRS = tuple((arm, rival) for arm in ("selected", "diverse") for rival in ("random", "longest"))
 BESIDE = (("selected", BASE), ("random", BASE))  # what finetuning itself is worth
 _APART = 1_000_000  # the draws of `full` share no seed with those of `random`
@@ -82,7 +85,7 @@ def recipes(evaluate: Evaluate, select: Select, finetune: Finetune) -> dict[str,
         "longest": plain.model_copy(update={"strategy": "longest"}),
         "full": Select(strategy="random", floor="off", **whole),
     }
-    also = {name: _beside(name, plain) for name in evaluate.also}
+    also = {name: _beside(name, plain, chosen) for name in evaluate.also}
     return arms | also | ({ORACLE: arms["random"]} if evaluate.clean else {})
 
 
@@ -100,9 +103,35 @@ def balanced(recipe: Select, sources: int) -> Select:
     return recipe.model_copy(update={"per_source": ceil(recipe.top / sources)})
 
 
-def _beside(name: str, plain: Select) -> Select:
-    strategy = "random" if name == BALANCED else name
-    return plain.model_copy(update={"strategy": strategy})
+def refuse_half_a_target(evaluate: Evaluate, select: Select) -> None:
+    """Refuse a target that no arm goes by, and an arm that has none.
+
+    Raises:
+        UserError: names the options.
+    """
+    if select.strategy == TARGET or (TARGET in evaluate.also) != (select.target is not None):
+        raise UserError(
+            "evaluate compares a target as an arm of its own: give --also target and --target "
+            "DATA, both or neither, and no --strategy target"
+        )
+    if TARGET in evaluate.also and evaluate.tokens:
+        raise UserError("--also target chooses a number of examples: give --top, not --tokens")
+
+
+def _beside(name: str, plain: Select, chosen: Select) -> Select:
+    """The recipe of a further arm.
+
+    Args:
+        name: of the arm.
+        plain: without the floor and quotas of the selected arms.
+        chosen: of the arm `selected`.
+    """
+    if name == BEST_SINGLE:  # only the order differs from that of the rule
+        return chosen.model_copy(update={"strategy": "rule"})
+    if name == TARGET:
+        aim = {"strategy": TARGET, "target": chosen.target, "whiten": chosen.whiten}
+        return plain.model_copy(update=aim)
+    return plain.model_copy(update={"strategy": "random" if name == BALANCED else name})
 
 
 def pairs_of(evaluate: Evaluate) -> tuple[tuple[str, str], ...]:
@@ -121,7 +150,7 @@ def subsets_of(
     pick: Pick,
     chosen: dict[str, Select],
     seeds: Sequence[int],
-    clean: DataFrame | None = None,
+    own_rows: Mapping[str, DataFrame] | None = None,
 ) -> list[Arm]:
     """Choose the examples of every arm at every seed.
 
@@ -130,14 +159,14 @@ def subsets_of(
         pick: chooses.
         chosen: of `recipes`.
         seeds: of every arm.
-        clean: rows that the arm `oracle` draws from.
+        own_rows: by arm, what it chooses from where that is not the whole pool.
 
     Raises:
         UserError: an arm finds no examples.
     """
     arms = []
     for name, recipe in chosen.items():
-        own = clean if name == ORACLE and clean is not None else rows
+        own = (own_rows or {}).get(name, rows)
         if name == BALANCED:
             recipe = balanced(recipe, rows.select("source").distinct().count())
         if recipe.strategy != "random":

@@ -192,10 +192,20 @@ class Evaluate(Section):
         "adds the arm `oracle`, drawn at random from them. null: no such arm.",
     )
     also: tuple[
-        Literal["random_balanced", "quality", "highest_reward", "lowest_perplexity", "ifd"], ...
+        Literal[
+            "random_balanced",
+            "quality",
+            "highest_reward",
+            "lowest_perplexity",
+            "ifd",
+            "best_single",
+            "target",
+        ],
+        ...,
     ] = setting(
         (),
-        "Further arms: strategies of `select`, or random in equal parts of every source.",
+        "Further arms: strategies of `select`, random in equal parts of every source, or the "
+        "rule's strongest term alone (`best_single`).",
     )
     overlap: int = setting(
         8,

@@ -117,6 +117,7 @@ OPTIONS: dict[str, dict[str, str]] = {
         "--seed": "evaluate.seed",
         "--diversity": "evaluate.diversity",
         "--also": "evaluate.also",
+        "--target": "select.target",
         "--clean": "evaluate.clean",
         "--models": "models",
         **_INDICATORS,

@@ -8,7 +8,13 @@ import pandas as pd
 from pyspark.sql import SparkSession
 
 from instructmining.errors import UserError
-from instructmining.evaluating.arms import pairs_of, recipes, seeds_of, subsets_of
+from instructmining.evaluating.arms import (
+    pairs_of,
+    recipes,
+    refuse_half_a_target,
+    seeds_of,
+    subsets_of,
+)
 from instructmining.evaluating.comparison import differences, disagreements, means, verdicts
 from instructmining.evaluating.gap import gap_sentences
 from instructmining.evaluating.page import EvaluationPage
@@ -28,7 +34,7 @@ from jobs.evaluating.arm_runs import (
     store_arms,
     store_members,
 )
-from jobs.evaluating.clean_rows import clean_rows
+from jobs.evaluating.further_arms import further_arms
 from jobs.evaluating.judge_answers import Judged, judge_answers
 from jobs.evaluating.plan import plan_lines
 from jobs.evaluating.rates import Rates, measure_rates
@@ -81,6 +87,7 @@ def run(spark: SparkSession, settings: Settings) -> Evaluated | SizeCurve:
         FailedRowsError: more finetunes failed than `evaluate.max_failed_fraction`; the page is
             printed first, and says which arms miss them.
     """
+    refuse_half_a_target(settings.evaluate, settings.select)
     if settings.evaluate.sizes:
         return measure_sizes(spark, settings)
     with ExitStack() as stack:
@@ -88,7 +95,7 @@ def run(spark: SparkSession, settings: Settings) -> Evaluated | SizeCurve:
         tracked = stack.enter_context(log_run(settings.tracking, f"evaluate {settings.pool}"))
         tracked.log_params(settings.model_dump())
         experiment = Experiment(setup.finetunes, settings, tracked.id)
-        done = evaluate(setup, experiment, tracked)
+        done = evaluate(setup, experiment, tracked, stack)
         print(done.page)
         print(closing(experiment.store, done.spent, tracked.id))
         spent = done.spent
@@ -100,14 +107,14 @@ def run(spark: SparkSession, settings: Settings) -> Evaluated | SizeCurve:
     return done
 
 
-def evaluate(setup: Setup, experiment: Experiment, tracked: Run) -> Evaluated:
+def evaluate(setup: Setup, experiment: Experiment, tracked: Run, stack: ExitStack) -> Evaluated:
     """Choose the arms, finetune them, compare them, write it down."""
     settings = experiment.settings
     rows = setup.pool.rows
     chosen = recipes(settings.evaluate, settings.select, settings.finetune)
-    condition = settings.evaluate.clean
-    clean = clean_rows(experiment.store, settings.pool, rows, condition) if condition else None
-    arms = subsets_of(rows, picker(setup), chosen, seeds_of(settings.evaluate), clean)
+    further = further_arms(setup, experiment, chosen, stack)
+    pick = picker(setup, further.aim)
+    arms = subsets_of(rows, pick, chosen, seeds_of(settings.evaluate), further.rows)
     facts = facts_of(rows, arms)
     runs = planned_arms(experiment, arms, facts)
     plan = plan_lines(experiment, runs)
@@ -129,7 +136,7 @@ def evaluate(setup: Setup, experiment: Experiment, tracked: Run) -> Evaluated:
     judged, refused = judge(experiment, runs, results)
     page = EvaluationPage(
         title_of(setup, settings.pool, settings.evaluate),
-        [*setup.pool.sentences, *cautions(setup, results)],
+        [*setup.pool.sentences, *further.notes, *cautions(setup, results)],
         base_losses(experiment),
         settings.evaluate.seeds,
         results,

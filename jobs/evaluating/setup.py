@@ -7,7 +7,7 @@ import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 
 from instructmining.errors import UserError
-from instructmining.evaluating.arms import Pick
+from instructmining.evaluating.arms import TARGET, Pick
 from instructmining.selecting.selection import candidates, pick
 from instructmining.settings.learning import Evaluate, Select
 from instructmining.settings.sections import Settings
@@ -16,6 +16,7 @@ from jobs.evaluating.pool import EvaluationPool, evaluation_pool
 from jobs.finetuning.setup import FinetuneSetup, prepare_finetunes
 from jobs.scoring.rule_choice import RuleChoice, rule_for
 from jobs.selecting.diverse import pick_diverse
+from jobs.selecting.for_target import Aim, choose_for_target
 from jobs.selecting.marks import goes_by_marks, marks
 
 
@@ -61,10 +62,12 @@ def prepare(spark: SparkSession, settings: Settings, stack: ExitStack) -> Setup:
     return Setup(finetunes, choice, pool)
 
 
-def picker(setup: Setup) -> Pick:
-    """Chooses examples, with diversity where the recipe asks for it."""
+def picker(setup: Setup, aim: Aim | None = None) -> Pick:
+    """Chooses examples, with diversity or in turn of targets where the recipe asks for it."""
 
     def choose_examples(rows: DataFrame, recipe: Select) -> DataFrame:
+        if aim is not None and recipe.strategy == TARGET:
+            return choose_for_target(setup.finetunes.store, aim, recipe).picked
         if recipe.diversity == "none":
             return pick(rows, recipe)
         return pick_diverse(setup.finetunes.store, rows, recipe, setup.choice.measured)

@@ -1,5 +1,7 @@
 """What the arms of an evaluation get, the options that say so, and what is told of absent runs."""
 
+from types import SimpleNamespace
+
 import pandas as pd
 import pytest
 
@@ -11,6 +13,7 @@ from instructmining.settings.learning import Evaluate, Finetune, Select
 from instructmining.settings.sections import Settings
 from jobs.commands.evaluate import evaluate
 from jobs.commands.options import settings_of
+from jobs.evaluating.run import run
 from jobs.evaluating.size_curve import ends_of, sizes_of
 
 
@@ -51,6 +54,37 @@ def test_further_arms_are_strategies_without_the_floor_or_equal_parts_of_every_s
     tokens = recipes(Evaluate(tokens=900, also=("random_balanced",)), Select(), Finetune())
     with pytest.raises(UserError, match="give --top instead"):
         balanced(tokens["random_balanced"], sources=3)
+
+
+def test_best_single_differs_from_selected_in_its_order_alone_and_target_has_no_floor() -> None:
+    given = Select(strategy="ifd", per_source=7, target="wanted.jsonl", whiten=True)
+    evaluate = Evaluate(top=50, also=("best_single", "target"))
+    found = recipes(evaluate, given, Finetune())
+    assert found["best_single"] == found["selected"].model_copy(update={"strategy": "rule"})
+    assert found["target"].model_dump(exclude_defaults=True) == {
+        "strategy": "target",
+        "target": "wanted.jsonl",
+        "whiten": True,
+        "floor": "off",
+        "top": 50,
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (("--also", "target"), "both or neither"),
+        (("--target", "x.jsonl"), "both or neither"),
+        (("--strategy", "target", "--target", "x.jsonl"), "no --strategy target"),
+        (("--also", "target", "--target", "x.jsonl", "--tokens", "9"), "not --tokens"),
+    ],
+)
+def test_half_a_target_is_refused_before_anything_is_read(
+    given: tuple[str, ...], words: str
+) -> None:
+    found = options(*given)
+    with pytest.raises(UserError, match=words):
+        run(SimpleNamespace(), found)
 
 
 def test_selected_arms_follow_the_settings_of_select_and_the_others_do_not() -> None:
