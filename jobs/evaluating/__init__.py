@@ -1,1 +1,1 @@
-"""The job `evaluate`: arms, seeds, intervals, judges, a verdict."""
+"""The job `evaluate`: arms, seeds, learning rates, intervals, a verdict."""

@@ -35,7 +35,6 @@ from jobs.evaluating.arm_runs import (
     store_members,
 )
 from jobs.evaluating.further_arms import further_arms
-from jobs.evaluating.judge_answers import Judged, judge_answers
 from jobs.evaluating.plan import plan_lines
 from jobs.evaluating.rates import Rates, measure_rates
 from jobs.evaluating.results import (
@@ -50,6 +49,7 @@ from jobs.evaluating.results import (
 from jobs.evaluating.setup import Setup, cautions, picker, prepare, title_of
 from jobs.evaluating.size_curve import SizeCurve
 from jobs.finetuning.waves import Spent
+from jobs.judging.judge_answers import Judged, judge_answers
 from jobs.selecting.size_choice import measure_sizes
 
 

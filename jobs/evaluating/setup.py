@@ -11,9 +11,9 @@ from instructmining.evaluating.arms import TARGET, Pick
 from instructmining.selecting.selection import candidates, pick
 from instructmining.settings.learning import Evaluate, Select
 from instructmining.settings.sections import Settings
-from jobs.evaluating.judge_answers import check_judge
 from jobs.evaluating.pool import EvaluationPool, evaluation_pool
 from jobs.finetuning.setup import FinetuneSetup, prepare_finetunes
+from jobs.judging.judge_answers import check_judge
 from jobs.scoring.rule_choice import RuleChoice, rule_for
 from jobs.selecting.diverse import pick_diverse
 from jobs.selecting.for_target import Aim, choose_for_target

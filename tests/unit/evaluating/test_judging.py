@@ -25,10 +25,10 @@ from instructmining.evaluating.judging import (
     verdict_key,
 )
 from instructmining.settings.learning import Judge
-from jobs.evaluating.judge_by_endpoint import judge_by_endpoint
-from jobs.evaluating.judge_by_reward import judge_by_reward, reward_of_row
-from jobs.evaluating.shown_pairs import Shown
-from jobs.evaluating.verdict_table import Ruling
+from jobs.judging.judge_by_endpoint import judge_by_endpoint
+from jobs.judging.judge_by_reward import judge_by_reward, reward_of_row
+from jobs.judging.shown_pairs import Shown
+from jobs.judging.verdict_table import Ruling
 
 HISTORY = [{"role": "user", "content": "Say hi"}]
 

@@ -7,8 +7,8 @@ import pandas as pd
 
 from instructmining.evaluating.judging import question, verdict_key
 from instructmining.settings.learning import Judge
-from jobs.evaluating.answers import Prompts, answered
 from jobs.evaluating.arm_runs import ArmRun, Experiment
+from jobs.judging.answers import Prompts, answered
 from udfs.running.measurement import Conversation
 from udfs.texts.conversations import up_to_last_reply
 

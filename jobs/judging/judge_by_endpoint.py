@@ -13,8 +13,8 @@ from instructmining.evaluating.judging import (
     question,
     read_verdict,
 )
-from jobs.evaluating.shown_pairs import Shown
-from jobs.evaluating.verdict_table import Ruling, Verdicts
+from jobs.judging.shown_pairs import Shown
+from jobs.judging.verdict_table import Ruling, Verdicts
 
 _AT_ONCE = 64  # questions between two commits: what a stopped run asks again at most
 

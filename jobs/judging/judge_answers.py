@@ -12,12 +12,12 @@ from instructmining.evaluating.right_answers import Right, by_match, is_right, r
 from instructmining.finetunes.evaluation_sets import EvaluationSet
 from instructmining.models.lists import ResolvedModel
 from instructmining.settings.learning import Judge
-from jobs.evaluating.answers import prompts_of
 from jobs.evaluating.arm_runs import ArmRun, Experiment
-from jobs.evaluating.judge_by_endpoint import judge_by_endpoint
-from jobs.evaluating.judge_by_reward import judge_by_reward, rewards_of
-from jobs.evaluating.shown_pairs import Shown, shown_pairs
-from jobs.evaluating.verdict_table import VerdictTable
+from jobs.judging.answers import prompts_of
+from jobs.judging.judge_by_endpoint import judge_by_endpoint
+from jobs.judging.judge_by_reward import judge_by_reward, rewards_of
+from jobs.judging.shown_pairs import Shown, shown_pairs
+from jobs.judging.verdict_table import VerdictTable
 
 # Judges that need no model: what makes an answer right. An option is taken as it is written.
 _RIGHT: dict[str, Right] = {"match": is_right, "choice": eq}

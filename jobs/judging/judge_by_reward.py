@@ -10,8 +10,8 @@ from instructmining.models.lists import ResolvedModel
 from instructmining.spark.frames import small_frame
 from instructmining.store.schemas import MEASURABLE
 from jobs.evaluating.arm_runs import Experiment
-from jobs.evaluating.shown_pairs import Shown
-from jobs.evaluating.verdict_table import Ruling, Verdicts
+from jobs.judging.shown_pairs import Shown
+from jobs.judging.verdict_table import Ruling, Verdicts
 from udfs.indicator import Spending, with_measurements
 from udfs.on_spark.placement import gpu_profile, model_slots, ship
 from udfs.running.measurement import NOT_ASKED

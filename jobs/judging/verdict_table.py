@@ -10,7 +10,7 @@ from instructmining.evaluating.judging import Verdict
 from instructmining.spark.frames import small_frame
 from instructmining.store.schemas import TABLES
 from instructmining.store.tables import Store
-from jobs.evaluating.shown_pairs import Shown
+from jobs.judging.shown_pairs import Shown
 
 
 class Ruling(NamedTuple):
