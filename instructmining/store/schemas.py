@@ -259,11 +259,7 @@ TABLES: dict[str, Table] = {
             Column("p", "DOUBLE", "of the paired t test, over seeds and prompts"),
             Column("p_bootstrap", "DOUBLE", "of the bootstrapped t statistic"),
             Column("p_signs", "DOUBLE", "of all flips of the signs; at least 2 / 2^n"),
-            Column(
-                "p_adjusted",
-                "DOUBLE",
-                "Holm, over the planned rows of the run, or those of its rates",
-            ),
+            Column("p_adjusted", "DOUBLE", "Holm, over the run's planned rows, or its rates"),
             Column("verdict", "STRING", "the same in words"),
             RUN,
         ),
