@@ -4,7 +4,7 @@
     python -m bench.target_proof --targets sgd   # one of them
 
 A pool of equal parts of several free sources (half 1). Each of them is the target in turn: 20 of
-its examples, which are not in the pool, say what is wanted, and 60 others measure the loss. Every
+its examples, which are not in the pool, say what is wanted, and others measure the loss. Every
 arm gets the same number of tokens: the choice for the target behind the floor, random rows, the
 longest responses, random rows behind the floor, and, as what could be had, random rows of the
 target's own source. Printed are the loss of every arm with a 95 % interval over the seeds, and the
@@ -69,6 +69,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--base", help="model to finetune; default: the embedded language model")
     parser.add_argument("--targets", nargs="+", choices=TARGETS, default=list(TARGETS))
     parser.add_argument("--rows", type=int, default=200, help="of each source in the pool")
+    parser.add_argument("--prompts", type=int, default=60, help="of each source, held out")
     parser.add_argument("--tokens", type=int, default=12_000, help="of every arm")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--store", type=Path, help="folder to continue a broken-off run in")
@@ -77,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     everything = (*TARGETS, *OTHERS)
     chosen = tuple(arguments.targets)
     others = tuple(source for source in everything if source not in chosen)
-    shape = Shape(chosen, others, arguments.rows, examples=20, prompts=60)
+    shape = Shape(chosen, others, arguments.rows, examples=20, prompts=arguments.prompts)
     with folder_of(arguments.store) as folder, redirect_stdout(sys.stderr):
         pool = write_files(data_folder(arguments.data), folder, shape, seed=0)
         found = measured(spark, settings_of(arguments, folder, pool, shape), folder, shape)

@@ -114,8 +114,6 @@ def refuse_half_a_target(evaluate: Evaluate, select: Select) -> None:
             "evaluate compares a target as an arm of its own: give --also target and --target "
             "DATA, both or neither, and no --strategy target"
         )
-    if TARGET in evaluate.also and evaluate.tokens:
-        raise UserError("--also target chooses a number of examples: give --top, not --tokens")
 
 
 def _beside(name: str, plain: Select, chosen: Select) -> Select:
@@ -128,8 +126,9 @@ def _beside(name: str, plain: Select, chosen: Select) -> Select:
     """
     if name == BEST_SINGLE:  # only the order differs from that of the rule
         return chosen.model_copy(update={"strategy": "rule"})
-    if name == TARGET:
-        aim = {"strategy": TARGET, "target": chosen.target, "whiten": chosen.whiten}
+    if name == TARGET:  # as `select` chooses for it, with the floor
+        kept = ("target", "whiten", "floor", "where")
+        aim = {"strategy": TARGET, **{option: getattr(chosen, option) for option in kept}}
         return plain.model_copy(update=aim)
     return plain.model_copy(update={"strategy": "random" if name == BALANCED else name})
 
