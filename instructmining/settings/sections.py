@@ -129,7 +129,7 @@ class Knn(Section):
     cells_beyond: int | None = setting(
         None,
         "Rows above which the pool is joined by cells, so that no node holds it whole. null: where "
-        "the driver cannot hold what one index needs.",
+        "the driver cannot hold one index, or builds a graph for more than an hour.",
         ge=0,
     )
     cell_rows: int = setting(20_000, "Rows of a cell.", ge=1)

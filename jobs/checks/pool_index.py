@@ -1,35 +1,38 @@
 """Whether one index over a pool's vectors is likely to fit the driver and a broadcast."""
 
+import os
+
 from instructmining.errors import UserError
 from instructmining.models.lists import ResolvedModel
 from instructmining.models.shape import shape_of
 from instructmining.settings.sections import Knn
 from jobs.checks.driver_memory import driver_memory
 from jobs.checks.resources import Conf, spark_bytes
-from udfs.neighbors.choice import choose
+from udfs.neighbors.choice import Driver, choose
 
 _MIB = 2**20
 _BYTES_PER_RECORD = 1000  # a guess, for an index that does not exist yet
 
 
-def vector_room(conf: Conf) -> int:
-    """Bytes that the driver has for vectors, beside the heap of its JVM."""
-    return max(0, driver_memory() - spark_bytes(conf.get("spark.driver.memory", "1g")))
+def driver_of(conf: Conf) -> Driver:
+    """What the driver has for an index: bytes beside the heap of its JVM, and its cores."""
+    room = max(0, driver_memory() - spark_bytes(conf.get("spark.driver.memory", "1g")))
+    return Driver(room, os.cpu_count() or 1)
 
 
-def index_note(bytes_read: int, knn: Knn, embed: ResolvedModel, room: int) -> list[str]:
+def index_note(bytes_read: int, knn: Knn, embed: ResolvedModel, driver: Driver) -> list[str]:
     """A note where the neighbours' index is likely to be too large to broadcast, or to be held.
 
     Args:
         bytes_read: of the input.
         knn: settings.
         embed: the encoder.
-        room: of `vector_room`.
+        driver: of `driver_of`.
     """
     rows = bytes_read // _BYTES_PER_RECORD
     width = shape_of(embed.base_folder or embed.folder).hidden
     try:
-        choice = choose(rows, width, room, knn)
+        choice = choose(rows, width, driver, knn)
     except UserError as error:  # by a guess nothing is refused
         return [f"by the size of the input, {error}"]
     if choice.way == "cells":

@@ -28,7 +28,7 @@ from instructmining.spark.paths import absolute
 from instructmining.store.schemas import MEASURABLE
 from instructmining.store.tables import Store
 from jobs.checks.fields import check_fields, first_records
-from jobs.checks.pool_index import index_note, vector_room
+from jobs.checks.pool_index import driver_of, index_note
 from jobs.checks.resources import (
     Conf,
     check_gpus,
@@ -92,7 +92,7 @@ def check_settings(
         check_search(conf, settings.knn, settings.measure)
     if "knn" in settings.stages and "embed" in resolved and not (settings.files or is_local(conf)):
         size = sum(data.bytes for data in inputs)
-        notes += index_note(size, settings.knn, resolved["embed"], vector_room(conf))
+        notes += index_note(size, settings.knn, resolved["embed"], driver_of(conf))
     return notes
 
 

@@ -23,13 +23,13 @@ from instructmining.store.planning import (
     rows_in,
 )
 from instructmining.store.tables import Store
-from jobs.checks.pool_index import vector_room
+from jobs.checks.pool_index import driver_of
 from jobs.scoring.knn_reference import measure_new, moved, reference_of, stored_versions
 from jobs.stored.vectors import gathered, of_encoder, width_of, with_vectors
 from udfs.indicator import Spending, with_measurements
 from udfs.indicators import kind_of
 from udfs.neighbors.cells import neighbors_by_cells
-from udfs.neighbors.choice import choose
+from udfs.neighbors.choice import Driver, choose
 from udfs.neighbors.pool import neighbors_of_pool
 from udfs.on_spark.audit import Window, open_audit, words
 from udfs.on_spark.placement import chunk_rows, gpu_profile, model_slots, ship
@@ -197,7 +197,7 @@ def run_knn(
     knn: Knn,
     files: str | None,
     run_id: str,
-    room: int | None = None,
+    driver: Driver | None = None,
 ) -> StageResult:
     """Distances to the neighbours in the pool, again when its members or vectors changed.
 
@@ -208,7 +208,7 @@ def run_knn(
         knn: settings.
         files: a folder that all nodes see, for a large index.
         run_id: marks the rows.
-        room: bytes that the driver has for vectors; None: as many as its machine leaves.
+        driver: what it has for one index; None: what its machine has.
 
     Raises:
         UserError: what the settings ask for cannot be done.
@@ -228,8 +228,7 @@ def run_knn(
     if not count:
         return StageResult("knn", 0, 0, 0, time.monotonic() - started, "no embeddings yet")
     width = width_of(embedded)
-    room = vector_room(dict(store.spark.conf.getAll)) if room is None else room
-    choice = choose(count, width, room, knn)
+    choice = choose(count, width, driver or driver_of(dict(store.spark.conf.getAll)), knn)
     if choice.way == "cells":
         distances, method = neighbors_by_cells(rows, knn)
     else:

@@ -13,6 +13,7 @@ from instructmining.settings.sections import Knn
 from instructmining.store.tables import Store
 from jobs.scoring.stages import StageResult, run_knn
 from udfs.indicators import load_model_list, resolve
+from udfs.neighbors.choice import Driver
 
 MODEL = resolve(load_model_list("embedded").stages["embed"])
 ROWS, WIDTH = 80, 2_048
@@ -33,7 +34,7 @@ def store(spark: SparkSession, store_path: str, vectors: dict[str, np.ndarray]) 
 def run(store: Store, ids: list[str], room: int, **settings: Any) -> tuple[StageResult, int]:
     """What the stage says, and the bytes that were sent to the driver."""
     before = results(store.spark)
-    done = run_knn(store, MODEL, pool_of(store, ids), Knn(**settings), None, "r", room)
+    done = run_knn(store, MODEL, pool_of(store, ids), Knn(**settings), None, "r", Driver(room, 2))
     return done, sent_since(store.spark, before)
 
 
