@@ -27,9 +27,9 @@ class Rights(NamedTuple):
     second: int
     n: int
 
-    def words(self, arm: str, rival: str) -> str:
+    def words(self, arm: str, rival: str, what: str = "right answers") -> str:
         """The counts in words."""
-        return f"right answers: {arm} {self.first} of {self.n}, {rival} {self.second} of {self.n}"
+        return f"{what}: {arm} {self.first} of {self.n}, {rival} {self.second} of {self.n}"
 
 
 def is_right(answer: str, reference: str) -> bool:

@@ -13,6 +13,7 @@ import pyarrow as pa
 from pyspark.sql import functions as F
 
 from instructmining.errors import UserError
+from instructmining.evaluating.answer_forms import form_of
 from instructmining.evaluating.options import Choice, choice_of
 from instructmining.finetunes.evaluation_sets import EvaluationSet
 from instructmining.finetunes.runs import PlannedRun
@@ -26,16 +27,23 @@ from udfs.running.measurement import Conversation
 from udfs.texts.conversations import up_to_last_reply
 
 _SCHEMA = "run_key STRING, evaluation STRING, example_id STRING, answer STRING, finished BOOLEAN"
+_LACKING = {
+    "choice": "no question with options of which the reference names one (lines `A) …`, or a list "
+    "below `Options:`); --judge match compares texts",
+    "form": "no reference in a form that can be verified (JSON, a list, code in a fence, yes or "
+    "no, one word); --judge match compares texts",
+}
 Prompts = Mapping[str, Sequence[tuple[str, Conversation]]]  # by evaluation set: id, conversation
 
 
 def prompts_of(sets: Sequence[EvaluationSet], judge: Judge) -> Prompts:
     """The first conversations of each set; ids are hashes, so the first are a fair draw.
 
-    Where options are judged, those with options, each with the right one as its reply.
+    Where options are judged, those with options, each with the right one as its reply; where forms
+    are, those whose reply has one.
 
     Raises:
-        UserError: a set has no question with options.
+        UserError: a set has no such conversation.
     """
     prompts = {}
     for evaluation in sets:
@@ -43,13 +51,12 @@ def prompts_of(sets: Sequence[EvaluationSet], judge: Judge) -> Prompts:
         listed = zip(evaluation.ids, evaluation.conversations, strict=True)
         if judge.kind == "choice":
             listed = _with_options(listed)
+        if judge.kind == "form":
+            listed = (one for one in listed if form_of(up_to_last_reply(one[1])[-1]["content"]))
         prompts[evaluation.name] = list(islice(listed, judge.prompts))
         if not prompts[evaluation.name]:
-            raise UserError(
-                f"--judge choice: evaluation set {evaluation.name} has no question with options "
-                "of which the reference names one (lines `A) …`, or a list below `Options:`); "
-                "--judge match compares texts"
-            )
+            lacking = _LACKING.get(judge.kind, "no conversation")
+            raise UserError(f"--judge {judge.kind}: evaluation set {evaluation.name} has {lacking}")
     return prompts
 
 

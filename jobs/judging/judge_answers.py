@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import eq
+from typing import NamedTuple
 
 from instructmining.errors import UserError
+from instructmining.evaluating.answer_forms import keeps_form
 from instructmining.evaluating.arms import ARMS
 from instructmining.evaluating.judge_endpoint import JudgeEndpoint
 from instructmining.evaluating.judging import Judgement, Tally, preferred, tally, told
@@ -19,8 +21,20 @@ from jobs.judging.judge_by_reward import judge_by_reward, rewards_of
 from jobs.judging.shown_pairs import Shown, shown_pairs
 from jobs.judging.verdict_table import VerdictTable
 
-# Judges that need no model: what makes an answer right. An option is taken as it is written.
-_RIGHT: dict[str, Right] = {"match": is_right, "choice": eq}
+
+class _Rule(NamedTuple):
+    """A judge that needs no model: what makes an answer right, and both in words."""
+
+    right: Right
+    name: str
+    counted: str = "right answers"
+
+
+_RULES = {
+    "match": _Rule(is_right, "match with the reference"),
+    "choice": _Rule(eq, "likeliest option"),  # an option is taken as it is written
+    "form": _Rule(keeps_form, "the reference's form", "answers in the reference's form"),
+}
 
 
 @dataclass(frozen=True)
@@ -76,10 +90,10 @@ def check_judge(judge: Judge, reward: ResolvedModel | None, sets: Sequence[Evalu
     """Refuse a judge that cannot judge, before hours are spent on what it would read.
 
     Raises:
-        UserError: no such arm, no reward model, no options to choose from, or a mistake in the
-            endpoint's settings.
+        UserError: no such arm, no reward model, no options to choose from, no reference with a
+            form, or a mistake in the endpoint's settings.
     """
-    if judge.kind == "choice":
+    if judge.kind in ("choice", "form"):
         prompts_of(sets, judge)
     if judge.kind == "endpoint":
         JudgeEndpoint(judge)
@@ -93,20 +107,21 @@ def check_judge(judge: Judge, reward: ResolvedModel | None, sets: Sequence[Evalu
 
 
 def _sentence(judge: Judge, evaluation: str, outcomes: Tally, pairs: Sequence[Shown]) -> str:
-    if judge.kind not in _RIGHT:
+    rule = _RULES.get(judge.kind)
+    if rule is None:
         name = "reward" if judge.kind == "reward" else f"{judge.model}, both orders"
         return told(*judge.arms, evaluation, name, outcomes)
-    name = "likeliest option" if judge.kind == "choice" else "match with the reference"
-    rights = rights_of(((s.answers, s.reference) for s in pairs), _RIGHT[judge.kind])
-    return f"{told(*judge.arms, evaluation, name, outcomes)}; {rights.words(*judge.arms)}"
+    rights = rights_of(((s.answers, s.reference) for s in pairs), rule.right)
+    said = told(*judge.arms, evaluation, rule.name, outcomes)
+    return f"{said}; {rights.words(*judge.arms, rule.counted)}"
 
 
 def _judgements(
     experiment: Experiment, reward: ResolvedModel | None, pairs: Sequence[Shown]
 ) -> list[Judgement]:
     judge = experiment.settings.judge
-    if right := _RIGHT.get(judge.kind):
-        return [by_match(shown.answers, shown.reference, right) for shown in pairs]
+    if rule := _RULES.get(judge.kind):
+        return [by_match(shown.answers, shown.reference, rule.right) for shown in pairs]
     verdicts = VerdictTable(experiment.store, experiment.run_id)
     if reward is None or judge.kind == "endpoint":
         return judge_by_endpoint(verdicts, JudgeEndpoint(judge), pairs)

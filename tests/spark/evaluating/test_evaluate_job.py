@@ -183,6 +183,19 @@ def test_options_are_taken_by_their_likelihood(spark: SparkSession, folder: Path
     assert "; right answers: selected 4 of 4, random " in done.page
 
 
+def test_only_references_with_a_form_are_answered_and_counted(
+    spark: SparkSession, folder: Path
+) -> None:
+    drawn = random.Random(12)
+    asked = [{**example(drawn, True), "output": f"1. {word}\n2. {word}"} for word in WORDS[:3]]
+    sets = (f"lists={write(folder / 'lists.jsonl', [*asked, example(drawn, True)])}",)
+    done = run(spark, evaluation(folder, {"kind": "form", "prompts": 9}, evaluation=sets))
+    assert isinstance(done, Evaluated)
+    assert [each.tally.n for each in done.judged] == [3]
+    assert "judged by the reference's form: " in done.judged[0].sentence
+    assert "; answers in the reference's form: selected " in done.page
+
+
 def test_a_judge_that_refuses_is_told_below_the_losses_that_were_paid_for(
     evaluated: Evaluated,
     spark: SparkSession,
@@ -287,6 +300,7 @@ def test_a_size_that_cannot_be_searched_is_refused_in_one_sentence(
         ({"evaluation": ()}, {}, "--eval is missing"),
         ({}, {"kind": "endpoint"}, "needs --endpoint URL"),
         ({}, {"kind": "choice"}, "set asked has no question with options"),
+        ({}, {"kind": "form"}, "set asked has no reference in a form that can be verified"),
     ],
 )
 def test_a_mistake_is_one_sentence(
