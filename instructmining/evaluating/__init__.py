@@ -1,1 +1,1 @@
-"""From finetuned arms to a verdict: comparisons, judges, sizes, the page about it."""
+"""From finetuned arms to a verdict: comparisons, learning rates, sizes, the page about it."""

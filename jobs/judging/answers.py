@@ -13,10 +13,10 @@ import pyarrow as pa
 from pyspark.sql import functions as F
 
 from instructmining.errors import UserError
-from instructmining.evaluating.answer_forms import form_of
-from instructmining.evaluating.options import Choice, choice_of
 from instructmining.finetunes.evaluation_sets import EvaluationSet
 from instructmining.finetunes.runs import PlannedRun
+from instructmining.judging.answer_forms import form_of
+from instructmining.judging.options import Choice, choice_of
 from instructmining.settings.learning import Judge
 from jobs.evaluating.arm_runs import Experiment
 from jobs.finetuning.candidates import texts_of

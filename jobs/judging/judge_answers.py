@@ -6,12 +6,12 @@ from operator import eq
 from typing import NamedTuple
 
 from instructmining.errors import UserError
-from instructmining.evaluating.answer_forms import keeps_form
 from instructmining.evaluating.arms import ARMS
-from instructmining.evaluating.judge_endpoint import JudgeEndpoint
-from instructmining.evaluating.judging import Judgement, Tally, preferred, tally, told
-from instructmining.evaluating.right_answers import Right, by_match, is_right, rights_of
 from instructmining.finetunes.evaluation_sets import EvaluationSet
+from instructmining.judging.answer_forms import keeps_form
+from instructmining.judging.endpoint import JudgeEndpoint
+from instructmining.judging.pairs import Judgement, Tally, preferred, tally, told
+from instructmining.judging.right_answers import Right, by_match, is_right, rights_of
 from instructmining.models.lists import ResolvedModel
 from instructmining.settings.learning import Judge
 from jobs.evaluating.arm_runs import ArmRun, Experiment

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from instructmining.errors import UserError
-from instructmining.evaluating.judge_endpoint import JudgeEndpoint, Reply
-from instructmining.evaluating.judging import (
+from instructmining.judging.endpoint import JudgeEndpoint, Reply
+from instructmining.judging.pairs import (
     QUESTION_VERSION,
     SYSTEM,
     Judgement,

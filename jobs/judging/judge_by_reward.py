@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pyspark.sql import Row
 from pyspark.sql import functions as F
 
-from instructmining.evaluating.judging import Judgement, Outcome, Reward, Verdict, by_reward
+from instructmining.judging.pairs import Judgement, Outcome, Reward, Verdict, by_reward
 from instructmining.models.lists import ResolvedModel
 from instructmining.spark.frames import small_frame
 from instructmining.store.schemas import MEASURABLE

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from instructmining.evaluating.judging import question, verdict_key
+from instructmining.judging.pairs import question, verdict_key
 from instructmining.settings.learning import Judge
 from jobs.evaluating.arm_runs import ArmRun, Experiment
 from jobs.judging.answers import Prompts, answered

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 from pyspark.sql import functions as F
 
-from instructmining.evaluating.judging import Verdict
+from instructmining.judging.pairs import Verdict
 from instructmining.spark.frames import small_frame
 from instructmining.store.schemas import TABLES
 from instructmining.store.tables import Store

@@ -2,8 +2,8 @@
 
 import pytest
 
-from instructmining.evaluating.judging import Judgement
-from instructmining.evaluating.right_answers import by_match, is_right, rights_of
+from instructmining.judging.pairs import Judgement
+from instructmining.judging.right_answers import by_match, is_right, rights_of
 
 GSM8K = "Natalia sold 48/2 = <<48/2=24>>24 clips in May.\nAltogether 72.\n#### 72"
 

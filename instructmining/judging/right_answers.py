@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from instructmining.evaluating.judging import Judgement
+from instructmining.judging.pairs import Judgement
 
 Right = Callable[[str, str], bool]  # of an answer and its reference
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")

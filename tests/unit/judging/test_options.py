@@ -2,7 +2,7 @@
 
 import pytest
 
-from instructmining.evaluating.options import choice_of
+from instructmining.judging.options import choice_of
 
 LETTERS = "Where does rice grow?\nA) on dry rock\nB) in wet fields\nC) under ice"
 LISTED = "What may follow unwanted flirting?\\nOptions:\\n- attraction\\n- being slapped\\n- a fine"

@@ -10,8 +10,8 @@ from pyspark.sql import Row
 from statsmodels.stats.proportion import proportion_confint
 
 from instructmining.errors import UserError
-from instructmining.evaluating.judge_endpoint import JudgeEndpoint
-from instructmining.evaluating.judging import (
+from instructmining.judging.endpoint import JudgeEndpoint
+from instructmining.judging.pairs import (
     Counted,
     Judgement,
     Reward,

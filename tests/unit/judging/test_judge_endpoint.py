@@ -8,7 +8,7 @@ import pytest
 from judge_server import Server, completion, running
 
 from instructmining.errors import UserError
-from instructmining.evaluating.judge_endpoint import CAP, JudgeEndpoint
+from instructmining.judging.endpoint import CAP, JudgeEndpoint
 from instructmining.served import client
 from instructmining.settings.learning import Judge
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from instructmining.evaluating.answer_forms import Form, form_of, keeps_form
-from instructmining.evaluating.judging import Judgement
-from instructmining.evaluating.right_answers import by_match, rights_of
+from instructmining.judging.answer_forms import Form, form_of, keeps_form
+from instructmining.judging.pairs import Judgement
+from instructmining.judging.right_answers import by_match, rights_of
 
 LIST = "1. Seine\n2. Rhine\n3. Danube"
 

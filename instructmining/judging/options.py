@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from instructmining.evaluating.right_answers import final_part, plain_words
+from instructmining.judging.right_answers import final_part, plain_words
 
 _LABELLED = re.compile(r"^\s*(?:[-*]\s+)?\(?([A-Za-z]|\d{1,2})[).:]\s+(\S.*)$")
 _LISTED = re.compile(r"^\s*[-*]\s*(\S.*)$")
