@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +12,16 @@ import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 
 from bench.harness.dirty_rows import sound_examples
-from instructmining.evaluating.arms import BASE, Arm, seeds_of
+from instructmining.evaluating.arms import BASE, Arm, seeds_of, sized, subsets_of
 from instructmining.evaluating.seeds_and_prompts import PromptLosses
-from instructmining.selecting.selection import pick
 from instructmining.settings.learning import Select
 from instructmining.settings.sections import Settings
 from jobs.evaluating.arm_runs import ArmRun, Experiment, facts_of, finetune_arms
 from jobs.evaluating.clean_rows import clean_rows
 from jobs.evaluating.results import losses_of, outcomes, prompts_of, with_base
-from jobs.evaluating.setup import prepare
+from jobs.evaluating.setup import Setup, picker, prepare
 from jobs.scoring import run as score
-from jobs.selecting.for_target import aimed, choose_for_target
+from jobs.selecting.for_target import aimed
 from training.data import Example, half_examples
 
 TARGET, SAME_SOURCE = "target", "rows of the source"
@@ -109,10 +108,11 @@ def measured(spark: SparkSession, settings: Settings, folder: Path, shape: Shape
         score.run(spark, settings)
         setup = prepare(spark, settings, stack)
         experiment = Experiment(setup.finetunes, settings, "target_proof")
-        rows = setup.pool.rows
-        arms = [*_shared_arms(rows, settings)]
+        rows, evaluate = setup.pool.rows, settings.evaluate
+        shared = {name: sized(select, tokens=evaluate.tokens) for name, select in SHARED.items()}
+        arms = subsets_of(rows, picker(setup), shared, seeds_of(evaluate))
         for source in shape.targets:
-            arms += _own_arms(experiment, rows, settings, folder, source)
+            arms += _own_arms(setup, experiment, folder, source)
         facts = facts_of(rows, arms)
         arms.sort(key=lambda arm: arm.seed)  # what is broken off has whole seeds
         runs = [ArmRun(arm, experiment.planned(arm, facts), experiment) for arm in arms]
@@ -133,34 +133,21 @@ def labels_of(experiment: Experiment, rows: DataFrame, shape: Shape) -> dict[str
     }
 
 
-def _shared_arms(rows: DataFrame, settings: Settings) -> Iterator[Arm]:
-    for name, select in SHARED.items():
-        for seed in seeds_of(settings.evaluate):
-            size = {"tokens": settings.evaluate.tokens, "seed": seed}
-            recipe = select.model_copy(update=size)
-            yield Arm(name, seed, _ids(pick(rows, recipe)), recipe)
-
-
-def _own_arms(
-    experiment: Experiment, rows: DataFrame, settings: Settings, folder: Path, source: str
-) -> list[Arm]:
+def _own_arms(setup: Setup, experiment: Experiment, folder: Path, source: str) -> list[Arm]:
     """The choice for a target, and random rows of its source."""
-    tokens, seeds = settings.evaluate.tokens, seeds_of(settings.evaluate)
+    settings, rows = experiment.settings, setup.pool.rows
+    tokens = settings.evaluate.tokens
+    chosen, drawn = f"{TARGET} {source}", f"{SAME_SOURCE} {source}"
     file = target_file(folder, source)
-    select = Select(strategy="target", target=f"{source}={file}", tokens=tokens)
-    aiming = settings.model_copy(update={"select": select})
-    with aimed(experiment.store, rows, aiming, experiment.run_id) as aim:
-        ids = _ids(choose_for_target(experiment.store, aim, select).picked)
-    chosen = [Arm(f"{TARGET} {source}", seed, ids, select) for seed in seeds]
+    recipes = {
+        chosen: Select(strategy="target", target=f"{source}={file}", tokens=tokens),
+        drawn: Select(strategy="random", floor="off", tokens=tokens),
+    }
     mine = clean_rows(experiment.store, settings.pool, rows, f"label = '{source}'")
-    for seed in seeds:
-        recipe = Select(strategy="random", floor="off", tokens=tokens, seed=seed)
-        chosen.append(Arm(f"{SAME_SOURCE} {source}", seed, _ids(pick(mine, recipe)), recipe))
-    return chosen
-
-
-def _ids(picked: DataFrame) -> tuple[str, ...]:
-    return tuple(row.example_id for row in picked.orderBy("rank").collect())
+    aiming = settings.model_copy(update={"select": recipes[chosen]})
+    with aimed(experiment.store, rows, aiming, experiment.run_id) as aim:
+        own = {chosen: aim.rows, drawn: mine}
+        return subsets_of(rows, picker(setup, aim), recipes, seeds_of(settings.evaluate), own)
 
 
 def _read(
