@@ -2,16 +2,22 @@
 
     python -m bench.gpu                                  # all suites, about four minutes on an H200
     python -m bench.gpu --suites reward-neox,neighbors   # some of them
-    python -m bench.gpu --compile                        # compiled arms too, 1 to 2 minutes each
+    python -m bench.gpu --no-compile                     # without compiled models
     python -m bench.gpu --tiny --device cpu              # small models, and no gates
 
 Every window of rows is new, and the first of each arm, which loads and warms up, is not counted.
+Models are compiled first, each in a process of its own beside the others, into one folder: what
+`measure.compiled_code` does for the workers of a node.
 """
 
 import argparse
+import os
+import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -25,6 +31,8 @@ from bench.harness.arms import Verdict, machine
 from bench.harness.texts import records
 from udfs.running.device import choose_device
 
+# Suites whose layers are compiled beforehand; those of `perplexity` are those of `reward`.
+_MODELS = ("reward", "finetune")
 _LIBRARIES = ("torch", "transformers", "peft", "sentence-transformers", "faiss-cpu", "numpy")
 
 
@@ -34,6 +42,7 @@ class Bench:
     def __init__(self, chosen: argparse.Namespace, folder: Path):
         self.chosen, self.folder = chosen, folder
         self.device = choose_device(chosen.device)
+        self.code = str(folder / "compiled") if chosen.compile else None
 
     def suites(self) -> dict[str, Callable[[], GpuSuite]]:
         """By name."""
@@ -44,73 +53,122 @@ class Bench:
             "perplexity-neox": lambda: self._scored(NEOX, False, 0.60),
             "perplexity-qwen": lambda: self._scored(QWEN, False, 0.45),
             "perplexity-llama": lambda: self._scored(LLAMA, False, 0.65),
-            "embedding": lambda: scoring.sentences(self._windows(self.chosen.rows), self.device),
+            "embedding": lambda: scoring.sentences(
+                self._windows(self.chosen.rows, self.chosen.rows), self.device
+            ),
             "finetune-full": lambda: self._finetuned("full", 0.35),
             "finetune-lora": lambda: self._finetuned("lora", 0.30),
             "neighbors": lambda: self._neighbors(200_000, 3.0),
             "neighbors-1m": lambda: self._neighbors(1_000_000, 12.0),
+            "neighbors-10m": lambda: self._neighbors(10_000_000, 900.0, 40_960),
         }
 
     def _scored(self, model: Model, reward: bool, gate: float) -> GpuSuite:
-        windows = self._windows(self.chosen.rows)
+        windows = self._windows(self.chosen.rows, self.chosen.rows // 4)
         place = self.folder / f"{model.family}-{reward}"
-        compiling = self.chosen.compile
         return scoring.scored(
-            self._sized(model), reward, place, windows, self.device, compiling, gate
+            self._sized(model), reward, place, windows, self.device, self.code, gate
         )
 
     def _finetuned(self, adapter: str, gate: float) -> GpuSuite:
-        windows = self._windows(max(64, self.chosen.rows // 8))
+        rows = max(64, self.chosen.rows // 8)
+        windows = self._windows(rows, rows)
         place = self.folder / f"finetune-{adapter}"
-        compiling = self.chosen.compile
         return finetunes.finetuned(
-            self._sized(NEOX), adapter, place, windows, self.device, compiling, gate
+            self._sized(NEOX), adapter, place, windows, self.device, self.code, gate
         )
 
-    def _neighbors(self, rows: int, seconds: float) -> GpuSuite:
+    def _neighbors(self, rows: int, seconds: float, asked: int | None = None) -> GpuSuite:
         rows = rows // 200 if self.chosen.tiny else rows
-        return neighbors.searched(rows, self.chosen.repeats, self.device, seconds)
+        return neighbors.searched(rows, self.chosen.repeats, self.device, seconds, asked)
 
     def _sized(self, model: Model) -> Model:
         return tiny(model) if self.chosen.tiny else model
 
-    def _windows(self, rows: int) -> list[list[str]]:
-        """Texts of records that no other window has."""
+    def _windows(self, rows: int, first: int) -> list[list[str]]:
+        """Texts of records that no other window has; the first window may be shorter."""
+        bounds = [0, *(first + rows * i for i in range(self.chosen.repeats + 1))]
         texts = [
-            f"{record['instruction']}\n{record['output']}"
-            for record in records(0, rows * (self.chosen.repeats + 1))
+            f"{record['instruction']}\n{record['output']}" for record in records(0, bounds[-1])
         ]
-        return [texts[start : start + rows] for start in range(0, len(texts), rows)]
+        return [texts[first:last] for first, last in pairwise(bounds)]
 
 
 def main() -> None:
     """Measure, print, judge."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--suites", default="all")
+    parser.add_argument("--suites", default="all", help="all but neighbors-10m, or names")
     parser.add_argument("--rows", type=int, default=None, help="of a window; default 4,096")
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
-    parser.add_argument("--compile", action="store_true", help="measure compiled models too")
+    parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=None)
     parser.add_argument("--tiny", action="store_true", help="small models, and no gates")
+    parser.add_argument("--only-compile", metavar="FOLDER", help="for its own child processes")
     chosen = parser.parse_args()
     chosen.rows = chosen.rows or (48 if chosen.tiny else 4_096)
-    console = Console(width=120)
-    with TemporaryDirectory() as folder:
-        bench = Bench(chosen, Path(folder))
+    if chosen.compile is None:
+        chosen.compile = chosen.device == "cuda"
+    with TemporaryDirectory() as own:
+        bench = Bench(chosen, Path(chosen.only_compile or own))
         suites = bench.suites()
-        names = list(suites) if chosen.suites == "all" else chosen.suites.split(",")
+        usual = [name for name in suites if name != "neighbors-10m"]
+        names = usual if chosen.suites == "all" else chosen.suites.split(",")
         if unknown := set(names) - set(suites):
             parser.error(f"there is no suite {unknown.pop()}; suites are {', '.join(suites)}")
-        _introduce(bench.device, console)
-        verdicts = [
-            verdict for name in names for verdict in _ran(suites[name](), bench.device, console)
-        ]
+        if chosen.only_compile:
+            warm_up(suites[names[0]]())
+            return
+        verdicts = measured(bench, names, Console(width=130))
     if not chosen.tiny:
-        _judge(verdicts, console)
+        _judge(verdicts, Console(width=130))
 
 
-def _ran(suite: GpuSuite, device: str, console: Console) -> list[Verdict]:
-    return show(suite, measure(suite, device), device, console)
+def measured(bench: Bench, names: Sequence[str], console: Console) -> list[Verdict]:
+    """Compile, then measure suite after suite."""
+    started = time.perf_counter()
+    _introduce(bench.device, console)
+    if bench.code:
+        compile_beside_each_other(bench, [name for name in names if name.startswith(_MODELS)])
+        console.print(f"models compiled beside each other: {_since(started)}")
+    suites = bench.suites()
+    verdicts = []
+    for name in names:
+        began = time.perf_counter()
+        suite = suites[name]()
+        verdicts += show(suite, measure(suite, bench.device), bench.device, console)
+        console.print(f"  this suite: {_since(began)}; all so far: {_since(started)}")
+    return verdicts
+
+
+def compile_beside_each_other(bench: Bench, names: Sequence[str]) -> None:
+    """Fill the folder of compiled code, one process for each suite.
+
+    Raises:
+        CalledProcessError: a suite cannot be compiled.
+    """
+    given = ["--rows", str(bench.chosen.rows), "--repeats", "0", "--device", bench.chosen.device]
+    given += ["--compile", "--only-compile", str(bench.folder)]
+    given += ["--tiny"] if bench.chosen.tiny else []
+    environment = os.environ | {"TORCHINDUCTOR_COMPILE_THREADS": "4"}
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-m", "bench.gpu", "--suites", name, *given], env=environment
+        )
+        for name in names
+    ]
+    for process in running:
+        if process.wait():
+            raise subprocess.CalledProcessError(process.returncode, process.args)
+
+
+def warm_up(suite: GpuSuite) -> None:
+    """Run the last arm, the compiled one, on the first window."""
+    *_, arm = suite.arms.values()
+    list(arm.answers(suite.windows[:1]))
+
+
+def _since(started: float) -> str:
+    return f"{time.perf_counter() - started:.0f} s"
 
 
 def _introduce(device: str, console: Console) -> None:

@@ -4,22 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.gpu.scoring import Window, talks, token_ids
+from bench.gpu.scoring import Window, compared, talks, token_ids
 from bench.gpu.shapes import Model, parameters, save
-from bench.gpu.timing import Arm, GpuSuite
+from bench.gpu.timing import GpuSuite, each
 from bench.harness.arms import LIMIT, Gate
 from instructmining.models.lists import ModelSpec
 from instructmining.settings.learning import Finetune
 from instructmining.settings.sections import Measure
 from udfs.finetuning.loading import loaded_finetuner
 from udfs.indicators import resolve
-
-_SETTINGS = {
-    "ours": Measure(),
-    "fused optimizer": Measure(fused_optimizer=True),
-    "fused optimizer, packing": Measure(fused_optimizer=True, packing=True),
-    "fused optimizer, packing, compile": Measure(fused_optimizer=True, packing=True, compile=True),
-}
 
 
 def finetuned(
@@ -28,11 +21,12 @@ def finetuned(
     folder: Path,
     windows: Sequence[Window],
     device: str,
-    compiling: bool,
+    code: str | None,
     gate: float,
 ) -> GpuSuite:
     """One epoch over each window in steps of 32 rows, then the loss of 64 of them."""
-    save(model, False, folder, device)
+    if not folder.exists():
+        save(model, False, folder, device)
     spec = ModelSpec(kind="causal_lm", source=str(folder), max_length=1024, indicators=("nll",))
     found = resolve(spec)
     recipe = Finetune(adapter=adapter, epochs=1, max_length=1024, batch_rows=32)
@@ -45,18 +39,19 @@ def finetuned(
 
         return train
 
-    settings = {n: m for n, m in _SETTINGS.items() if compiling or not m.compile}
+    settings = compared(code)
+    best = list(settings)[-1]
     work = 6.0 * parameters(model)  # of a token, there and back
     return GpuSuite(
         name=f"finetune, {adapter}, {model.name}",
-        about=f"{len(windows[0]):,} rows, one epoch, steps of 32 rows, restoring included",
-        arms={name: Arm(run(how)) for name, how in settings.items()},
+        about=f"{len(windows[-1]):,} rows, one epoch, steps of 32 rows, restoring included",
+        arms={name: each(run(how)) for name, how in settings.items()},
         windows=windows,
         tokens=lambda texts: sum(map(len, token_ids(texts))),
         flop=lambda texts: work * sum(map(len, token_ids(texts))),
-        reference="ours",
+        reference="padded",
         same=_near,
-        gates=[Gate("ours", LIMIT, gate)],
+        gates=[Gate(best, LIMIT, gate)],
     )
 
 

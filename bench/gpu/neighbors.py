@@ -4,20 +4,25 @@ import time
 from collections.abc import Mapping
 
 import numpy as np
+import torch
 
-from bench.gpu.timing import RATE, Arm, GpuSuite
+from bench.gpu.timing import RATE, GpuSuite, each
 from bench.harness.arms import Gate
-from udfs.neighbors.exact import ExactIndex, Ids
+from udfs.neighbors.exact import ExactIndex, Ids, Vectors
 from udfs.neighbors.knn import Floats, Search, neighbor_distances
 from udfs.neighbors.tiles import TileIndex
 
 _WIDTH = 384
 _CENTRES = 2_000
 _SEARCH = Search(6, 32)
-_COMPARED = 500  # queries that the CPU answers too
+_AT_ONCE = 2**20  # vectors made at a time
+_COMPARED = (50, 500)  # queries that the CPU answers too, fewer in a large pool
+_PAIRS = 5 * 10**8
 
 
-def searched(rows: int, repeats: int, device: str, seconds: float) -> GpuSuite:
+def searched(
+    rows: int, repeats: int, device: str, seconds: float, asked: int | None = None
+) -> GpuSuite:
     """Neighbours of a pool of clusters with a tenth of near-copies.
 
     Args:
@@ -25,26 +30,25 @@ def searched(rows: int, repeats: int, device: str, seconds: float) -> GpuSuite:
         repeats: windows of queries, each an equal part of the pool.
         device: of torch.
         seconds: the whole pool may take.
+        asked: queries of a window, where the whole pool would take too long.
     """
-    random = np.random.default_rng(0)
-    made = random.normal(size=(_CENTRES, _WIDTH))[random.integers(0, _CENTRES, rows)]
-    made += 0.7 * random.normal(size=made.shape)
-    copied = rows // 10
-    made[:copied] = made[copied : 2 * copied] + 1e-3 * random.normal(size=(copied, _WIDTH))
-    vectors = (made / np.linalg.norm(made, axis=1, keepdims=True)).astype(np.float32)
+    vectors = pool_of(rows, device)
     started = time.perf_counter()
     tiles = TileIndex(vectors, device)
     placing = time.perf_counter() - started
-    order = random.permutation(rows)
+    order = np.random.default_rng(0).permutation(rows)
+    order = order[: asked * (repeats + 1) if asked else rows]
     windows = [np.sort(part) for part in np.array_split(order, repeats + 1)]
     cpu = ExactIndex(vectors)
 
     def figures() -> Mapping[str, float]:
         return {
             "seconds to place the pool": placing,
-            "share searched again in float32": tiles.again / rows,
-            "share compared with every row": tiles.directly / rows,
+            "share searched again in float32": tiles.again / len(order),
+            "share compared with every row": tiles.directly / len(order),
         }
+
+    compared = min(max(_PAIRS // rows, _COMPARED[0]), _COMPARED[1])
 
     def on_cpu(queries: Ids) -> Floats:
         return neighbor_distances(cpu, queries, _SEARCH)
@@ -53,8 +57,8 @@ def searched(rows: int, repeats: int, device: str, seconds: float) -> GpuSuite:
         name=f"neighbors, {rows:,} x {_WIDTH}",
         about=f"the sixth distance of {len(windows[0]):,} rows at a time",
         arms={
-            "FAISS on the CPU": Arm(on_cpu, min(1.0, _COMPARED / len(windows[0]))),
-            "ours": Arm(lambda queries: neighbor_distances(tiles, queries, _SEARCH)),
+            "FAISS on the CPU": each(on_cpu, min(1.0, compared / len(windows[0]))),
+            "ours": each(lambda queries: neighbor_distances(tiles, queries, _SEARCH)),
         },
         windows=windows,
         tokens=len,
@@ -64,6 +68,25 @@ def searched(rows: int, repeats: int, device: str, seconds: float) -> GpuSuite:
         gates=[Gate("ours", RATE, rows / seconds)],
         figures=figures,
     )
+
+
+def pool_of(rows: int, device: str) -> Vectors:
+    """Unit vectors float32[rows, 384], made on the device: millions take the CPU half a minute."""
+    random = torch.Generator(device).manual_seed(0)
+
+    def normal(count: int) -> torch.Tensor:
+        return torch.randn(count, _WIDTH, device=device, generator=random)
+
+    centres = normal(_CENTRES)
+    made = torch.empty(rows, _WIDTH, device=device)
+    for part in made.split(_AT_ONCE):
+        chosen = torch.randint(_CENTRES, (len(part),), device=device, generator=random)
+        part.copy_(centres[chosen] + 0.7 * normal(len(part)))
+    copied = min(rows // 10, _AT_ONCE)
+    made[:copied] = made[copied : 2 * copied] + 1e-3 * normal(copied)
+    made /= made.norm(dim=1, keepdim=True)
+    vectors: Vectors = made.cpu().numpy()
+    return vectors
 
 
 def _equal(distances: Floats, reference: Floats) -> str | None:

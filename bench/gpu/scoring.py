@@ -1,6 +1,6 @@
 """Reward, perplexity and sentence vectors: each setting off and on, beside plain transformers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,24 +9,19 @@ import torch
 from numpy.typing import NDArray
 
 from bench.gpu.shapes import FAMILIES, Model, flop, save
-from bench.gpu.timing import Arm, GpuSuite
+from bench.gpu.timing import Arm, GpuSuite, each
 from bench.harness.arms import LIMIT, Gate
 from bench.harness.texts import bpe
 from bench.speed import embedding
 from instructmining.models.lists import ModelSpec, load_model_list, locate
 from instructmining.settings.sections import Measure
 from udfs.indicators import resolve
+from udfs.running.prefetch import prepared_ahead
 from udfs.running.scorers import load_scorer
 
 Values = NDArray[np.float64]
 Window = list[str]
 _MEMORY = "MiB above the weights"
-_SETTINGS = {
-    "ours": Measure(),
-    "packing": Measure(packing=True),
-    "compile": Measure(compile=True),
-    "packing, compile": Measure(packing=True, compile=True),
-}
 
 
 def scored(
@@ -35,7 +30,7 @@ def scored(
     folder: Path,
     windows: Sequence[Window],
     device: str,
-    compiling: bool,
+    code: str | None,
     gate: float,
 ) -> GpuSuite:
     """A reward model, or a language model with texts after their prompts alone.
@@ -46,10 +41,11 @@ def scored(
         folder: for its weights.
         windows: of texts.
         device: of torch.
-        compiling: also with `measure.compile`, a minute or two for each model.
-        gate: share of the product of matrices that ours must reach.
+        code: folder for compiled code; None: compiled models are not measured.
+        gate: share of the product of matrices that packed and compiled models must reach.
     """
-    save(model, reward, folder, device)
+    if not folder.exists():
+        save(model, reward, folder, device)
     kind, indicator = "causal_lm", "nll"
     if reward:
         kind = "gpt_neox_reward" if model.family == "neox" else "sequence_classifier"
@@ -61,36 +57,49 @@ def scored(
         max_length=2048,
         indicators=(indicator,),
     )
-    settings = {n: m for n, m in _SETTINGS.items() if compiling or not m.compile}
-    ours = {name: Arm(_ours(spec, how, device)) for name, how in settings.items()}
+    arms = {name: Arm(_ours(spec, how, device)) for name, how in compared(code).items()}
     plain = _Plain(model, reward, folder, device)
+    best = list(arms)[-1]
     return GpuSuite(
         name=f"{'reward' if reward else 'perplexity'}, {model.name}",
-        about=f"windows of {len(windows[0]):,} rows, never seen before, tokenising included",
+        about=f"windows of {len(windows[-1]):,} rows, never seen before, tokenising included",
         arms={
-            "batch 1": Arm(lambda texts: plain.values(texts, 1), 1 / 40),
-            "file order, 32 rows": Arm(lambda texts: plain.values(texts, 32), 1 / 4),
-            **ours,
+            "batch 1": each(lambda texts: plain.values(texts, 1), 1 / 160),
+            "file order, 32 rows": each(lambda texts: plain.values(texts, 32), 1 / 32),
+            **arms,
         },
         windows=windows,
         tokens=lambda texts: sum(map(len, token_ids(texts))),
         flop=lambda texts: flop(model, token_ids(texts), head=not reward),
-        reference="ours",
+        reference="padded",
         same=ranked if reward else near,
-        gates=[Gate("ours", "batch 1", 20), Gate("ours", LIMIT, gate)],
-        figures=lambda: _memory(ours["ours"], windows[0], device),
+        gates=[Gate(best, "batch 1", 20), Gate(best, LIMIT, gate)],
+        figures=lambda: _memory(arms[best], windows[0], device),
     )
 
 
+def compared(code: str | None) -> dict[str, Measure]:
+    """Settings by name: all off, then all on, compiled where there is a folder for it."""
+    off = Measure(packing=False, compile=False, fused_optimizer=False)
+    on = Measure(packing=True, compile=code is not None, fused_optimizer=True, compiled_code=code)
+    return {"padded": off, "packed, compiled" if code else "packed": on}
+
+
 def _ours(spec: ModelSpec, how: Measure, device: str) -> Any:
-    """Our scorer by the settings; loaded when it is first asked, as a process holds one model."""
+    """Our scorer by the settings, each window prepared while another is computed, as in a job.
+
+    It is loaded when it is first asked, as a process holds one model.
+    """
     model = resolve(spec)
 
-    def run(texts: Window) -> Values:
-        scorer = load_scorer(model, device, "bfloat16", measure=how)
-        return scorer.measure(talks(texts)).values[spec.indicators[0]]
+    def answers(windows: Sequence[Window]) -> Iterator[Values]:
+        scorer: Any = load_scorer(model, device, "bfloat16", measure=how)
+        if how.packing and not scorer.packed:
+            raise RuntimeError(f"{spec.source}: its numbers change where it reads packs")
+        for ready in prepared_ahead(map(talks, windows), scorer.prepare):
+            yield scorer.compute(ready).values[spec.indicators[0]]
 
-    return run
+    return answers
 
 
 class _Plain:
@@ -137,14 +146,16 @@ def sentences(windows: Sequence[Window], device: str) -> GpuSuite:
     folder = str(locate(spec.source))
     model = resolve(spec)
 
-    def ours(texts: Window) -> Any:
-        return load_scorer(model, device, "bfloat16").measure(talks(texts)).vectors
+    def ours(windows: Sequence[Window]) -> Iterator[Any]:
+        scorer: Any = load_scorer(model, device, "bfloat16")
+        for ready in prepared_ahead(map(talks, windows), scorer.prepare):
+            yield scorer.compute(ready).vectors
 
     library = embedding.library_of(folder, "bfloat16", device)
     return GpuSuite(
         name="embedding, MiniLM-L6",
-        about=f"windows of {len(windows[0]):,} rows, never seen before, tokenising included",
-        arms={"sentence-transformers": Arm(library), "ours": Arm(ours)},
+        about=f"windows of {len(windows[-1]):,} rows, never seen before, tokenising included",
+        arms={"sentence-transformers": each(library), "ours": Arm(ours)},
         windows=windows,
         tokens=lambda texts: sum(min(256, len(ids) + 2) for ids in token_ids(texts)),
         flop=lambda texts: embedding.flop([min(256, len(i) + 2) for i in token_ids(texts)]),
@@ -184,8 +195,8 @@ def talks(texts: Window) -> list[list[dict[str, str]]]:
 def _memory(arm: Arm, window: Window, device: str) -> Mapping[str, float]:
     if device == "cpu":
         return {}
-    arm.run(window)
+    list(arm.answers([window]))
     torch.cuda.reset_peak_memory_stats(device)
     before = torch.cuda.memory_allocated(device)
-    arm.run(window)
+    list(arm.answers([window]))
     return {_MEMORY: (torch.cuda.max_memory_allocated(device) - before) / 2**20}

@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,12 +21,17 @@ class Arm:
     """One way to do a suite's work.
 
     Attributes:
-        run: does it for a window, whose answer is returned.
+        answers: of windows, in order; may prepare one while it computes another, as a job does.
         share: of a window's rows that it does, where it is slow.
     """
 
-    run: Callable[[Any], Any]
+    answers: Callable[[Sequence[Any]], Iterator[Any]]
     share: float = 1.0
+
+
+def each(run: Callable[[Any], Any], share: float = 1.0) -> Arm:
+    """An arm that does one window after another."""
+    return Arm(lambda windows: map(run, windows), share)
 
 
 @dataclass(frozen=True)
@@ -60,10 +65,18 @@ class GpuSuite:
 
 @dataclass(frozen=True)
 class Speed:
-    """Of one arm: medians over the windows."""
+    """Of one arm: medians over the windows but the first, and what the first took.
 
-    tokens: float  # per second
+    Attributes:
+        tokens: per second.
+        gflops: per second.
+        first: seconds of the first window, in which the arm loads, warms up and compiles.
+        wrong: why its answers are not the reference's.
+    """
+
+    tokens: float
     gflops: float
+    first: float
     wrong: str | None
 
     def against(self, other: "Speed") -> float:
@@ -77,15 +90,16 @@ def measure(suite: GpuSuite, device: str) -> dict[str, Speed]:
     answers: dict[str, list[Any]] = {}
     for name, arm in suite.arms.items():
         seconds[name], answers[name] = [], []
-        for window in suite.windows:
-            part = part_of(window, arm.share)
+        parts = [part_of(window, arm.share) for window in suite.windows]
+        _wait(device)
+        started = time.perf_counter()
+        for answer in arm.answers(parts):
             _wait(device)
-            started = time.perf_counter()
-            answers[name].append(arm.run(part))
-            _wait(device)
+            answers[name].append(answer)
             seconds[name].append(time.perf_counter() - started)
+            started = time.perf_counter()
     return {
-        name: _speed(suite, arm, seconds[name][1:], _wrong(suite, answers, name))
+        name: _speed(suite, arm, seconds[name], _wrong(suite, answers, name))
         for name, arm in suite.arms.items()
     }
 
@@ -105,10 +119,11 @@ def part_of(window: Any, share: float) -> Any:
 
 
 def _speed(suite: GpuSuite, arm: Arm, seconds: list[float], wrong: str | None) -> Speed:
+    first, *later = seconds
     parts = [part_of(window, arm.share) for window in suite.windows[1:]]
-    tokens = [suite.tokens(part) / s for part, s in zip(parts, seconds, strict=True)]
-    gflops = [suite.flop(part) / 1e9 / s for part, s in zip(parts, seconds, strict=True)]
-    return Speed(statistics.median(tokens), statistics.median(gflops), wrong)
+    tokens = [suite.tokens(part) / s for part, s in zip(parts, later, strict=True)]
+    gflops = [suite.flop(part) / 1e9 / s for part, s in zip(parts, later, strict=True)]
+    return Speed(statistics.median(tokens), statistics.median(gflops), first, wrong)
 
 
 def show(
@@ -118,7 +133,15 @@ def show(
     peak = gemm_peak("bfloat16", device=device)
     table = Table(title=f"{suite.name}: {suite.about}", title_justify="left")
     first = next(iter(suite.arms))
-    columns = ("tokens/s", "TFLOP/s", "of GEMM", "of data sheet", f"against {first}", "")
+    columns = (
+        "tokens/s",
+        "TFLOP/s",
+        "of GEMM",
+        "of data sheet",
+        f"against {first}",
+        "first window s",
+        "",
+    )
     table.add_column("arm")
     for column in columns:
         table.add_column(column, justify="right")
@@ -130,6 +153,7 @@ def show(
             f"{speed.gflops / peak:.2f}",
             f"{speed.gflops / SHEET_GFLOPS:.2f}",
             f"{speed.against(speeds[first]):.2f}",
+            f"{speed.first:.1f}",
             speed.wrong or "",
         )
     console.print(table)

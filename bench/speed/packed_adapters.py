@@ -25,7 +25,7 @@ from bench.harness.arms import Gate, Suite, machine, run
 from bench.harness.packed_lora import clip_each_run, pack_adapters
 from bench.run import known, missed_gates, tables
 from instructmining.settings.learning import Finetune
-from udfs.finetuning.finetuner import _inject_lora, _recompute_activations, default_rate
+from udfs.finetuning.adapters import default_rate, inject_lora, recompute_activations
 from udfs.indicators.perplexity import Counted, TokenLogLoss
 from udfs.running.device import limit_threads
 
@@ -111,7 +111,7 @@ def arms(
     model: Any, runs: Sequence[Sequence[Sequence[Counted]]]
 ) -> dict[str, Callable[[], Losses]]:
     """Both ways to train the runs, on models of their own that have the same numbers."""
-    _inject_lora(model, Finetune().lora_rank)
+    inject_lora(model, Finetune().lora_rank)
     together = copy.deepcopy(model)
     pack_adapters(together, len(runs))
     one = _Trainer(model)
@@ -133,7 +133,7 @@ class _Trainer:
     """A model with adapters, trained again and again from the same ones."""
 
     def __init__(self, model: Any):
-        _recompute_activations(model)
+        recompute_activations(model)
         self.model = model.train()
         self.adapters = [p for p in model.parameters() if p.requires_grad]
         self.first = [p.detach().clone() for p in self.adapters]

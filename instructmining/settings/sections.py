@@ -79,19 +79,17 @@ class Measure(Section):
         "auto", "Where models run. `auto` takes a GPU where Spark assigns one."
     )
     gpu_amount: float = setting(1.0, "Share of a GPU that one model takes.", ge=0)
-    packing: bool = setting(
-        False,
-        "Read texts one after another without padding, where a model is causal. Not yet run on a "
-        "GPU.",
+    packing: bool | None = setting(
+        None,
+        "Read texts one after another without padding, where a model is causal. null: on GPUs.",
     )
-    compile: bool = setting(
-        False,
-        "Compile models, which takes a minute or two per stage; stages with fewer than 500,000 "
-        "rows per task slot are not compiled.",
+    compile: bool | None = setting(
+        None,
+        "Compile models, which takes up to a minute per model. null: on GPUs, for stages of at "
+        "least 500,000 rows per task slot. true: always, finetunes too.",
     )
-    fused_optimizer: bool = setting(
-        False,
-        "Update all weights of a finetune by one kernel on a GPU. Not yet run on one.",
+    fused_optimizer: bool | None = setting(
+        None, "Update all weights of a finetune by one kernel. null: on GPUs."
     )
     compiled_code: str | None = setting(
         None,
@@ -113,8 +111,7 @@ class Knn(Section):
     )
     device: Literal["cpu", "cuda"] = setting(
         "cpu",
-        "Where an exact search runs. `cuda`: on the executors' GPUs, where it has not been run "
-        "yet.",
+        "Where an exact search runs. `cuda`: on the executors' GPUs.",
     )
     exact_up_to: int | None = setting(
         None, "Rows up to which all pairs are compared. null: 200,000, on GPUs 10,000,000."

@@ -10,7 +10,7 @@ from instructmining.models.shape import shape_of
 from instructmining.settings.learning import Finetune
 from instructmining.settings.sections import Measure, Tracking
 from jobs.checks.resources import Place, is_local, parameters_of, place_of
-from udfs.finetuning.finetuner import adapter_of
+from udfs.finetuning.adapters import adapter_of
 from udfs.finetuning.memory import activation_bytes, training_bytes
 from udfs.indicators import resolve
 from udfs.on_spark.placement import model_slots

@@ -19,7 +19,7 @@ from jobs.evaluating.arm_runs import ArmRun, Experiment, all_spent, store_arms
 from jobs.evaluating.results import losses_of, outcomes, prompts_of, store_comparisons
 from jobs.finetuning.setup import FinetuneSetup
 from jobs.finetuning.waves import Spent
-from udfs.finetuning.finetuner import peak_rate
+from udfs.finetuning.adapters import peak_rate
 
 
 @dataclass(frozen=True)

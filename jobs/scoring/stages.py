@@ -32,7 +32,7 @@ from udfs.neighbors.cells import neighbors_by_cells
 from udfs.neighbors.choice import Driver, choose
 from udfs.neighbors.pool import neighbors_of_pool
 from udfs.on_spark.audit import Window, open_audit, words
-from udfs.on_spark.placement import chunk_rows, gpu_profile, model_slots, ship
+from udfs.on_spark.placement import chunk_rows, gpu_profile, has_gpus, model_slots, ship
 from udfs.running.compiling import worth_compiling
 
 _SERVED_ROWS = 512  # of a task between two commits: calls that are paid for are soon stored
@@ -132,8 +132,9 @@ def run_model_stage(
     if not chunks:
         return StageResult(stage, 0, 0, 0, time.monotonic() - started)
     total = sum(chunk.rows for chunk in chunks)
-    if measure.compile and not worth_compiling(total, slots):
-        measure = measure.model_copy(update={"compile": False})
+    if measure.compile is None:
+        worth = has_gpus(store.spark, measure) and worth_compiling(total, slots)
+        measure = measure.model_copy(update={"compile": worth})
     admit()
     store.create(table)
     shipped = ship(store.spark, model)

@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,10 +22,12 @@ from instructmining.errors import UserError
 from instructmining.models.lists import ModelSpec
 from instructmining.settings.learning import Finetune
 from instructmining.settings.sections import Measure
+from udfs.finetuning.adapters import adapter_of, inject_lora, peak_rate, recompute_activations
+from udfs.finetuning.flat_weights import FlatAdamW
 from udfs.finetuning.master_weights import Masters
 from udfs.indicators.perplexity import Counted, TokenLogLoss, behind_prompt
 from udfs.running.batching import Rows, token_batches, token_packs
-from udfs.running.compiling import compile_in_place
+from udfs.running.compiling import compile_in_place, compiled
 from udfs.running.device import keep_few_primitives, return_freed_memory
 from udfs.running.measurement import Conversation, Runtime
 from udfs.running.on_device import Results, kernel_order
@@ -34,8 +36,6 @@ from udfs.texts.conversations import defects
 from udfs.texts.rendering import cut, render
 from udfs.texts.templates import Template, start_token
 
-_LORA_FROM = 3e9  # parameters; above, full finetuning asks for 16 bytes of each
-_SMALL_BELOW = 1e8
 Evaluations = Mapping[str, Sequence[Conversation]]
 
 
@@ -107,13 +107,15 @@ class Finetuner:
         self.rate = peak_rate(recipe, self.parameters)
         self.max_length = min(recipe.max_length, position_limit(self.model))
         if self.adapter == "lora":
-            _inject_lora(self.model, recipe.lora_rank)
+            inject_lora(self.model, recipe.lora_rank)
             if recomputes:
-                _recompute_activations(self.model)
+                recompute_activations(self.model)
         self.start_device = device if keeps_start else "cpu"
-        self.packed = how.packing and self.log_loss.pack(token_budget)
-        self.fused = how.fused_optimizer and device.startswith("cuda")
-        compile_in_place(self.log_loss.body, Runtime(compiled=how.compile), self.packed)
+        self.packed = bool(how.packing) and self.log_loss.pack(token_budget)
+        self.fused = bool(how.fused_optimizer)
+        runtime = Runtime(compiled=bool(how.compile))
+        compile_in_place(self.log_loss.body, runtime)
+        self.log_loss.cross_entropy = compiled(self.log_loss.cross_entropy, runtime)
         self.initial: dict[str, torch.Tensor] = {}
         self.texts: dict[str, tuple[Sequence[Conversation], list[Counted]]] = {}
 
@@ -133,7 +135,8 @@ class Finetuner:
         measured = {
             name: self.evaluate(name, conversations) for name, conversations in evaluations.items()
         }
-        return_freed_memory()
+        if self.log_loss.device == "cpu":
+            return_freed_memory()
         _refuse_broken([evaluated.loss for evaluated in measured.values()])
         epochs = self.recipe.epochs
         return Outcome(
@@ -186,15 +189,13 @@ class Finetuner:
         size = self.recipe.batch_rows
         epochs = [generator.permutation(len(texts)) for _ in range(self.recipe.epochs)]
         steps = [order[i : i + size] for order in epochs for i in range(0, len(order), size)]
-        masters = Masters(
-            self.model, self._optimizers, len(steps), math.ceil(self.recipe.warm_up * len(steps))
-        )
+        weights = self._weights(len(steps))
         self.model.train()
         losses: list[torch.Tensor] = []
         with kernel_order(self.log_loss.device):
             for rows in steps:
                 losses.append(self._backward([texts[i] for i in rows]))
-                masters.step()
+                weights.step()
         seen = torch.stack(losses).tolist()  # once: until here the host waits for nothing
         _refuse_broken(seen)
         return seen, len(steps)
@@ -227,16 +228,18 @@ class Finetuner:
             for tokens, reason in zip(cut_rows, reasons, strict=True)
         ]
 
-    def _optimizers(self, masters: dict[str, torch.Tensor]) -> list[torch.optim.Optimizer]:
-        return [
-            torch.optim.AdamW(
-                masters.values(),
-                lr=self.rate,
-                betas=(0.9, 0.95),
-                weight_decay=self.recipe.weight_decay,
-                fused=self.fused or None,
-            )
-        ]
+    def _weights(self, steps: int) -> FlatAdamW | Masters:
+        """What updates the model's trained weights."""
+        rate, decay = self.rate, self.recipe.weight_decay
+        warm_up = math.ceil(self.recipe.warm_up * steps)
+        if self.fused:
+            return FlatAdamW(self.model, rate, decay, steps, warm_up)
+
+        def optimizers(masters: dict[str, torch.Tensor]) -> list[torch.optim.Optimizer]:
+            weights = masters.values()
+            return [torch.optim.AdamW(weights, rate, betas=(0.9, 0.95), weight_decay=decay)]
+
+        return Masters(self.model, optimizers, steps, warm_up)
 
     def _trainable(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
         return ((n, p) for n, p in self.model.named_parameters() if p.requires_grad)
@@ -256,44 +259,3 @@ def _refuse_broken(losses: Sequence[float]) -> None:
     """The last update can break a model whose training losses were all finite."""
     if not np.isfinite(losses).all():
         raise ArithmeticError("the loss is no longer a finite number: lower finetune.rate")
-
-
-def adapter_of(recipe: Finetune, parameters: int) -> str:
-    """`full` or `lora`."""
-    if recipe.adapter != "auto":
-        return recipe.adapter
-    return "lora" if parameters >= _LORA_FROM else "full"
-
-
-def peak_rate(recipe: Finetune, parameters: int) -> float:
-    """Learning rate of AdamW after the warm-up: of the recipe, or what suits the model."""
-    return recipe.rate or default_rate(adapter_of(recipe, parameters), parameters)
-
-
-def default_rate(adapter: str, parameters: int) -> float:
-    """Peak learning rate of AdamW where the settings name none."""
-    if adapter == "lora":
-        return 2e-4
-    return 3e-4 if parameters < _SMALL_BELOW else 2e-5
-
-
-def _inject_lora(model: Any, rank: int) -> None:
-    try:
-        from peft import LoraConfig, inject_adapter_in_model
-    except ModuleNotFoundError:
-        raise UserError(
-            "LoRA needs peft: pip install 'instructmining[fit]', or set finetune.adapter=full"
-        ) from None
-    torch.manual_seed(0)  # the adapters start from the same numbers in every process
-    inject_adapter_in_model(
-        LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear"), model
-    )
-
-
-def _recompute_activations(model: Any) -> None:
-    """Keep no activations for the backward pass; transformers gave the switch another name."""
-    how = {"use_reentrant": False}
-    if hasattr(model, "activation_checkpointing_enable"):
-        model.activation_checkpointing_enable(activation_checkpointing_kwargs=how)
-    else:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=how)

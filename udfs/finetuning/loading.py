@@ -10,7 +10,7 @@ from instructmining.settings.sections import Measure
 from udfs.finetuning.memory import Plan, planned
 from udfs.running.budget import default_token_budget
 from udfs.running.compiling import use_compiled_code_of
-from udfs.running.device import gpu_memory
+from udfs.running.device import gpu_memory, suited
 from udfs.running.scorers import resident
 
 
@@ -28,6 +28,7 @@ def loaded_finetuner(
     """
     from udfs.finetuning.finetuner import Finetuner
 
+    measure = suited(measure, device)
     use_compiled_code_of(measure.compiled_code)
     plan = plan_of(model, device, dtype, measure, recipe)
     how = measure.model_dump_json(include={"packing", "compile", "fused_optimizer"})
@@ -65,7 +66,7 @@ def plan_of(
     if not (measure.packing and device.startswith("cuda")):
         tokens = measure.token_budget or default_token_budget(device)
         return Plan(tokens, recomputes=True, keeps_start=False)
-    from udfs.finetuning.finetuner import adapter_of
+    from udfs.finetuning.adapters import adapter_of
 
     count = parameters_in([model.folder])
     adapter = adapter_of(recipe, count)

@@ -15,8 +15,8 @@ Optimizers = list[torch.optim.Optimizer]
 class Masters:
     """The trainable parameters in fp32, which the optimizers see, and their schedule.
 
-    `step` takes the gradients from the model, updates the masters and copies them back. Learning
-    rates rise linearly over `warm_up` steps and fall as a cosine to 5 %.
+    `step` takes the gradients from the model, updates the masters and copies them back.
+    `share_of_peak` says how the learning rates rise over `warm_up` steps and fall.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Masters:
             parameter.grad = None
         torch.nn.utils.clip_grad_norm_(self.masters.values(), 1.0)
         for group in self._groups():
-            group["lr"] = group["peak"] * self._scale()
+            group["lr"] = group["peak"] * share_of_peak(self.taken, self.warm_up, self.total)
         for optimizer in self.optimizers:
             optimizer.step()
         self._copy_back()
@@ -55,14 +55,16 @@ class Masters:
             weights = [_own(self.parameters[name]) for name in rounded]
             torch._foreach_copy_(weights, [_own(self.masters[name]) for name in rounded])
 
-    def _scale(self) -> float:
-        if self.taken < self.warm_up:
-            return (self.taken + 1) / self.warm_up
-        progress = (self.taken - self.warm_up) / max(1, self.total - self.warm_up)
-        return 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * progress))
-
     def _groups(self) -> list[dict[str, float]]:
         return [group for optimizer in self.optimizers for group in optimizer.param_groups]
+
+
+def share_of_peak(taken: int, warm_up: int, total: int) -> float:
+    """The learning rate of a step after `taken` others: up in a line, down in a cosine to 5 %."""
+    if taken < warm_up:
+        return (taken + 1) / warm_up
+    progress = (taken - warm_up) / max(1, total - warm_up)
+    return 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * progress))
 
 
 def _own(tensor: torch.Tensor) -> torch.Tensor:

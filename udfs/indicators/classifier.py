@@ -45,7 +45,7 @@ class SequenceClassifierScorer(TwoSteps):
         self.pad_id, alone = _padding(self.model, self.tokenizer)
         self.token_budget = 1 if alone else runtime.token_budget
         self.packed = runtime.packed and self.causal and not alone and self._packs()
-        compile_in_place(self.model.base_model if self.packed else self.model, runtime, self.packed)
+        compile_in_place(self.model.base_model if self.packed else self.model, runtime)
 
     def _load(self, spec: ModelSpec, runtime: Runtime) -> Any:
         return load_model(AutoModelForSequenceClassification, spec, runtime)

@@ -13,7 +13,7 @@ template or special tokens, before any cut.
 IFD: Li et al. 2024, arXiv 2308.12032. A text over `max_length` is cut by `rendering.cut`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +25,7 @@ from transformers import AutoModelForCausalLM
 from instructmining.errors import UserError
 from instructmining.models.lists import ModelSpec
 from udfs.running.batching import for_each_batch, pad
-from udfs.running.compiling import compile_in_place
+from udfs.running.compiling import compile_in_place, compiled
 from udfs.running.cpu import tuned
 from udfs.running.measurement import Conversation, Measurement, Runtime, TwoSteps
 from udfs.running.on_device import Results, inference
@@ -49,6 +49,7 @@ _NEED_ALONE = {"perplexity_alone", "ifd", "nll_alone"}
 # Logits held at once, as float32: enough rows for a matrix product at full speed, while a whole
 # batch of them (16,384 tokens x 150,000 words) would be 10 GB.
 _LOGITS_AT_ONCE = {"cpu": 2**23, "cuda": 2**26}
+_BLOCK = 128  # rows that a matrix product takes together: others are computed as if they were more
 
 
 class PerplexityScorer(TwoSteps):
@@ -66,7 +67,8 @@ class PerplexityScorer(TwoSteps):
         self.max_length = min(spec.max_length, position_limit(model))
         self.log_loss = TokenLogLoss(model, runtime.device)
         self.packed = self.log_loss.pack(runtime.token_budget) if runtime.packed else False
-        compile_in_place(self.log_loss.body, runtime, self.packed)
+        compile_in_place(self.log_loss.body, runtime)
+        self.log_loss.cross_entropy = compiled(self.log_loss.cross_entropy, runtime)
         self.device = runtime.device
         self.token_budget = runtime.token_budget
 
@@ -169,13 +171,15 @@ class TokenLogLoss:
         self.soft_cap = getattr(config, "final_logit_softcapping", None)  # Gemma
         self._room: torch.Tensor | None = None
         self.size: int | None = None  # of packs
+        self.cross_entropy: Callable[..., torch.Tensor] = self._cross_entropy
         self.to(device)
         self._check(model)
 
     def to(self, device: str) -> "TokenLogLoss":
         """Where the model is from now on."""
         self.device = device
-        self.at_once = max(1, _LOGITS_AT_ONCE[device.partition(":")[0]] // self.vocabulary)
+        rows = _LOGITS_AT_ONCE[device.partition(":")[0]] // self.vocabulary
+        self.at_once = rows // _BLOCK * _BLOCK or max(1, rows)
         return self
 
     def add_to(self, results: Results, rows: NDArray[np.int64], texts: Sequence[Counted]) -> None:
@@ -218,9 +222,9 @@ class TokenLogLoss:
     def _nll_of_part(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         if not torch.is_grad_enabled():
             in_room = self.device == "cpu"
-            return (self._in_room if in_room else self._cross_entropy)(hidden, targets)
+            return (self._in_room if in_room else self.cross_entropy)(hidden, targets)
         # In training the logits are computed again on the way back instead of being kept.
-        again: torch.Tensor = checkpoint(self._cross_entropy, hidden, targets, use_reentrant=False)
+        again: torch.Tensor = checkpoint(self.cross_entropy, hidden, targets, use_reentrant=False)
         return again
 
     def _cross_entropy(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

@@ -80,10 +80,10 @@ def chunk_rows(spark: SparkSession, measure: Measure) -> int:
     On a CPU one window of them takes a minute or more. A GPU measures one in seconds: a task has to
     hold several, so that one is prepared while another is computed and commits stay rare.
     """
-    return measure.chunk_rows or _CHUNK_ROWS["cuda" if _has_gpus(spark, measure) else "cpu"]
+    return measure.chunk_rows or _CHUNK_ROWS["cuda" if has_gpus(spark, measure) else "cpu"]
 
 
-def _has_gpus(spark: SparkSession, measure: Measure) -> bool:
+def has_gpus(spark: SparkSession, measure: Measure) -> bool:
     """Whether the tasks of a model stage get GPUs, as far as the settings say."""
     if measure.device == "cpu":
         return False

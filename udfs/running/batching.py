@@ -21,7 +21,7 @@ Rows = NDArray[np.int64]
 # unless the batch is still small: under an eighth of the budget, a call costs more than padding.
 _ALIKE = 0.95
 _SMALL = 1 / 8
-_STEPS = 4  # sizes of packs: one that is not full is not computed as if it were
+_STEPS = 16  # sizes of packs: one that is not full is not computed as if it were
 
 # What a broken device raises; every later call in this process would fail like it, so the
 # task has to die and be tried again elsewhere instead of calling its rows unmeasurable.
@@ -71,7 +71,7 @@ def token_packs(lengths: ArrayLike, token_budget: int) -> Iterator[Rows]:
 def packed_tokens(total: int, size: int) -> int:
     """Tokens of the pack that rows of `total` tokens become, so that packs have few sizes.
 
-    A multiple of a quarter of `size`, below that of an eighth of the next power of two.
+    A multiple of a sixteenth of `size`, below that of an eighth of the next power of two.
     """
     step = max(1, size // _STEPS)
     if total < step:

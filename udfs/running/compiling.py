@@ -1,33 +1,43 @@
 """A model compiled by torch, its code kept in a folder that the workers of a node share.
 
-Compiling takes a minute or two on a GPU where the folder is empty (docs/performance.md), so it is a
-setting, and short runs leave it (`worth_compiling`).
+Compiling takes up to a minute where the folder is empty (docs/performance.md), so that short runs
+leave it (`worth_compiling`).
 """
 
 import os
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from udfs.running.measurement import Runtime
 
-_FROM_ROWS = 500_000  # of one task slot: what a compiled model saves on fewer is not two minutes
+T = TypeVar("T")
+
+_FROM_ROWS = 500_000  # of one task slot: a compiled model saves half a minute on so many
 
 
-def compile_in_place(module: Any, runtime: Runtime, packed: bool = False) -> None:
+def compile_in_place(module: Any, runtime: Runtime) -> None:
     """Replace the forward of a model's layers by a compiled one, where the runtime says so.
 
     Layers of one kind share their compiled code: a model of 28 layers compiles in the time of one.
-
-    Args:
-        module: of any kind; it stays the same object.
-        runtime: whether to compile.
-        packed: its inputs have few shapes, of which the first gets code of its own; else shapes are
-            dynamic.
     """
     if runtime.compiled:
-        import torch
-
         for layer in _layers(module):
-            layer.forward = torch.compile(layer.forward, dynamic=None if packed else True)
+            layer.forward = compiled(layer.forward, runtime)
+
+
+def compiled(function: Callable[..., T], runtime: Runtime) -> Callable[..., T]:
+    """A function of tensors of any length, compiled where the runtime says so, when first called.
+
+    What cannot be compiled runs as it is, with a warning.
+    """
+    if not runtime.compiled:
+        return function
+    import torch
+
+    torch._dynamo.config.suppress_errors = True
+    # Code for any length is as fast as code for one, and there is only one to compile.
+    made: Callable[..., T] = torch.compile(function, dynamic=True)
+    return made
 
 
 def _layers(module: Any) -> list[Any]:

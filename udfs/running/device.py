@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from instructmining.errors import UserError
+from instructmining.settings.sections import Measure
 
 logger = logging.getLogger(__name__)
 
@@ -98,6 +99,14 @@ def resolve_dtype(requested: str, device: str, cpu_flags: frozenset[str] | None 
         flags = _cpu_flags() if cpu_flags is None else cpu_flags
         fast = bool(flags & {"amx_bf16", "avx512_bf16"})
     return "bfloat16" if fast else "float32"
+
+
+def suited(measure: Measure, device: str) -> Measure:
+    """The settings with what they leave to the device: packs and the fused update are for GPUs."""
+    on_gpu = device.startswith("cuda")
+    left = {"packing": on_gpu, "compile": False, "fused_optimizer": on_gpu}
+    chosen = {name: value for name, value in left.items() if getattr(measure, name) is None}
+    return measure.model_copy(update=chosen)
 
 
 def gpu_memory(device: str) -> int:

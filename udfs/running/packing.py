@@ -6,7 +6,9 @@ attention of torch over rows of varying length computes it; elsewhere a mask of 
 same numbers.
 """
 
+import inspect
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +25,14 @@ from udfs.running.weights import to_device
 Ids = Sequence[Sequence[int]]
 _NAME = "sdpa_packed"
 _REFUSED = ("sliding_window", "softcap", "s_aux", "position_bias")
+_VARLEN: Any = None  # torch's attention over rows of varying length, from 2.10 on
+with suppress(ImportError):
+    from torch.nn.attention.varlen import varlen_attn
+
+    _VARLEN = varlen_attn
+# Later versions want to be told that queries share keys; earlier ones find out.
+_SAYS_SHARED_HEADS = _VARLEN and "enable_gqa" in inspect.signature(_VARLEN).parameters
+_BLOCK = 128  # queries that the kernel takes together: a longer bound would start empty blocks
 
 
 class Pack(NamedTuple):
@@ -32,7 +42,7 @@ class Pack(NamedTuple):
         ids: int64[1, t], rows one after another, then padding.
         positions: int64[1, t], of each token in its row.
         bounds: int32[b], where rows begin and the last ends; the rest are empty rows at the end.
-        longest: tokens of the longest row, rounded up to a power of two.
+        longest: tokens of the longest row, rounded up to a multiple of 128.
         starts: int64[rows], where each row begins.
     """
 
@@ -51,7 +61,7 @@ def pack(rows: Ids, size: int) -> Pack:
         size: tokens of a full pack; rows of more tokens are not cut.
     """
     lengths = np.array([len(row) for row in rows])
-    longest = _power(int(lengths.max()))
+    longest = -(-int(lengths.max()) // _BLOCK) * _BLOCK
     total = int(lengths.sum())
     ends = np.cumsum(lengths)
     tokens = packed_tokens(total, size)
@@ -102,7 +112,7 @@ def packs(body: Any, device: str) -> bool:
     they are.
     """
     before = str(body.config._attn_implementation)
-    without = device.startswith("cuda") and _varlen() is None
+    without = device.startswith("cuda") and _VARLEN is None
     if without or not before.startswith("sdpa") or not is_causal(body):
         return False
     vocabulary = int(body.get_input_embeddings().num_embeddings)
@@ -162,16 +172,10 @@ def packed_attention(
         return sdpa_attention_forward(module, query, key, value, mask, scaling=scaling, **options)
     lying = (states[0].transpose(0, 1) for states in (query, key, value))
     bounds, longest = cu_seq_lens_q, max_length_q
-    output = _varlen()(
-        *lying,
-        bounds,
-        bounds,
-        longest,
-        longest,
-        scale=scaling,
-        window_size=(-1, 0),
-        enable_gqa=True,
-    )
+    how: dict[str, Any] = {"scale": scaling, "window_size": (-1, 0)}
+    if _SAYS_SHARED_HEADS:
+        how["enable_gqa"] = True
+    output = _VARLEN(*lying, bounds, bounds, longest, longest, **how)
     return output[None], None
 
 
@@ -180,15 +184,6 @@ def _blocks(bounds: torch.Tensor, tokens: int) -> torch.Tensor:
     places = torch.arange(tokens, device=bounds.device)
     row = torch.searchsorted(bounds, places.to(bounds.dtype), right=True)
     return ((row[:, None] == row) & (places[:, None] >= places))[None, None]
-
-
-def _varlen() -> Any:
-    """torch's attention over rows of varying length; None where this torch has none."""
-    try:
-        from torch.nn.attention.varlen import varlen_attn
-    except ImportError:
-        return None
-    return varlen_attn
 
 
 def _power(count: int) -> int:

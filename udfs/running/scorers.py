@@ -15,7 +15,7 @@ from instructmining.settings.sections import Measure
 from udfs.indicators import kind_of
 from udfs.running.budget import token_budget
 from udfs.running.compiling import use_compiled_code_of
-from udfs.running.device import gpu_memory, resolve_dtype
+from udfs.running.device import gpu_memory, resolve_dtype, suited
 from udfs.running.measurement import Runtime, Scorer
 
 T = TypeVar("T")
@@ -43,7 +43,7 @@ def load_scorer(
         endpoint: what a model on a server may spend; counted from zero by each scorer.
     """
     dtype = resolve_dtype(dtype, device)
-    how = measure or Measure()
+    how = suited(measure or Measure(), device)
     budget = budget or suiting_budget(model, device, dtype, how.gpu_amount)
     runtime = Runtime(
         model.folder,
@@ -51,8 +51,8 @@ def load_scorer(
         device,
         dtype,
         budget,
-        how.packing,
-        how.compile,
+        bool(how.packing),
+        bool(how.compile),
         endpoint or Endpoint(),
     )
     use_compiled_code_of(how.compiled_code)
@@ -118,5 +118,9 @@ def _release() -> None:
     gc.unfreeze()
     gc.collect()
     torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
+    if torch is None:
+        return
+    if "torch._dynamo" in sys.modules:
+        torch._dynamo.reset()  # compiled code holds the weights that it was compiled for
+    if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -6,7 +6,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from bench.gpu.hours import STAGES, estimated, hours
 from bench.gpu.shapes import LLAMA, NEOX, QWEN, flop, parameters, tiny
-from bench.gpu.timing import RATE, Arm, GpuSuite, Speed, _judged, measure
+from bench.gpu.timing import RATE, GpuSuite, Speed, _judged, each, measure
 from bench.harness.arms import LIMIT, Gate
 
 
@@ -35,7 +35,7 @@ def test_an_arm_meets_every_window_once_and_its_first_is_not_counted():
     suite = GpuSuite(
         name="s",
         about="rows",
-        arms={"all": Arm(lambda w: met.append(int(w[0])) or w), "a half": Arm(lambda w: w, 0.5)},
+        arms={"all": each(lambda w: met.append(int(w[0])) or w), "a half": each(lambda w: w, 0.5)},
         windows=windows,
         tokens=len,
         flop=lambda w: 1e9 * len(w),
@@ -45,7 +45,7 @@ def test_an_arm_meets_every_window_once_and_its_first_is_not_counted():
     speeds = measure(suite, "cpu")
     assert met == [0, 1, 2]
     assert all(speed.wrong is None for speed in speeds.values())
-    wrong = measure(replace_arm(suite, Arm(lambda w: w + 1)), "cpu")
+    wrong = measure(replace_arm(suite, each(lambda w: w + 1)), "cpu")
     assert wrong["a half"].wrong == "not the same"
 
 
@@ -54,12 +54,12 @@ def replace_arm(suite, arm):
 
 
 def test_a_gate_is_a_share_of_the_product_a_ratio_or_a_rate():
-    speeds = {"ours": Speed(100.0, 400.0, None), "plain": Speed(20.0, 100.0, None)}
+    speeds = {"ours": Speed(100.0, 400.0, 1.0, None), "plain": Speed(20.0, 100.0, 1.0, None)}
     suite = GpuSuite("s", "", {}, (), len, float, "plain", lambda a, b: None)
     gates = [Gate("ours", LIMIT, 0.5), Gate("ours", "plain", 5), Gate("ours", RATE, 90)]
     found = [_judged(suite, gate, speeds, 800.0) for gate in gates]
     assert [(v.figure, v.ok) for v in found] == [(0.5, True), (4.0, False), (100.0, True)]
-    broken = {**speeds, "ours": Speed(1e9, 1e9, "other numbers")}
+    broken = {**speeds, "ours": Speed(1e9, 1e9, 1.0, "other numbers")}
     assert not _judged(suite, gates[0], broken, 800.0).ok
 
 

@@ -13,7 +13,8 @@ from instructmining.models.lists import ModelSpec
 from instructmining.models.shape import Shape
 from instructmining.settings.learning import Finetune
 from instructmining.settings.sections import Measure
-from udfs.finetuning.finetuner import Finetuner, adapter_of, default_rate
+from udfs.finetuning.adapters import adapter_of, default_rate
+from udfs.finetuning.finetuner import Finetuner
 from udfs.finetuning.memory import activation_bytes, planned, training_bytes
 
 

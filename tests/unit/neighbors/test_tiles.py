@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
@@ -36,7 +37,7 @@ def copies(random: np.random.Generator, rows: int) -> np.ndarray:
 
 
 def edges(random: np.random.Generator, rows: int) -> np.ndarray:
-    """Neighbours a last bit of bfloat16 apart, so that rounding makes them equal."""
+    """Neighbours a last bit of float16 apart, so that rounding makes them equal."""
     made = unit(random.normal(size=(1, 48)) + np.zeros((rows, 1)))
     return unit(made + 2.0**-9 * random.integers(-2, 3, size=made.shape))
 
@@ -59,10 +60,11 @@ def brute_force(vectors: np.ndarray) -> np.ndarray:
     return np.sort(distances, axis=1)
 
 
-@pytest.mark.parametrize("tile", [131_072, 300])
+@pytest.mark.parametrize(("tile", "block"), [(131_072, 64), (131_072, 8), (300, 64), (300, 4)])
 @pytest.mark.parametrize("name", POOLS)
-def test_every_distance_is_that_of_brute_force(name, tile, monkeypatch):
+def test_every_distance_is_that_of_brute_force(name, tile, block, monkeypatch):
     monkeypatch.setattr(tiles, "_TILE", tile)
+    monkeypatch.setattr(tiles, "_BLOCK", block)
     vectors = POOLS[name](np.random.default_rng(7), 1100)
     index = TileIndex(vectors, "cpu")
     found = neighbor_distances(index, np.arange(1100), Search(6, 32))
@@ -90,6 +92,22 @@ def test_no_neighbour_is_missed_in_any_crowd(seed, rows, width, neighbors):
     there = min(neighbors, rows - 1)
     np.testing.assert_allclose(found[:, :there], true[:, :there], rtol=1e-3, atol=2e-6)
     assert np.isnan(found[:, there:]).all()
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    columns=st.integers(1, 700),
+    count=st.integers(1, 12),
+    values=st.sampled_from([3, 1000]),
+)
+def test_the_largest_are_those_of_a_sort(seed, columns, count, values):
+    """Of few values, so that many are equal, and of many."""
+    products = torch.from_numpy(np.random.default_rng(seed).integers(0, values, (5, columns)))
+    top, places = tiles.largest_of(products, count)
+    expected = products.sort(dim=1, descending=True).values[:, :count]
+    assert top.sort(dim=1, descending=True).values.tolist() == expected.tolist()
+    assert products.gather(1, places).tolist() == top.tolist()
+    assert all(len(set(row)) == len(row) for row in places.tolist())
 
 
 def test_the_certificate_notices_a_neighbour_that_was_not_proposed():

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from instructmining.errors import UserError
-from udfs.running.device import choose_device, limit_threads, resolve_dtype
+from instructmining.settings.sections import Measure
+from udfs.running.device import choose_device, limit_threads, resolve_dtype, suited
 
 
 @pytest.mark.parametrize(
@@ -99,3 +100,11 @@ def test_choosing_a_cpu_and_loading_mtld_import_no_torch():
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_what_is_left_to_the_device_is_on_where_it_is_a_gpu():
+    here, there = suited(Measure(), "cpu"), suited(Measure(), "cuda:0")
+    assert (here.packing, here.compile, here.fused_optimizer) == (False, False, False)
+    assert (there.packing, there.compile, there.fused_optimizer) == (True, False, True)
+    asked = Measure(packing=True, compile=True, fused_optimizer=False)
+    assert suited(asked, "cpu") == suited(asked, "cuda:0") == asked
