@@ -11,7 +11,8 @@ clean rows, which the labels tell. With `--tokens` every arm gets the same numbe
 long responses are then fewer. Printed are how clean the choice of every selector is
 (`--seeds 0`: only this), the loss of every arm with a 95 % interval over the seeds, the share of
 the gap between random and oracle that an arm closes, the difference to random and to longest, over
-seeds and prompts, with p after Holm's correction over all comparisons of the pool.
+seeds and prompts, with p after Holm's correction over all comparisons of the pool. `--metric` adds
+a task: how often the models take, of four responses, the one that belongs to a prompt.
 
 The base model must be a stranger to the pool, or clean data cannot help it: the embedded one never
 saw Alpaca; for Dolly `make base-fresh` trains one. With `--store` a broken-off run goes on.
@@ -29,7 +30,8 @@ from pyspark.sql import SparkSession
 from bench.harness.clean_shares import shares_page
 from bench.harness.dirty_rows import draw, sound_examples, write_held_out, write_pool, write_sample
 from bench.harness.proof_arms import Planned, Size, measured, planned, pool_settings
-from bench.harness.proof_page import pool_page
+from bench.harness.proof_page import choice_page, pool_page
+from bench.harness.response_choice import errors_of
 from instructmining.spark.session import get_session
 from training.data import data_folder
 
@@ -50,6 +52,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--prompts", type=int, default=100, help="of each of two evaluation sets")
     parser.add_argument("--seeds", type=int, default=3, help="finetunes of every arm; 0: none")
+    parser.add_argument(
+        "--metric",
+        action="store_true",
+        help="also which response belongs to a prompt: twice as long",
+    )
     parser.add_argument("--rule", default="auto", help="of the arm `floor, rule`, as in `score`")
     parser.add_argument("--base", help="model to finetune; default: the embedded language model")
     parser.add_argument(
@@ -67,6 +74,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             with redirect_stdout(sys.stderr):
                 losses = measured(plan)
             print("\n" + pool_page(name, losses), flush=True)
+            if arguments.metric:
+                with redirect_stdout(sys.stderr):
+                    errors = errors_of(plan, folder / f"choices of {name}.json")
+                print(choice_page(errors), flush=True)
 
 
 def plan_all(

@@ -10,11 +10,16 @@ import pytest
 from bench.harness.clean_shares import Chosen, shares_page
 from bench.harness.dirty_rows import CLEAN, DIRT, draw, write_held_out, write_pool
 from bench.harness.proof_arms import ARMS, Measured
-from bench.harness.proof_page import pool_page
+from bench.harness.proof_page import choice_page, pool_page
+from bench.harness.response_choice import Errors, questions_of, wrong
 from instructmining.evaluating.arms import BASE, ORACLE
 from instructmining.evaluating.seeds_and_prompts import PromptLosses
 from instructmining.identity import example_id, half
+from instructmining.packaged import conf_folder
+from instructmining.settings.learning import Finetune as FinetuneSettings
 from training.data import Example
+from udfs.finetuning.finetuner import Finetuner
+from udfs.indicators import load_model_list, resolve
 
 
 @pytest.fixture(scope="module")
@@ -97,3 +102,51 @@ def test_the_page_says_what_each_arm_closes_and_beats():
     assert "<0.001" in quality
     assert any("floor, quality beats longest by 0.50" in line for line in lines)
     assert any("no detectable difference between floor, rule and random" in line for line in lines)
+
+
+def conversation(asked, reply):
+    return [{"role": "user", "content": asked}, {"role": "assistant", "content": reply}]
+
+
+def test_options_are_the_own_reply_and_three_others_of_like_length():
+    asked = [conversation(str(n), "word " * n) for n in range(1, 9)]
+    questions = questions_of(asked)
+    assert [question.options[0] for question in questions] == ["word " * n for n in range(1, 9)]
+    assert {len(option) // 5 for option in questions[4].options} <= {3, 4, 5, 6, 7}
+    assert all(len(set(question.options)) == 4 for question in questions)
+    assert questions[0].asked == [{"role": "user", "content": "1"}]
+
+
+def test_a_model_takes_the_reply_that_belongs_to_the_prompt_more_often_than_chance():
+    """The embedded model on the sample; chance takes a quarter."""
+    records = json.loads((conf_folder() / "sample" / "alpaca.json").read_text(encoding="utf-8"))
+    pairs = [
+        conversation(record["instruction"], record["output"])
+        for record in records
+        if record.get("language") == "en" and 80 < len(record.get("output", "")) < 400
+    ]
+    questions = questions_of(pairs[:32])
+    model = resolve(load_model_list("embedded").stages["perplexity"])
+    finetuner = Finetuner(model.spec, model.folder, "cpu", "float32", 2048, FinetuneSettings())
+    assert len(questions) == 32
+    assert sum(wrong(finetuner, questions)) <= 16
+    swapped = [q._replace(options=(*q.options[1:], q.options[0])) for q in questions]
+    assert sum(wrong(finetuner, swapped)) >= 24
+
+
+def test_the_page_of_choices_shows_shares_of_right_ones_and_points_that_are_better_above_zero():
+    random = np.random.default_rng(0)
+    share = {arm: 0.3 if arm == ORACLE else 0.5 for arm in (*ARMS, BASE)}
+    single = {
+        (arm, seed): (random.uniform(size=200) < share[arm]).astype(float)
+        for arm in (*ARMS, BASE)
+        for seed in range(4)
+    }
+    rows = [("things", arm, seed, one.mean()) for (arm, seed), one in single.items()]
+    losses = pd.DataFrame(rows, columns=["evaluation", "arm", "seed", "loss"])
+    page = choice_page(Errors(losses, {"things": PromptLosses(single, np.ones(200))}))
+    line = next(line for line in page.splitlines() if line.startswith(f"| {ORACLE}"))
+    right, minus_random = (cell.strip() for cell in line.split("|")[2:4])
+    assert 65 < float(right.split()[0]) < 75
+    assert 10 < float(minus_random.split()[0]) < 30
+    assert "4 seeds, 200 prompts" in page
