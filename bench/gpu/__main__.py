@@ -2,7 +2,8 @@
 
     python -m bench.gpu                                  # all suites, about four minutes on an H200
     python -m bench.gpu --suites reward-neox,neighbors   # some of them
-    python -m bench.gpu --no-compile                     # without compiled models
+    python -m bench.gpu --compile                        # compiled finetunes too
+    python -m bench.gpu --no-compile                     # nothing compiled
     python -m bench.gpu --tiny --device cpu              # small models, and no gates
 
 Every window of rows is new, and the first of each arm, which loads and warms up, is not counted.
@@ -31,8 +32,7 @@ from bench.harness.arms import Verdict, machine
 from bench.harness.texts import records
 from udfs.running.device import choose_device
 
-# Suites whose layers are compiled beforehand; those of `perplexity` are those of `reward`.
-_MODELS = ("reward", "finetune")
+_ASKED_FOR = ("perplexity-neox", "neighbors-10m")  # suites that run only when they are named
 _LIBRARIES = ("torch", "transformers", "peft", "sentence-transformers", "faiss-cpu", "numpy")
 
 
@@ -42,7 +42,10 @@ class Bench:
     def __init__(self, chosen: argparse.Namespace, folder: Path):
         self.chosen, self.folder = chosen, folder
         self.device = choose_device(chosen.device)
-        self.code = str(folder / "compiled") if chosen.compile else None
+        code = str(folder / "compiled")
+        scores = chosen.compile or (chosen.compile is None and chosen.device == "cuda")
+        self.code = code if scores else None
+        self.training_code = code if chosen.compile else None
 
     def suites(self) -> dict[str, Callable[[], GpuSuite]]:
         """By name."""
@@ -63,6 +66,12 @@ class Bench:
             "neighbors-10m": lambda: self._neighbors(10_000_000, 900.0, 40_960),
         }
 
+    def compiles(self, name: str) -> bool:
+        """Whether a suite's layers are compiled beforehand; `perplexity` has those of `reward`."""
+        return name.startswith("reward") or (
+            name.startswith("finetune") and self.training_code is not None
+        )
+
     def _scored(self, model: Model, reward: bool, gate: float) -> GpuSuite:
         windows = self._windows(self.chosen.rows, self.chosen.rows // 4)
         place = self.folder / f"{model.family}-{reward}"
@@ -75,7 +84,7 @@ class Bench:
         windows = self._windows(rows, rows)
         place = self.folder / f"finetune-{adapter}"
         return finetunes.finetuned(
-            self._sized(NEOX), adapter, place, windows, self.device, self.code, gate
+            self._sized(NEOX), adapter, place, windows, self.device, self.training_code, gate
         )
 
     def _neighbors(self, rows: int, seconds: float, asked: int | None = None) -> GpuSuite:
@@ -97,7 +106,9 @@ class Bench:
 def main() -> None:
     """Measure, print, judge."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--suites", default="all", help="all but neighbors-10m, or names")
+    parser.add_argument(
+        "--suites", default="all", help="names, or all but " + ", ".join(_ASKED_FOR)
+    )
     parser.add_argument("--rows", type=int, default=None, help="of a window; default 4,096")
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
@@ -106,12 +117,10 @@ def main() -> None:
     parser.add_argument("--only-compile", metavar="FOLDER", help="for its own child processes")
     chosen = parser.parse_args()
     chosen.rows = chosen.rows or (48 if chosen.tiny else 4_096)
-    if chosen.compile is None:
-        chosen.compile = chosen.device == "cuda"
     with TemporaryDirectory() as own:
         bench = Bench(chosen, Path(chosen.only_compile or own))
         suites = bench.suites()
-        usual = [name for name in suites if name != "neighbors-10m"]
+        usual = [name for name in suites if name not in _ASKED_FOR]
         names = usual if chosen.suites == "all" else chosen.suites.split(",")
         if unknown := set(names) - set(suites):
             parser.error(f"there is no suite {unknown.pop()}; suites are {', '.join(suites)}")
@@ -128,7 +137,7 @@ def measured(bench: Bench, names: Sequence[str], console: Console) -> list[Verdi
     started = time.perf_counter()
     _introduce(bench.device, console)
     if bench.code:
-        compile_beside_each_other(bench, [name for name in names if name.startswith(_MODELS)])
+        compile_beside_each_other(bench, [name for name in names if bench.compiles(name)])
         console.print(f"models compiled beside each other: {_since(started)}")
     suites = bench.suites()
     verdicts = []

@@ -176,9 +176,11 @@ def ranked(answer: Values, reference: Values) -> str | None:
 
 
 def near(answer: Values, reference: Values) -> str | None:
-    """Losses that differ by no more than bfloat16 rounds."""
-    worst = float(np.abs(answer - reference).max())
-    return None if worst <= 2e-2 else f"a loss off by {worst:.1e}"
+    """Losses that differ by what bfloat16 rounds; plain transformers rounds the logits too."""
+    off = np.abs(answer - reference)
+    usual, worst = float(np.quantile(off, 0.9)), float(off.max())
+    alike = usual <= 2e-2 and worst <= 0.1
+    return None if alike else f"a tenth of the losses off by {usual:.1e}, one by {worst:.1e}"
 
 
 def token_ids(texts: Window) -> list[list[int]]:
