@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from instructmining.errors import UserError
 from udfs.neighbors.exact import ExactIndex, Ids, Vectors
 
 _QUERIES = 4_096  # at a time
@@ -56,7 +57,9 @@ class TileIndex(ExactIndex):
     def __init__(self, vectors: Vectors, device: str):
         super().__init__(vectors)
         self.device = device
-        if device.startswith("cuda"):  # sums of products stay in float32, as the proof takes them
+        if device.startswith("cuda"):
+            refuse_without_room(self.ntotal, self.d, torch.cuda.mem_get_info(device)[0])
+            # Sums of products stay in float32, as the proof takes them.
             torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
         whole = torch.empty(self.ntotal, self.d, device=device)
         for start in range(0, self.ntotal, _TILE):  # the host holds one copy and a part
@@ -174,6 +177,21 @@ class TileIndex(ExactIndex):
             best = torch.cat([best, near + start], 1)
             best = self._ranked(asked, own, best, min(wanted + 1, best.shape[1]))[1]
         return self._ranked(asked, own, best, wanted)
+
+
+def refuse_without_room(rows: int, width: int, free: int) -> None:
+    """Refuse a pool that a GPU cannot hold, before it says so itself in the middle.
+
+    Raises:
+        UserError: with what it needs: both precisions, and two tiles of products.
+    """
+    needed = 6 * rows * width + 2 * 2 * _QUERIES * _TILE
+    if needed > free:
+        raise UserError(
+            f"neighbours on a GPU: {rows:,} vectors of {width} numbers need "
+            f"{needed / 2**30:.1f} GiB there, of which {free / 2**30:.1f} are free; set "
+            "knn.device=cpu, or knn.cells_beyond below the rows of the pool"
+        )
 
 
 def _in_parts(rows: NDArray[Any]) -> list[NDArray[Any]]:

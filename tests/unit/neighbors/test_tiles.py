@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
+from instructmining.errors import UserError
 from udfs.neighbors import tiles
 from udfs.neighbors.exact import ExactIndex
 from udfs.neighbors.knn import Search, asked_distances, build_index, neighbor_distances
@@ -139,3 +140,9 @@ def test_copies_count_as_on_a_cpu():
     here = neighbor_distances(build_index(vectors, exact=True), rows, search)
     there = neighbor_distances(TileIndex(vectors, "cpu"), rows, search)
     np.testing.assert_allclose(there, here, rtol=1e-5, atol=2e-6)
+
+
+def test_a_pool_that_a_gpu_cannot_hold_is_refused_with_what_it_needs():
+    tiles.refuse_without_room(1_000_000, 384, 8 * 2**30)
+    with pytest.raises(UserError, match=r"10,000,000 vectors .* need 23\.5 GiB .* 20\.0 are free"):
+        tiles.refuse_without_room(10_000_000, 384, 20 * 2**30)
