@@ -1,4 +1,4 @@
-"""What is off until a GPU has shown it gives the same numbers; needs a CUDA device."""
+"""Packs, compiling, the fused update and neighbours give a CPU's numbers; needs a CUDA device."""
 
 import numpy as np
 import pytest
@@ -82,7 +82,7 @@ def test_no_neighbour_is_missed(width):
 
 
 def test_products_are_as_exact_as_the_certificate_takes_them_to_be():
-    """Sums in float32 below d·2⁻²³, and one rounding to bfloat16."""
+    """Sums in float32 below d·2⁻²³, and one rounding to float16."""
     random = np.random.default_rng(1)
     made = random.normal(size=(4096, 384))
     vectors = (made / np.linalg.norm(made, axis=1, keepdims=True)).astype(np.float32)

@@ -1,7 +1,7 @@
 """A model compiled by torch, its code kept in a folder that the workers of a node share.
 
-Compiling takes up to a minute where the folder is empty (docs/performance.md), so that short runs
-leave it (`worth_compiling`).
+Five models took 106 s beside each other where the folder was empty (docs/performance.md, On a GPU),
+so that short runs leave it (`worth_compiling`).
 """
 
 import os
@@ -12,7 +12,7 @@ from udfs.running.measurement import Runtime
 
 T = TypeVar("T")
 
-_FROM_ROWS = 500_000  # of one task slot: a compiled model saves half a minute on so many
+_FROM_ROWS = 500_000  # of one task slot: a compiled model saves 20 s or more on so many
 
 
 def compile_in_place(module: Any, runtime: Runtime) -> None:
@@ -35,7 +35,7 @@ def compiled(function: Callable[..., T], runtime: Runtime) -> Callable[..., T]:
     import torch
 
     torch._dynamo.config.suppress_errors = True
-    # Code for any length is as fast as code for one, and there is only one to compile.
+    # Code for one length was not much faster (docs/decisions/0076), and would be compiled as well.
     made: Callable[..., T] = torch.compile(function, dynamic=True)
     return made
 
