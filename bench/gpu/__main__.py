@@ -1,6 +1,6 @@
 """Run suites on a GPU, print them and judge their gates; exits 1 where one is missed.
 
-    python -m bench.gpu                                  # all suites, about four minutes on an H200
+    python -m bench.gpu                                  # all suites but two
     python -m bench.gpu --suites reward-neox,neighbors   # some of them
     python -m bench.gpu --compile                        # compiled finetunes too
     python -m bench.gpu --no-compile                     # nothing compiled
