@@ -85,8 +85,8 @@ class Measure(Section):
     )
     compile: bool | None = setting(
         None,
-        "Compile models, which takes a minute or two. null: on GPUs, for stages of at least "
-        "500,000 rows per task slot. true: always, finetunes too.",
+        "Compile models, which takes a minute or two. null: on GPUs, causal models and classifiers "
+        "in stages of at least 500,000 rows per task slot. true: always, finetunes too.",
     )
     fused_optimizer: bool | None = setting(
         None, "Update all weights of a finetune by one kernel. null: on GPUs."

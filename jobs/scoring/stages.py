@@ -133,7 +133,7 @@ def run_model_stage(
         return StageResult(stage, 0, 0, 0, time.monotonic() - started)
     total = sum(chunk.rows for chunk in chunks)
     if measure.compile is None:
-        worth = has_gpus(store.spark, measure) and worth_compiling(total, slots)
+        worth = has_gpus(store.spark, measure) and worth_compiling(model.spec.kind, total, slots)
         measure = measure.model_copy(update={"compile": worth})
     admit()
     store.create(table)

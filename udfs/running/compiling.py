@@ -12,6 +12,7 @@ from udfs.running.measurement import Runtime
 
 T = TypeVar("T")
 
+_MEASURED = {"causal_lm", "gpt_neox_reward", "sequence_classifier"}  # docs/performance.md
 _FROM_ROWS = 500_000  # of one task slot: a compiled model saves 20 s or more on so many
 
 
@@ -59,6 +60,12 @@ def use_compiled_code_of(folder: str | None) -> None:
         os.environ.setdefault("TRITON_CACHE_DIR", os.path.join(folder, "triton"))
 
 
-def worth_compiling(rows: int, slots: int) -> bool:
-    """Whether a stage of this many rows on this many task slots is long enough."""
-    return rows >= _FROM_ROWS * slots
+def worth_compiling(kind: str, rows: int, slots: int) -> bool:
+    """Whether a stage of this many rows on this many task slots gains by it.
+
+    Args:
+        kind: of the model; others were not measured compiled.
+        rows: of the stage.
+        slots: tasks at a time.
+    """
+    return kind in _MEASURED and rows >= _FROM_ROWS * slots

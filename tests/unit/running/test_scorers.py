@@ -111,7 +111,12 @@ def test_packs_and_compiling_are_the_settings_choice(language_models):
     plain = load_scorer(language_models[0], "cpu", "float32")
     packed = load_scorer(language_models[0], "cpu", "float32", measure=Measure(packing=True))
     assert (plain.packed, packed.packed) == (False, True)
-    assert [worth_compiling(rows, 4) for rows in (1_999_999, 2_000_000)] == [False, True]
+
+
+def test_long_stages_of_models_that_gain_by_it_are_compiled():
+    long = [worth_compiling("causal_lm", rows, 4) for rows in (1_999_999, 2_000_000)]
+    assert long == [False, True]
+    assert not worth_compiling("sentence_encoder", 2_000_000, 4)
 
 
 def test_layers_are_compiled_and_not_the_model_around_them(language_models):
