@@ -19,9 +19,10 @@ def training_bytes(parameters: int, adapter: str, width: int, processes: int = 1
         processes: that share the run; then of one of them.
     """
     trained = parameters if adapter == "full" else parameters // 100
-    # A gradient in the weights' width; master, its gradient and two moments in float32; and, in a
-    # process that runs more than once, the start of the next run.
-    per_layer = trained * (width + 16) + parameters * width
+    # Master and two moments in float32; in the weights' width the gradients, and gradients and
+    # weights as one vector each; and, in a process that runs more than once, the start of the next
+    # run.
+    per_layer = trained * (12 + 3 * width) + parameters * width
     return per_layer + trained * width if processes == 1 else per_layer // processes
 
 
