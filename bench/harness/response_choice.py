@@ -1,10 +1,6 @@
 """A task metric beside the loss: which of four responses belongs to a prompt.
 
-    taken = argmin over options of (mean NLL after the prompt − mean NLL alone)
-
-By how much the prompt explains an option, so that fluent options have no advantage (Holtzman et al.
-2021, arXiv 2104.08315). The other three options are responses of the same evaluation set that are
-nearest in length. Chance takes the right one in a quarter of the prompts.
+As `evaluate --judge response` asks it, of every arm at every seed instead of two arms.
 """
 
 import json
@@ -19,22 +15,15 @@ import pyarrow as pa
 from bench.harness.proof_arms import Planned
 from instructmining.evaluating.arms import BASE
 from instructmining.evaluating.seeds_and_prompts import PromptLosses
+from instructmining.judging.response_options import response_options
 from jobs.finetuning.candidates import texts_of
 from udfs.finetuning.loading import loaded_finetuner
 from udfs.indicator import task_place
 from udfs.on_spark.placement import arrived, gpu_profile, in_model_workers, model_slots, ship
-from udfs.running.measurement import Conversation, Message
+from udfs.running.measurement import Conversation
 from udfs.texts.conversations import up_to_last_reply
 
-_OPTIONS = 4
 _RUN = tuple[str, int, tuple[str, ...]]  # arm, seed, example ids
-
-
-class Question(NamedTuple):
-    """A conversation without its last reply, and replies, of which the first is its own."""
-
-    asked: list[Message]
-    options: tuple[str, ...]
 
 
 class Errors(NamedTuple):
@@ -49,31 +38,13 @@ class Errors(NamedTuple):
     prompts: Mapping[str, PromptLosses]
 
 
-def questions_of(conversations: Sequence[Conversation]) -> list[Question]:
-    """Each conversation with its own reply and the three that are nearest in length."""
-    turns = [up_to_last_reply(conversation) for conversation in conversations]
-    replies = [turn[-1]["content"] for turn in turns]
-    by_length = sorted(range(len(replies)), key=lambda i: (len(replies[i]), i))
-    questions = []
-    for place, i in enumerate(by_length):
-        others = [j for j in by_length if replies[j] != replies[i]]
-        near = sorted(others, key=lambda j: abs(by_length.index(j) - place))[: _OPTIONS - 1]
-        options = (replies[i], *(replies[j] for j in near))
-        questions.append((i, Question(list(turns[i][:-1]), options)))
-    return [question for _, question in sorted(questions)]
+def wrong(finetuner: Any, conversations: Sequence[Conversation]) -> list[int]:
+    """1 for every conversation whose own response is not taken, with the weights as they are."""
+    from udfs.finetuning.choices import choose
 
-
-def wrong(finetuner: Any, questions: Sequence[Question]) -> list[int]:
-    """1 for every question whose own reply is not taken, with the weights as they are now."""
-    after = [[*q.asked, _reply(option)] for q in questions for option in q.options]
-    alone = [[_reply(option)] for q in questions for option in q.options]
-    explained = np.array(finetuner.mean_losses(after)) - np.array(finetuner.mean_losses(alone))
-    by_question = np.nan_to_num(explained, nan=np.inf).reshape(len(questions), _OPTIONS)
-    return [int(taken != 0) for taken in by_question.argmin(axis=1)]
-
-
-def _reply(text: str) -> Message:
-    return {"role": "assistant", "content": text}
+    own = [up_to_last_reply(conversation)[-1]["content"] for conversation in conversations]
+    taken = choose(finetuner, conversations, response_options(own), explained=True)
+    return [int(one != other) for one, other in zip(taken, own, strict=True)]
 
 
 def errors_of(plan: Planned, kept: Path) -> Errors:
@@ -122,7 +93,7 @@ def _measured(plan: Planned, runs: Sequence[_RUN]) -> dict[str, dict[str, list[i
     spark = experiment.store.spark
     texts = texts_of(experiment.store, sorted({i for _, _, ids in runs for i in ids}))
     given = [(arm, seed, [texts[i] for i in ids]) for arm, seed, ids in runs]
-    asked = {one.name: questions_of(one.conversations) for one in experiment.sets}
+    asked = {one.name: list(one.conversations) for one in experiment.sets}
     measure, recipe = experiment.setup.measure, experiment.task.recipe
     model = ship(spark, experiment.setup.base)
 
@@ -133,7 +104,7 @@ def _measured(plan: Planned, runs: Sequence[_RUN]) -> dict[str, dict[str, list[i
                 device, dtype = task_place(measure)
                 finetuner = loaded_finetuner(arrived(model), device, dtype, measure, recipe)
                 finetuner.run(rows, {}, seed)
-                found = {name: wrong(finetuner, questions) for name, questions in asked.items()}
+                found = {name: wrong(finetuner, listed) for name, listed in asked.items()}
                 row = {"run": [_key(arm, seed)], "wrong": [json.dumps(found)]}
                 yield pa.RecordBatch.from_pydict(row)
 

@@ -252,10 +252,11 @@ class Evaluate(Section):
 class Judge(Section):
     """How answers are compared."""
 
-    kind: Literal["reward", "endpoint", "match", "choice", "form", "none"] = setting(
+    kind: Literal["reward", "endpoint", "match", "choice", "response", "form", "none"] = setting(
         "reward",
         "What judges answers: the reward model, an endpoint, a match with the reference, the "
-        "likeliest of the question's options, the reference's form (JSON, a list, …), nothing.",
+        "likeliest of the question's options, which of four responses belongs to the prompt, the "
+        "reference's form (JSON, a list, …), nothing.",
     )
     arms: tuple[str, str] = setting(
         ("selected", "random"), "The two arms whose answers are compared."

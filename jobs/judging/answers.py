@@ -17,6 +17,7 @@ from instructmining.finetunes.evaluation_sets import EvaluationSet
 from instructmining.finetunes.runs import PlannedRun
 from instructmining.judging.answer_forms import form_of
 from instructmining.judging.options import Choice, choice_of
+from instructmining.judging.response_options import response_options
 from instructmining.settings.learning import Judge
 from jobs.evaluating.arm_runs import Experiment
 from jobs.finetuning.candidates import texts_of
@@ -30,6 +31,7 @@ _SCHEMA = "run_key STRING, evaluation STRING, example_id STRING, answer STRING, 
 _LACKING = {
     "choice": "no question with options of which the reference names one (lines `A) …`, or a list "
     "below `Options:`); --judge match compares texts",
+    "response": "no two responses that differ; --judge match compares texts",
     "form": "no reference in a form that can be verified (JSON, a list, code in a fence, yes or "
     "no, one word); --judge match compares texts",
 }
@@ -43,7 +45,7 @@ def prompts_of(sets: Sequence[EvaluationSet], judge: Judge) -> Prompts:
     are, those whose reply has one.
 
     Raises:
-        UserError: a set has no such conversation.
+        UserError: a set has no such conversation, or no two responses to choose from.
     """
     prompts = {}
     for evaluation in sets:
@@ -54,10 +56,15 @@ def prompts_of(sets: Sequence[EvaluationSet], judge: Judge) -> Prompts:
         if judge.kind == "form":
             listed = (one for one in listed if form_of(up_to_last_reply(one[1])[-1]["content"]))
         prompts[evaluation.name] = list(islice(listed, judge.prompts))
-        if not prompts[evaluation.name]:
+        few = judge.kind == "response" and len(set(_replies(prompts[evaluation.name]))) < 2
+        if few or not prompts[evaluation.name]:
             lacking = _LACKING.get(judge.kind, "no conversation")
             raise UserError(f"--judge {judge.kind}: evaluation set {evaluation.name} has {lacking}")
     return prompts
+
+
+def _replies(listed: Iterable[tuple[str, Conversation]]) -> list[str]:
+    return [up_to_last_reply(conversation)[-1]["content"] for _, conversation in listed]
 
 
 def _with_options(
@@ -101,6 +108,8 @@ def decoding_of(judge: Judge) -> str:
     """How answers are made, as it is stored with them."""
     if judge.kind == "choice":
         return json.dumps({"choice": "mean loss of a token"})
+    if judge.kind == "response":  # the options are the responses of these prompts
+        return json.dumps({"response": "loss explained by the prompt", "prompts": judge.prompts})
     return json.dumps({"tokens": judge.answer_tokens, "temperature": judge.temperature})
 
 
@@ -117,9 +126,16 @@ def _stored(
     return answers[known].sort_values(columns, ignore_index=True)
 
 
-def _options_of(asked: Iterable[tuple[str, str, Conversation]]) -> list[tuple[str, ...]]:
-    choices = [_choice(conversation) for _, _, conversation in asked]
-    return [choice.replies for choice in choices if choice is not None]
+def _options_of(prompts: Prompts, judge: Judge) -> list[tuple[str, ...]]:
+    """What each prompt's answer is chosen from, set after set; nothing where it is generated."""
+    options: list[tuple[str, ...]] = []
+    for listed in prompts.values():
+        if judge.kind == "choice":
+            choices = [_choice(conversation) for _, conversation in listed]
+            options += [choice.replies for choice in choices if choice is not None]
+        if judge.kind == "response":
+            options += response_options(_replies(listed))
+    return options
 
 
 def _answer(
@@ -137,7 +153,8 @@ def _answer(
         for name, listed in prompts.items()
         for i, conversation in listed
     ]
-    options = _options_of(asked) if judge.kind == "choice" else []
+    options = _options_of(prompts, judge)
+    explained = judge.kind == "response"
     measure = experiment.setup.measure
     model = ship(spark, experiment.setup.base)
     recipe = experiment.task.recipe
@@ -154,7 +171,7 @@ def _answer(
                 finetuner.run(rows, {}, seed)
                 conversations = [conversation for _, _, conversation in asked]
                 if options:
-                    taken = choose(finetuner, conversations, options)
+                    taken = choose(finetuner, conversations, options, explained)
                     answers = [Answer(text, True) for text in taken]
                 else:
                     answers = answer(

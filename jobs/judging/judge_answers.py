@@ -33,6 +33,7 @@ class _Rule(NamedTuple):
 _RULES = {
     "match": _Rule(is_right, "match with the reference"),
     "choice": _Rule(eq, "likeliest option"),  # an option is taken as it is written
+    "response": _Rule(eq, "choice among responses", "own responses taken"),
     "form": _Rule(keeps_form, "the reference's form", "answers in the reference's form"),
 }
 
@@ -93,7 +94,7 @@ def check_judge(judge: Judge, reward: ResolvedModel | None, sets: Sequence[Evalu
         UserError: no such arm, no reward model, no options to choose from, no reference with a
             form, or a mistake in the endpoint's settings.
     """
-    if judge.kind in ("choice", "form"):
+    if judge.kind in ("choice", "response", "form"):
         prompts_of(sets, judge)
     if judge.kind == "endpoint":
         JudgeEndpoint(judge)

@@ -183,6 +183,19 @@ def test_options_are_taken_by_their_likelihood(spark: SparkSession, folder: Path
     assert "; right answers: selected 4 of 4, random " in done.page
 
 
+def test_a_response_is_chosen_among_those_of_other_prompts(
+    spark: SparkSession, folder: Path
+) -> None:
+    drawn = random.Random(13)
+    asked = [example(drawn, True) for _ in range(5)]
+    sets = (f"own={write(folder / 'own.jsonl', asked)}",)
+    done = run(spark, evaluation(folder, {"kind": "response", "prompts": 5}, evaluation=sets))
+    assert isinstance(done, Evaluated)
+    assert [each.tally.n for each in done.judged] == [5]
+    assert "judged by choice among responses: " in done.judged[0].sentence
+    assert "; own responses taken: selected " in done.page
+
+
 def test_only_references_with_a_form_are_answered_and_counted(
     spark: SparkSession, folder: Path
 ) -> None:
@@ -300,6 +313,7 @@ def test_a_size_that_cannot_be_searched_is_refused_in_one_sentence(
         ({"evaluation": ()}, {}, "--eval is missing"),
         ({}, {"kind": "endpoint"}, "needs --endpoint URL"),
         ({}, {"kind": "choice"}, "set asked has no question with options"),
+        ({}, {"kind": "response", "prompts": 1}, "set asked has no two responses that differ"),
         ({}, {"kind": "form"}, "set asked has no reference in a form that can be verified"),
     ],
 )

@@ -11,7 +11,7 @@ from bench.harness.clean_shares import Chosen, shares_page
 from bench.harness.dirty_rows import CLEAN, DIRT, draw, write_held_out, write_pool
 from bench.harness.proof_arms import ARMS, Measured
 from bench.harness.proof_page import choice_page, pool_page
-from bench.harness.response_choice import Errors, questions_of, wrong
+from bench.harness.response_choice import Errors, wrong
 from instructmining.evaluating.arms import BASE, ORACLE
 from instructmining.evaluating.seeds_and_prompts import PromptLosses
 from instructmining.identity import example_id, half
@@ -108,30 +108,22 @@ def conversation(asked, reply):
     return [{"role": "user", "content": asked}, {"role": "assistant", "content": reply}]
 
 
-def test_options_are_the_own_reply_and_three_others_of_like_length():
-    asked = [conversation(str(n), "word " * n) for n in range(1, 9)]
-    questions = questions_of(asked)
-    assert [question.options[0] for question in questions] == ["word " * n for n in range(1, 9)]
-    assert {len(option) // 5 for option in questions[4].options} <= {3, 4, 5, 6, 7}
-    assert all(len(set(question.options)) == 4 for question in questions)
-    assert questions[0].asked == [{"role": "user", "content": "1"}]
-
-
-def test_a_model_takes_the_reply_that_belongs_to_the_prompt_more_often_than_chance():
+def test_a_model_takes_the_response_that_belongs_to_the_prompt_more_often_than_chance():
     """The embedded model on the sample; chance takes a quarter."""
     records = json.loads((conf_folder() / "sample" / "alpaca.json").read_text(encoding="utf-8"))
     pairs = [
         conversation(record["instruction"], record["output"])
         for record in records
         if record.get("language") == "en" and 80 < len(record.get("output", "")) < 400
-    ]
-    questions = questions_of(pairs[:32])
+    ][:32]
     model = resolve(load_model_list("embedded").stages["perplexity"])
     finetuner = Finetuner(model.spec, model.folder, "cpu", "float32", 2048, FinetuneSettings())
-    assert len(questions) == 32
-    assert sum(wrong(finetuner, questions)) <= 16
-    swapped = [q._replace(options=(*q.options[1:], q.options[0])) for q in questions]
-    assert sum(wrong(finetuner, swapped)) >= 24
+    assert len(pairs) == 32
+    assert sum(wrong(finetuner, pairs)) <= 16
+    turned = [
+        [one[0], other[1]] for one, other in zip(pairs, [*pairs[16:], *pairs[:16]], strict=True)
+    ]
+    assert sum(wrong(finetuner, turned)) >= 20
 
 
 def test_the_page_of_choices_shows_shares_of_right_ones_and_points_that_are_better_above_zero():

@@ -56,7 +56,7 @@ def test_columns_may_be_written_with_blanks() -> None:
 def test_help_shows_choices_and_defaults(capsys) -> None:
     main(["evaluate", "--help"])
     shown = " ".join(capsys.readouterr().out.split())
-    assert "--judge [reward|endpoint|match|choice|form|none]" in shown
+    assert "--judge [reward|endpoint|match|choice|response|form|none]" in shown
     assert "Passes over the training examples. [default: 2]" in shown
 
 
@@ -87,7 +87,7 @@ def test_a_flag_takes_no_word_after_it(arguments, job, data, monkeypatch) -> Non
         (["score", "--replace-pool=maybe"], "does not take a value"),
         (
             ["evaluate", "--judge", "me"],
-            "is not one of 'reward', 'endpoint', 'match', 'choice', 'form', 'none'",
+            "is not one of 'reward', 'endpoint', 'match', 'choice', 'response', 'form', 'none'",
         ),
         (["score", "--set", "knn.neighbors=0"], "Number of neighbours of each example."),
         (["score", "--set", "knn.neighbours=3"], "did you mean knn.neighbors"),

@@ -44,3 +44,12 @@ def test_a_reply_without_tokens_has_no_loss_and_is_not_taken(tuner):
     assert np.isnan(tuner.mean_losses([said("Now?", " ")])).all()
     asked = [said("Now?", "hidden")] * 2
     assert choose(tuner, asked, [(" ", "a"), (" ", "  ")]) == ["a", ""]
+
+
+def test_an_option_that_is_likely_after_anything_has_no_advantage(tuner):
+    tuner.run([said(f"Say {i}.", f"The sky is blue, {i} times.") for i in range(24)], {}, 0)
+    asked = said("Say 7.", "hidden")
+    after = tuner.mean_losses([said("Say 7.", option) for option in OPTIONS])
+    alone = tuner.mean_losses([said("Say 7.", option)[1:] for option in OPTIONS])
+    expected = OPTIONS[int(np.argmin(np.array(after) - np.array(alone)))]
+    assert choose(tuner, [asked], [OPTIONS], explained=True) == [expected]
