@@ -6,6 +6,7 @@ import torch
 
 from instructmining.models.lists import ModelSpec
 from instructmining.settings.learning import Finetune
+from instructmining.settings.sections import Measure
 from udfs.finetuning.answers import answer
 from udfs.finetuning.finetuner import Finetuner
 
@@ -26,9 +27,10 @@ CONVERSATIONS = [
 ]
 
 
-def finetuner(folder: str, template: str, budget: int = 4096) -> Finetuner:
+def finetuner(folder: str, template: str, budget: int = 4096, packing: bool = False) -> Finetuner:
     spec = ModelSpec(kind="causal_lm", source=folder, template=template, indicators=("perplexity",))
-    return Finetuner(spec, folder, "cpu", "float32", budget, Finetune(max_length=200))
+    recipe, how = Finetune(max_length=200), Measure(packing=packing)
+    return Finetuner(spec, folder, "cpu", "float32", budget, recipe, how)
 
 
 def prompt_text(name: str, conversation: list[dict[str, str]], model: Finetuner) -> list[int]:
@@ -59,11 +61,13 @@ def plain_loop(model: Finetuner, ids: list[int], ends: set[int]) -> tuple[str, b
     return model.tokenizer.decode(said, skip_special_tokens=True).strip(), False
 
 
+@pytest.mark.parametrize("packing", [False, True])
 @pytest.mark.parametrize(
     ("name", "build"), [("plain", tiny_models.llama), ("chat", tiny_models.qwen3)]
 )
-def test_batched_answers_are_those_of_the_plain_loop(name, build, tmp_path) -> None:
-    model = finetuner(str(build(tmp_path / name)), name)
+def test_batched_answers_are_those_of_the_plain_loop(name, build, packing, tmp_path) -> None:
+    model = finetuner(str(build(tmp_path / name)), name, packing=packing)
+    assert model.packed is packing
     ends = {model.tokenizer.eos_token_id, model.tokenizer.convert_tokens_to_ids("<|im_end|>")}
     ends = ends if name == "chat" else {model.tokenizer.eos_token_id}
     found = answer(model, CONVERSATIONS, MOST)

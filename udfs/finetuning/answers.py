@@ -16,6 +16,7 @@ from udfs.finetuning.finetuner import Finetuner
 from udfs.running.batching import token_batches
 from udfs.running.measurement import Conversation
 from udfs.running.on_device import inference
+from udfs.running.packing import reading_masks
 from udfs.running.weights import position_limit, to_device
 from udfs.texts.conversations import defects, up_to_last_reply
 from udfs.texts.rendering import render
@@ -93,7 +94,7 @@ def _generate(
     device = str(finetuner.model.device)
     finetuner.model.eval()
     finetuner.model.generation_config = GenerationConfig()  # its own would fill in what is not said
-    with inference(device):
+    with inference(device), reading_masks(finetuner.log_loss.body):
         out = finetuner.model.generate(
             input_ids=to_device(ids, device),
             generation_config=how,

@@ -7,8 +7,8 @@ same numbers.
 """
 
 import inspect
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -132,6 +132,23 @@ def packs(body: Any, device: str) -> bool:
         return True
     body.set_attn_implementation(before)
     return False
+
+
+@contextmanager
+def reading_masks(body: Any) -> Iterator[None]:
+    """A body that reads packs computes attention as before in it: packs have no use for a mask.
+
+    Without it a model that `packs` sees the padding on the left of prompts that it continues.
+    """
+    name = str(body.config._attn_implementation)
+    if name != _NAME:
+        yield
+        return
+    body.set_attn_implementation("sdpa")
+    try:
+        yield
+    finally:
+        body.set_attn_implementation(name)
 
 
 def packed_attention(
