@@ -31,7 +31,7 @@ from bench.harness.clean_shares import shares_page
 from bench.harness.dirty_rows import draw, sound_examples, write_held_out, write_pool, write_sample
 from bench.harness.proof_arms import Planned, Size, measured, planned, pool_settings
 from bench.harness.proof_page import choice_page, pool_page
-from bench.harness.response_choice import errors_of
+from bench.harness.response_choice import rights_of
 from instructmining.spark.session import get_session
 from training.data import data_folder
 
@@ -76,8 +76,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             print("\n" + pool_page(name, losses), flush=True)
             if arguments.metric:
                 with redirect_stdout(sys.stderr):
-                    errors = errors_of(plan, folder / f"choices of {name}.json")
-                print(choice_page(errors), flush=True)
+                    rights = rights_of(plan)
+                print(choice_page(rights), flush=True)
 
 
 def plan_all(

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from bench.harness.proof_arms import ARMS, OURS, PAIRS, Measured
-from bench.harness.response_choice import Errors
+from bench.harness.response_choice import Rights
 from bench.harness.stored import markdown
 from instructmining.evaluating.arms import BASE
 from instructmining.evaluating.comparison import differences, means, p_text, verdicts
@@ -39,54 +39,64 @@ def pool_page(name: str, measured: Measured) -> str:
 _CHOICE_HEADER = ["arm", "right %", "minus random", "p", "minus longest", "p"]
 
 
-def choice_page(errors: Errors) -> str:
+def choice_page(rights: Rights) -> str:
     """How often each arm's models take the response that belongs to a prompt: more is better."""
-    points = errors.losses.assign(loss=-100 * errors.losses["loss"])  # more is better: right
-    prompts = {name: one.scaled(-100) for name, one in errors.prompts.items()}
-    compared = differences(points, PAIRS, prompts)
+    compared = differences(rights.points, PAIRS, rights.prompts)
     lines = []
-    for evaluation in points["evaluation"].unique():
+    for evaluation in rights.points["evaluation"].unique():
         counts = _counts(compared, evaluation)
         lines += ["", f"Responses that belong to prompts of {evaluation}, {counts}:", ""]
-        lines.append(markdown(_CHOICE_HEADER, list(_choice_rows(points, compared, evaluation))))
+        lines.append(markdown(_CHOICE_HEADER, list(_choice_rows(rights, compared, evaluation))))
     return "\n".join(lines)
 
 
-def _choice_rows(
-    points: pd.DataFrame, compared: pd.DataFrame, evaluation: str
-) -> Iterator[list[str]]:
-    average = means(points)
-    average = average[average["evaluation"] == evaluation].set_index("arm")
-    here = compared[compared["evaluation"] == evaluation]
-    pairs = {(row["arm"], row["rival"]): row for row in here.to_dict("records")}
+def _choice_rows(rights: Rights, compared: pd.DataFrame, evaluation: str) -> Iterator[list[str]]:
+    average = _means_of(rights.points, evaluation)
+    pairs = _pairs_of(compared, evaluation)
     for arm in (*ARMS, BASE):
-        found = average.loc[arm]
-        spread = f" ± {found['high'] - found['loss']:.1f}" * (arm != BASE)
-        against_both = (against(pairs.get((arm, rival)), 1) for rival in ("random", "longest"))
-        yield [arm, f"{100 + found['loss']:.1f}{spread}", *sum(against_both, ())]
+        yield [
+            arm,
+            _level(average.loc[arm], arm, 1),
+            *against(pairs.get((arm, "random")), 1),
+            *against(pairs.get((arm, "longest")), 1),
+        ]
 
 
 def _rows(measured: Measured, compared: pd.DataFrame, evaluation: str) -> Iterator[list[str]]:
-    average = means(measured.losses)
-    average = average[average["evaluation"] == evaluation].set_index("arm")
+    average = _means_of(measured.losses, evaluation)
     closed = {
         one.arm: one.gap
         for one in gaps(measured.losses, OURS, measured.prompts)
         if one.evaluation == evaluation
     }
-    here = compared[compared["evaluation"] == evaluation]
-    pairs = {(row["arm"], row["rival"]): row for row in here.to_dict("records")}
+    pairs = _pairs_of(compared, evaluation)
     for arm in (*ARMS, BASE):
-        facts, loss = measured.facts.loc[arm].to_dict(), average.loc[arm].to_dict()
+        facts = measured.facts.loc[arm].to_dict()
         yield [
             arm,
             "–" if arm == BASE else f"{100 * facts['clean']:.1f}",
             f"{facts['tokens']:,.0f}",
-            f"{loss['loss']:.4f}" + (f" ± {loss['high'] - loss['loss']:.4f}" * (arm != BASE)),
+            _level(average.loc[arm], arm, 4),
             _closed(closed.get(arm)),
-            *against(pairs.get((arm, "random"))),
-            *against(pairs.get((arm, "longest"))),
+            *against(pairs.get((arm, "random")), 4),
+            *against(pairs.get((arm, "longest")), 4),
         ]
+
+
+def _means_of(losses: pd.DataFrame, evaluation: str) -> pd.DataFrame:
+    average = means(losses)
+    return average[average["evaluation"] == evaluation].set_index("arm")
+
+
+def _pairs_of(compared: pd.DataFrame, evaluation: str) -> dict[Any, dict[Hashable, Any]]:
+    here = compared[compared["evaluation"] == evaluation]
+    return {(row["arm"], row["rival"]): row for row in here.to_dict("records")}
+
+
+def _level(mean: Any, arm: str, digits: int) -> str:
+    """An arm's mean and half of its interval; the base is the same at every seed."""
+    spread = f" ± {mean['high'] - mean['loss']:.{digits}f}" * (arm != BASE)
+    return f"{mean['loss']:.{digits}f}{spread}"
 
 
 def _closed(gap: Gap | None) -> str:

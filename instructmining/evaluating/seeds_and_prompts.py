@@ -50,11 +50,6 @@ class PromptLosses:
         }
         return PromptLosses(known, self.weights)
 
-    def scaled(self, factor: float) -> "PromptLosses":
-        """The losses times a factor, for other units."""
-        losses = {run: factor * values for run, values in self.losses.items()}
-        return PromptLosses(losses, self.weights)
-
     def every_second(self, first: int) -> "PromptLosses":
         """The prompts at every second place.
 

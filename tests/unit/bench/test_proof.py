@@ -11,13 +11,15 @@ from bench.harness.clean_shares import Chosen, shares_page
 from bench.harness.dirty_rows import CLEAN, DIRT, draw, write_held_out, write_pool
 from bench.harness.proof_arms import ARMS, Measured
 from bench.harness.proof_page import choice_page, pool_page
-from bench.harness.response_choice import Errors, wrong
+from bench.harness.response_choice import Rights
 from instructmining.evaluating.arms import BASE, ORACLE
 from instructmining.evaluating.seeds_and_prompts import PromptLosses
 from instructmining.identity import example_id, half
+from instructmining.judging.response_options import response_options
 from instructmining.packaged import conf_folder
 from instructmining.settings.learning import Finetune as FinetuneSettings
 from training.data import Example
+from udfs.finetuning.choices import choose
 from udfs.finetuning.finetuner import Finetuner
 from udfs.indicators import load_model_list, resolve
 
@@ -108,6 +110,13 @@ def conversation(asked, reply):
     return [{"role": "user", "content": asked}, {"role": "assistant", "content": reply}]
 
 
+def wrong(finetuner, pairs):
+    """How many conversations have another response taken than their own."""
+    own = [reply["content"] for _, reply in pairs]
+    taken = choose(finetuner, pairs, response_options(own), explained=True)
+    return sum(one != other for one, other in zip(taken, own, strict=True))
+
+
 def test_a_model_takes_the_response_that_belongs_to_the_prompt_more_often_than_chance():
     """The embedded model on the sample; chance takes a quarter."""
     records = json.loads((conf_folder() / "sample" / "alpaca.json").read_text(encoding="utf-8"))
@@ -119,24 +128,24 @@ def test_a_model_takes_the_response_that_belongs_to_the_prompt_more_often_than_c
     model = resolve(load_model_list("embedded").stages["perplexity"])
     finetuner = Finetuner(model.spec, model.folder, "cpu", "float32", 2048, FinetuneSettings())
     assert len(pairs) == 32
-    assert sum(wrong(finetuner, pairs)) <= 16
+    assert wrong(finetuner, pairs) <= 16
     turned = [
         [one[0], other[1]] for one, other in zip(pairs, [*pairs[16:], *pairs[:16]], strict=True)
     ]
-    assert sum(wrong(finetuner, turned)) >= 20
+    assert wrong(finetuner, turned) >= 20
 
 
 def test_the_page_of_choices_shows_shares_of_right_ones_and_points_that_are_better_above_zero():
     random = np.random.default_rng(0)
-    share = {arm: 0.3 if arm == ORACLE else 0.5 for arm in (*ARMS, BASE)}
+    share = {arm: 0.7 if arm == ORACLE else 0.5 for arm in (*ARMS, BASE)}
     single = {
-        (arm, seed): (random.uniform(size=200) < share[arm]).astype(float)
+        (arm, seed): 100.0 * (random.uniform(size=200) < share[arm])
         for arm in (*ARMS, BASE)
         for seed in range(4)
     }
     rows = [("things", arm, seed, one.mean()) for (arm, seed), one in single.items()]
     losses = pd.DataFrame(rows, columns=["evaluation", "arm", "seed", "loss"])
-    page = choice_page(Errors(losses, {"things": PromptLosses(single, np.ones(200))}))
+    page = choice_page(Rights(losses, {"things": PromptLosses(single, np.ones(200))}))
     line = next(line for line in page.splitlines() if line.startswith(f"| {ORACLE}"))
     right, minus_random = (cell.strip() for cell in line.split("|")[2:4])
     assert 65 < float(right.split()[0]) < 75
