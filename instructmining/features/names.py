@@ -9,6 +9,11 @@ FEATURES = {
     "placeholder": "1: the response stands in for a missing answer, as N/A or TODO do; else 0",
 }
 
+LANGUAGES = {
+    "prompt_language": "ISO 639 code; null where the prompt does not let one be sure",
+    "response_language": "the same of the response",
+}
+
 # Columns that stand beside indicators while examples are chosen, and are none.
 NOT_INDICATORS = (
     "source",
@@ -16,7 +21,6 @@ NOT_INDICATORS = (
     "quality",
     "response_characters",
     "floor_reason",
-    "prompt_language",
-    "response_language",
+    *LANGUAGES,
     *FEATURES,
 )

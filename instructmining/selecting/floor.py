@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from instructmining.features.names import LANGUAGES
 from instructmining.selecting.conditions import condition
 from instructmining.settings.learning import Floor, Select
 from instructmining.store.distributions import quoted
 
 REASON = "floor_reason"
 _LONG_ENOUGH = 40  # characters: the entropy of a shorter text is low by nature
-LANGUAGES = ("prompt_language", "response_language")
 
 
 def with_floor(rows: DataFrame, floor: Floor, reads: Sequence[str]) -> DataFrame:

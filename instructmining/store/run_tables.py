@@ -1,6 +1,7 @@
-"""Tables of what a run of `score` found: sources, drift, and what a cascade predicted, how well."""
+"""Tables of what a run found without a model: sources, texts, drift, predictions of cascades."""
 
-from instructmining.store.columns import FINGERPRINT, ID, POOL, RUN, SOURCE
+from instructmining.features.names import FEATURES, LANGUAGES
+from instructmining.store.columns import BUCKET, FINGERPRINT, ID, POOL, RUN, SOURCE
 from instructmining.store.table import Column, Table
 
 SOURCES = Table(
@@ -20,6 +21,20 @@ SOURCES = Table(
         RUN,
     ),
     cluster_by=("pool",),
+)
+
+TEXT_FEATURES = Table(
+    "What the texts of an example say of themselves, without a model",
+    (
+        ID,
+        BUCKET,
+        Column("definition", "STRING", "how all of it is computed", True),
+        *(Column(name, "DOUBLE", comment) for name, comment in FEATURES.items()),
+        Column("response_characters", "INT", "length of the response"),
+        *(Column(name, "STRING", comment) for name, comment in LANGUAGES.items()),
+        RUN,
+    ),
+    cluster_by=("definition", "bucket"),
 )
 
 DRIFT = Table(

@@ -1,7 +1,7 @@
 """The data contract: every table, column, comment and constraint in one place."""
 
 from instructmining.store.columns import BUCKET, FINGERPRINT, ID, POOL, POSITION, RUN, SOURCE
-from instructmining.store.run_tables import CASCADES, DRIFT, PREDICTIONS, SOURCES
+from instructmining.store.run_tables import CASCADES, DRIFT, PREDICTIONS, SOURCES, TEXT_FEATURES
 from instructmining.store.table import Column, Table
 
 MESSAGES = "ARRAY<STRUCT<role: STRING, content: STRING>>"
@@ -109,6 +109,7 @@ TABLES: dict[str, Table] = {
         cluster_by=("fingerprint", "bucket"),
         constraints=(("known_status", "status IN ('ok', 'failed')"),),
     ),
+    "text_features": TEXT_FEATURES,
     "fingerprints": Table(
         "What a fingerprint stands for",
         (

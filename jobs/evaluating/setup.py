@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 from dataclasses import dataclass
+from uuid import uuid4
 
 import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
@@ -48,7 +49,8 @@ def prepare(spark: SparkSession, settings: Settings, stack: ExitStack) -> Setup:
         )
     rows = candidates(finetunes.store, settings.pool, choice.rule)
     if goes_by_marks(settings.select):
-        rows = marks(finetunes.store, rows, settings.floor, settings.models)
+        # The run in MLflow begins later, when all settings are known to hold.
+        rows = marks(finetunes.store, rows, settings.floor, settings.models, uuid4().hex)
     pool = evaluation_pool(
         finetunes.store,
         settings.pool,

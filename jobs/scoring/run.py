@@ -38,6 +38,7 @@ from jobs.scoring.record import record_run
 from jobs.scoring.rule_choice import RuleChoice, rule_for
 from jobs.scoring.stages import Pool, after, run_knn
 from jobs.selecting.marks import best_above_floor
+from jobs.selecting.text_features import store_text_features
 from udfs.indicators import models_of, resolve
 
 _SOURCES_NAMED = 3
@@ -100,6 +101,8 @@ def run(spark: SparkSession, settings: Settings) -> Summary:
                 choice, summary.stages["cascade"] = timed(summary, "cascade", cascade)
             apply_rule(store, pool, choice, tracked, summary, stack)
             if settings.select.floor == "on" and summary.scores is not None:
+                texts = partial(store_text_features, store, pool.members, tracked.id)
+                summary.stages["texts"] = f"{timed(summary, 'texts', texts):,} rows"
                 summary.best = best_above_floor(
                     store, summary.scores, settings.floor, settings.models
                 )

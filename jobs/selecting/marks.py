@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from instructmining.features.columns import feature_columns
-from instructmining.selecting.floor import LANGUAGES, REASON, left_out, with_floor
+from instructmining.selecting.floor import REASON, left_out, with_floor
 from instructmining.selecting.quality import with_quality
 from instructmining.settings.learning import Floor, Select
 from instructmining.store.tables import Store
+from jobs.selecting.text_features import store_text_features, with_text_features
 from udfs.indicators import load_model_list
-from udfs.texts.language import can_tell_languages, language_column
+from udfs.texts.language import can_tell_languages
 
 _LOOKED_AT = 200  # rows, of which a page shows three
 _NO_LANGUAGES = "languages are not known here: pip install py3langid"
@@ -36,7 +36,7 @@ class Marked:
 
 @contextmanager
 def marked(
-    store: Store, rows: DataFrame, select: Select, floor: Floor, models: str
+    store: Store, rows: DataFrame, select: Select, floor: Floor, models: str, run_id: str
 ) -> Iterator[Marked]:
     """The rows, marked where the floor leaves them out, and sentences on what is left out.
 
@@ -46,6 +46,7 @@ def marked(
         select: the strategy and what is asked for beside it.
         floor: what nobody should learn from.
         models: name of the model list.
+        run_id: of the run that stores features of texts that have none yet.
 
     Yields:
         The rows with `quality`, the text features, the languages and `floor_reason`, at hand until
@@ -54,7 +55,7 @@ def marked(
     if not goes_by_marks(select):
         yield Marked(rows, *left_out(rows, select))
         return
-    with_marks = marks(store, rows, floor, models).persist()
+    with_marks = marks(store, rows, floor, models, run_id).persist()
     try:
         reasons, notes = left_out(with_marks, select)
         notes += [_NO_LANGUAGES] * (not can_tell_languages())
@@ -68,36 +69,18 @@ def goes_by_marks(select: Select) -> bool:
     return select.floor == "on" or select.where is not None or select.strategy == "quality"
 
 
-def marks(store: Store, rows: DataFrame, floor: Floor, models: str) -> DataFrame:
+def marks(store: Store, rows: DataFrame, floor: Floor, models: str, run_id: str) -> DataFrame:
     """The rows with `quality`, length, features and languages of the texts, and `floor_reason`."""
+    store_text_features(store, rows, run_id)
     together = with_quality(with_text_features(store, rows))
     return with_floor(together, floor, languages(store, floor, models))
-
-
-def with_text_features(store: Store, rows: DataFrame) -> DataFrame:
-    """The rows with length, features and languages of their texts."""
-    texts = store.read("examples").select("example_id", "messages", "prompt", "response")
-    languages_of_texts = {
-        name: language_column(F.col(name.removesuffix("_language")))
-        if can_tell_languages()
-        else F.lit(None).cast("string")
-        for name in LANGUAGES
-    }
-    columns = {
-        **feature_columns(),
-        "response_characters": F.length("response"),
-        **languages_of_texts,
-    }
-    read = texts.join(rows.select("example_id"), "example_id", "left_semi").withColumns(columns)
-    read = read.drop("messages", "prompt", "response")
-    return rows.join(read, "example_id", "left")
 
 
 def best_above_floor(store: Store, scores: DataFrame, floor: Floor, models: str) -> DataFrame:
     """Of the rows with the lowest predictions those that the floor leaves in, marked.
 
-    Only as many are looked at as a page needs. The percentile of quality is of a whole pool, so
-    that it plays no part here.
+    Only as many are looked at as a page needs, and their texts' features are stored before. The
+    percentile of quality is of a whole pool, so that it plays no part here.
     """
     known = scores.where(F.col("predicted_log_loss").isNotNull())
     best = known.orderBy("predicted_log_loss", "example_id").limit(_LOOKED_AT)

@@ -72,7 +72,7 @@ def run(spark: SparkSession, settings: Settings) -> Selected:
     )
     with (
         log_run(settings.tracking, f"select {settings.pool}") as tracked,
-        marked(store, rows, select, settings.floor, settings.models) as choice,
+        marked(store, rows, select, settings.floor, settings.models, tracked.id) as choice,
         ExitStack() as stack,
     ):
         omitted = [
@@ -119,7 +119,7 @@ def run(spark: SparkSession, settings: Settings) -> Selected:
             source.name,
             facts,
             notes,
-            against(store, rows, picked, source, settings),
+            against(store, rows, picked, source, settings, tracked.id),
             tracked.id,
             written.layout if written else None,
         )
@@ -216,7 +216,12 @@ def export(
 
 
 def against(
-    store: Store, rows: DataFrame, picked: DataFrame, source: Source, settings: Settings
+    store: Store,
+    rows: DataFrame,
+    picked: DataFrame,
+    source: Source,
+    settings: Settings,
+    run_id: str,
 ) -> Changes | None:
     """The same choice with the other rule, and what is different."""
     select = settings.select
@@ -230,7 +235,7 @@ def against(
         only_current=select.current,
         with_rejected=select.rejected,
     )
-    with marked(store, others, select, settings.floor, settings.models) as rival_choice:
+    with marked(store, others, select, settings.floor, settings.models, run_id) as rival_choice:
         others = rival_choice.rows
         table = choose_diverse(store, others, select, source.measured).picked.toArrow()
     return changes(rows, picked, others, store.spark.createDataFrame(table))

@@ -7,9 +7,9 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from instructmining.errors import UserError
+from instructmining.features.names import LANGUAGES
 from instructmining.report.groups import Group, groups_of, page
 from instructmining.report.scored import Scored, open_scores
-from instructmining.selecting.floor import LANGUAGES
 from instructmining.settings.sections import Settings
 from instructmining.snippets import snippet
 from instructmining.store.distributions import quoted
