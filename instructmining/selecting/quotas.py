@@ -26,6 +26,8 @@ def within_quotas(
     if not quota:
         return scored
     sources = sources_of(scored)
+    if not sources:  # what is missing is told where nothing can be chosen
+        return scored
     limits = limits_of(quota, sources, size)
     group = _group_column(quota, sources)
     limit = F.create_map(*(F.lit(part) for pair in limits.items() for part in pair))[group]
@@ -55,7 +57,9 @@ def limits_of(
     for pattern, value in quota.items():
         if not meant_by(pattern, sources):
             known = ", ".join(sources[:5]) + (", …" if len(sources) > 5 else "")
-            raise UserError(f"--quota {pattern}: no source of the pool matches; there are {known}")
+            raise UserError(
+                f"--quota {pattern}: no source with rows to choose from matches; there are {known}"
+            )
         if 0 < value < 1 and size is None:
             raise UserError(
                 f"--quota {pattern}={value:g} is a share of the selection: give its "
