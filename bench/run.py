@@ -11,7 +11,8 @@ import argparse
 import importlib
 import json
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -74,13 +75,23 @@ def _made(name: str, repeats: int) -> Callable[[], Suite]:
 def judge(suites: Sequence[Callable[[], Suite]], console: Console) -> None:
     """Run suites one after another, print and write them; exit 1 where a gate was missed."""
     outcomes = []
+    took: dict[str, float] = {}
     for make in suites:
+        started = time.monotonic()
         outcomes.append(run(make()))
         for table in tables(outcomes[-1]):
             console.print(table)
+        took[outcomes[-1].suite.name] = time.monotonic() - started
+    console.print(_times(took))
     write(outcomes, HERE / "out")
     missed = missed_gates([v for outcome in outcomes for v in outcome.verdicts()], known())
     sys.exit("gates missed: " + "; ".join(missed) if missed else 0)
+
+
+def _times(took: Mapping[str, float]) -> str:
+    """What each suite took, and all of them."""
+    parts = ", ".join(f"{name} {seconds:,.0f} s" for name, seconds in took.items())
+    return f"{parts}; all {sum(took.values()) / 60:.1f} minutes"
 
 
 def tables(outcome: Outcome) -> list[Table]:
