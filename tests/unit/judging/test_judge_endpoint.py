@@ -23,8 +23,10 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         yield server
 
 
-def endpoint(server: Server, **settings: object) -> JudgeEndpoint:
-    return JudgeEndpoint(Judge(kind="endpoint", url=server.url, model="m", timeout=0.5, **settings))
+def endpoint(server: Server, timeout: float = 30, **settings: object) -> JudgeEndpoint:
+    """A client that waits for long: a busy machine answers late, and a repeated call counts."""
+    judge = Judge(kind="endpoint", url=server.url, model="m", timeout=timeout, **settings)
+    return JudgeEndpoint(judge)
 
 
 def test_it_speaks_the_protocol(server: Server) -> None:
@@ -60,7 +62,7 @@ def test_it_waits_as_long_as_it_is_asked_to(server: Server) -> None:
 
 def test_a_slow_endpoint_runs_into_the_timeout(server: Server) -> None:
     server.replies, server.delay = [completion("[[A]]")], 0.9
-    reply = endpoint(server, attempts=2).ask("s", "u")
+    reply = endpoint(server, timeout=0.5, attempts=2).ask("s", "u")
     assert reply.text is None
     assert reply.reason == "TimeoutError after 2 attempts"
 
