@@ -67,7 +67,7 @@ def test_what_is_stored_is_what_the_texts_say(store: Store) -> None:
     assert {row.prompt_language for row in rows} == {"en", "de", "ja"}
 
 
-def test_another_definition_is_computed_anew_and_read_alone(
+def test_another_definition_is_computed_again_and_read_alone(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store_text_features(store, ids(store), "first")
