@@ -130,7 +130,7 @@ def test_a_run_that_broke_off_can_be_run_again(spark, place, monkeypatch):
         erase.run(
             spark, settings(place, erase={"ids": (ID,)}, tracking={"uri": "none"}, files=None)
         )
-    assert (len(deleted), deleted[-1]) == (7, "examples")  # what finds the rest goes last
+    assert (len(deleted), deleted[-1]) == (8, "examples")  # what finds the rest goes last
 
 
 def test_one_command_erases_it_everywhere(spark, place, capsys):
@@ -148,8 +148,9 @@ def test_one_command_erases_it_everywhere(spark, place, capsys):
             },
         ),
     )
+    measured = ("stage_values", "embeddings", "scores", "text_features")
     assert erased == {
-        **dict.fromkeys(("examples", "occurrences", "stage_values", "embeddings", "scores"), 1),
+        **dict.fromkeys(("examples", "occurrences", *measured), 1),
         "subsets": 3,  # itself and two spoiled copies
         "quarantine": 3,
     }

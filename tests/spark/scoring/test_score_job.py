@@ -25,6 +25,7 @@ DATA_TABLES = (
     "pool_knn",
     "scores",
     "fingerprints",
+    "text_features",
 )
 LIST = """
 name: quick
