@@ -5,6 +5,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Lock
@@ -122,10 +123,18 @@ def _send(spark: SparkSession, folder: str) -> str:
     name = f"{Path(folder).name}-{hashlib.sha256(folder.encode()).hexdigest()[:8]}"
     sent = (spark.sparkContext.applicationId, name)
     if sent not in _SENT:
-        archive = shutil.make_archive(str(outgoing() / name), "zip", folder)
+        archive = packed(Path(folder), outgoing() / f"{name}.zip")
         spark.sparkContext.addArchive(f"{archive}#{name}")
         _SENT.add(sent)
     return _ARCHIVE + name
+
+
+def packed(folder: Path, archive: Path) -> Path:
+    """The archive, now with all that is in the folder, as it is: weights hardly compress."""
+    with zipfile.ZipFile(archive, "w", strict_timestamps=False) as target:
+        for place in sorted(folder.rglob("*")):
+            target.write(place, place.relative_to(folder))
+    return archive
 
 
 def outgoing() -> Path:
