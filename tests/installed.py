@@ -1,25 +1,10 @@
-"""What a user gets: the built wheel, its bytes as a zip, and a Python without this checkout."""
+"""A Python without this checkout, and commands that are run in it."""
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("instructmining", "udfs", "jobs", "conf")
-
-
-def build(folder: Path) -> tuple[Path, Path]:
-    """Build from a copy of the tree, so that nothing is left in it; the wheel and the zip."""
-    source = folder / "source"
-    for name in PACKAGES:
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / name, source / name, ignore=ignored)
-    for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
-        shutil.copy(ROOT / name, source)
-    run(sys.executable, "-m", "uv", "build", "--quiet", "--wheel", "--out-dir", folder, cwd=source)
-    [wheel] = folder.glob("instructmining-*.whl")
-    return wheel, Path(shutil.copy(wheel, folder / "instructmining.zip"))
 
 
 def bare_python(folder: Path) -> Path:

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from killing import Kill, executors, jvms, kill_all_of, kill_while_it_runs, python_workers
 from snapshots import Snapshot, check, taken
-from standalone import master, worker
 
 from bench.harness.comparison import compare_stores
 from bench.harness.rows import ROOT, write_real_rows
+from bench.harness.standalone import master, worker
 from bench.harness.stored import markdown
 from bench.kill_resume import Program
 
@@ -106,7 +106,7 @@ def cluster(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cluster")
     (folder / "spark-defaults.conf").write_text(CLUSTER)
     with (
-        master(folder) as url,
+        master(folder) as (url, _),
         worker(url, folder, "--cores", "2", PYTHONPATH=str(ROOT), OMP_NUM_THREADS="1") as daemon,
     ):
         yield (

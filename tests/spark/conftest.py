@@ -9,6 +9,8 @@ import pytest
 from pyspark.sql import SparkSession
 from sample_store import SampleStore, score_sample
 
+from bench.harness import distribution
+
 
 @pytest.fixture(scope="session")
 def spark() -> Iterator[SparkSession]:
@@ -35,7 +37,7 @@ def sample_store(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture(scope="session")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The built wheel, and the same bytes as a zip."""
-    return installed.build(tmp_path_factory.mktemp("dist"))
+    return distribution.build(tmp_path_factory.mktemp("dist"))
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 from installed import ROOT, run
-from standalone import master, submit, worker
+from standalone import submit
+
+from bench.harness.standalone import master, worker
 
 pytestmark = pytest.mark.cluster
 
@@ -71,7 +73,7 @@ def test_an_archive_brings_the_libraries_to_workers_that_have_none(
     script.write_bytes((ROOT / "jobs" / "score.py").read_bytes())
     (tmp_path / "models.yml").write_text("name: words\nmtld: {kind: mtld, indicators: [mtld]}\n")
     store = tmp_path / "store"
-    with master(tmp_path) as url, worker(url, tmp_path, PATH=f"{plain}:/usr/bin:/bin"):
+    with master(tmp_path) as (url, _), worker(url, tmp_path, PATH=f"{plain}:/usr/bin:/bin"):
         said = submit(
             script,
             dist[1],

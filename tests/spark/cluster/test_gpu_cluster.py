@@ -8,7 +8,6 @@ import json
 import os
 import re
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,9 @@ import pytest
 from deltalake import DeltaTable
 from installed import ROOT, run
 from mlflow import MlflowClient
-from standalone import master, submit, worker
+from standalone import submit
+
+from bench.harness.standalone import GPU_CONF, ONE_CORE, gpu_cluster
 
 pytestmark = pytest.mark.slow
 
@@ -25,30 +26,11 @@ OPTIONS = ["--rule=paper-v1", "--dtype=float32", "--set=measure.chunk_rows=32"]
 MODEL_STAGES = ("reward", "perplexity", "embed")
 
 
-def worker_settings(folder, address):
-    """A properties file of a worker that finds one GPU."""
-    script = folder / "discover.sh"
-    script.write_text(f"""#!/bin/sh\necho '{{"name": "gpu", "addresses": ["{address}"]}}'\n""")
-    script.chmod(0o755)
-    properties = folder / "worker.conf"
-    properties.write_text(
-        f"spark.worker.resource.gpu.amount 1\nspark.worker.resource.gpu.discoveryScript {script}\n"
-    )
-    return properties
-
-
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory, bare_python):
-    """The master's URL and the workers' folders by GPU address."""
-    folder = tmp_path_factory.mktemp("cluster")
-    workers = {address: folder / f"worker-{address}" for address in ADDRESSES}
-    with ExitStack() as daemons:
-        url = daemons.enter_context(master(folder))
-        for address, place in workers.items():
-            place.mkdir()
-            settings = worker_settings(place, address)
-            daemons.enter_context(worker(url, place, "--properties-file", str(settings)))
-        yield url, workers
+def cluster(tmp_path_factory):
+    """Two workers, each with a GPU of another address."""
+    with gpu_cluster(tmp_path_factory.mktemp("cluster"), ADDRESSES) as started:
+        yield started
 
 
 def submit_score(python, zip_file, script, store, *settings, tracking="none"):
@@ -67,7 +49,6 @@ def submit_score(python, zip_file, script, store, *settings, tracking="none"):
             f"--tracking-uri={tracking}",
             *OPTIONS,
         ],
-        PYSPARK_PYTHON=str(python),
     )
 
 
@@ -117,7 +98,6 @@ def audit_of(tracking):
 def test_two_tasks_get_different_gpus_and_the_scores_equal_the_local_ones(
     cluster, dist, bare_python, local_scores, tmp_path
 ):
-    url, workers = cluster
     script = tmp_path / "score.py"
     script.write_bytes((ROOT / "jobs" / "score.py").read_bytes())
     tracking = f"sqlite:///{tmp_path}/mlflow.db"
@@ -127,17 +107,16 @@ def test_two_tasks_get_different_gpus_and_the_scores_equal_the_local_ones(
         script,
         tmp_path / "store",
         "--master",
-        url,
+        cluster.url,
         "--properties-file",
-        ROOT / "conf" / "spark" / "gpu.conf",
-        "--conf=spark.executor.memory=1500m",
-        "--conf=spark.executor.cores=1",
+        GPU_CONF,
+        *ONE_CORE,
         "--conf=spark.scheduler.minRegisteredResourcesRatio=1",
         tracking=tracking,
     )
     given = {
         address: set(re.findall(r"Spark gave this task GPU (\S+) but", log.read_text()))
-        for address, place in workers.items()
+        for address, place in cluster.folders.items()
         for log in place.glob("work/*/*/stderr")
     }
     assert given == {address: {address} for address in ADDRESSES}

@@ -8,8 +8,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from installed import PACKAGES, ROOT, run
+from installed import ROOT, run
 from packaging.requirements import Requirement
+
+from bench.harness.distribution import PACKAGES
 
 pytestmark = pytest.mark.slow
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from installed import ROOT
-from standalone import SPARK
 
+from bench.harness.standalone import SPARK
 from instructmining.spark.delta_jars import delta_jars
 
 pytestmark = pytest.mark.slow

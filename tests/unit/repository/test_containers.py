@@ -4,7 +4,9 @@ import re
 import tomllib
 
 import pytest
-from installed import PACKAGES, ROOT
+from installed import ROOT
+
+from bench.harness.distribution import PACKAGES
 
 LINES = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
 STEPS = [line.split(None, 1) for line in LINES if line and not line.startswith("#")]
