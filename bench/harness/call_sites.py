@@ -4,6 +4,7 @@
 call from Python.
 """
 
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -13,7 +14,8 @@ from typing import Any
 from py4j.java_gateway import JavaMember
 
 _ROOT = Path(__file__).parents[2]
-_OURS = tuple(f"{_ROOT / name}/" for name in ("instructmining", "udfs", "jobs"))
+# In this folder, or in the zip that spark-submit hands to Python.
+_OURS = re.compile(rf"(?:{re.escape(str(_ROOT))}|\.zip)/((?:instructmining|udfs|jobs)/.+)")
 _LINES = 2  # of ours: that which asks, and that which called it
 
 
@@ -46,9 +48,9 @@ def _name_call_sites() -> None:
 def _site(frame: FrameType | None) -> str:
     lines: list[str] = []
     while frame is not None and len(lines) < _LINES:
-        file = frame.f_code.co_filename
-        if file.startswith(_OURS):
-            lines.append(f"{Path(file).relative_to(_ROOT)}:{frame.f_lineno}")
+        file = _OURS.search(frame.f_code.co_filename)
+        if file:
+            lines.append(f"{file[1]}:{frame.f_lineno}")
         frame = frame.f_back
     return " < ".join(lines)
 

@@ -45,7 +45,21 @@ class Program:
 
 def run_program(arguments: Sequence[str], environment: Mapping[str, str]) -> Program:
     """Run Python with these arguments and watch it until it ends."""
-    command = [sys.executable, "-X", "importtime", *arguments]
+    return watch([sys.executable, "-X", "importtime", *arguments], environment)
+
+
+def watch(
+    command: Sequence[str], environment: Mapping[str, str], daemons: Sequence[int] = ()
+) -> Program:
+    """Run a command and watch it until it ends.
+
+    Args:
+        command: with its arguments.
+        environment: variables beside those of this process.
+        daemons: ids of processes that work for it, with all that they start meanwhile: what they
+            take from now on counts as the program's.
+    """
+    taken = {process.pid: _cpu(process) for process in _families(daemons)}
     started = time.monotonic()
     process = subprocess.Popen(
         command,
@@ -59,14 +73,14 @@ def run_program(arguments: Sequence[str], environment: Mapping[str, str]) -> Pro
     peaks = {"driver": 0, "jvm": 0, "worker": 0}
     output = ""
     while process.poll() is None:
-        _look(process.pid, seconds, workers, peaks)
+        _look(process.pid, daemons, seconds, workers, peaks)
         with suppress(subprocess.TimeoutExpired):
             output, _ = process.communicate(timeout=_EVERY)
     return Program(
         code=process.returncode,
         output=_IMPORT_LINE.sub("", output),
         wall=time.monotonic() - started,
-        cpu=sum(seconds.values()),
+        cpu=sum(seconds.values()) - sum(taken[pid] for pid in taken.keys() & seconds.keys()),
         workers=len(workers),
         imports=_imports(output),
         peaks=peaks,
@@ -74,21 +88,37 @@ def run_program(arguments: Sequence[str], environment: Mapping[str, str]) -> Pro
 
 
 def _look(
-    program: int, seconds: dict[int, float], workers: set[int], peaks: dict[str, int]
+    program: int,
+    daemons: Sequence[int],
+    seconds: dict[int, float],
+    workers: set[int],
+    peaks: dict[str, int],
 ) -> None:
     """Note CPU seconds and sizes of the program's family, and who of it is a worker of Spark."""
-    with suppress(psutil.Error):
-        family = [psutil.Process(program), *psutil.Process(program).children(recursive=True)]
-        for process in family:
-            with suppress(psutil.Error):
-                times = process.cpu_times()
-                seconds[process.pid] = times.user + times.system
-                parent = process.parent()
-                if parent is not None and not _DAEMONS.isdisjoint(parent.cmdline()):
-                    workers.add(process.pid)
-                kind = "driver" if process.pid == program else "jvm"
-                kind = "worker" if process.pid in workers else kind
-                peaks[kind] = max(peaks[kind], process.memory_info().rss)
+    for process in _families([program, *daemons]):
+        with suppress(psutil.Error):
+            seconds[process.pid] = _cpu(process)
+            parent = process.parent()
+            if parent is not None and not _DAEMONS.isdisjoint(parent.cmdline()):
+                workers.add(process.pid)
+            kind = "driver" if process.pid == program else "jvm"
+            kind = "worker" if process.pid in workers else kind
+            peaks[kind] = max(peaks[kind], process.memory_info().rss)
+
+
+def _families(programs: Sequence[int]) -> list[psutil.Process]:
+    """These processes and all that they started, as far as they are there."""
+    family = []
+    for program in programs:
+        with suppress(psutil.Error):
+            process = psutil.Process(program)
+            family += [process, *process.children(recursive=True)]
+    return family
+
+
+def _cpu(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
 
 
 def _imports(output: str) -> dict[str, float]:

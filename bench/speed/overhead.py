@@ -7,11 +7,15 @@ it runs first and last, and its mean is what the others are compared with. Count
 Spark's event log. A machine at work stretches seconds, CPU seconds less: read them as multiples of
 the bare program. `--queries select` prints that command's queries one by one, each with our line
 that asked for it.
+
+`--master standalone` starts Spark's own cluster manager on this machine, with two workers of one
+core and one pretended GPU each, and hands it the commands by `spark-submit` with
+`conf/spark/gpu.conf`. CPU seconds are of its daemons and executors as well.
 """
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -28,10 +32,11 @@ from bench.harness.event_log import (
     read_event_log,
     read_queries,
 )
-from bench.harness.programs import Program, run_program
+from bench.harness.programs import Program
 from bench.harness.rows import SAMPLE
+from bench.harness.runners import STANDALONE, Runner, runner
 
-CLUSTER = "local-cluster[2,1,1024]"
+CLUSTERS = ("local-cluster[2,1,1024]", STANDALONE)
 BARE = ("bare program", "bare program, again")
 # CPU seconds in multiples of the bare program's, and tasks on a small cluster.
 WANTED = {
@@ -58,7 +63,7 @@ class Measured:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--master", default="local[2]")
+    parser.add_argument("--master", default="local[2]", help="Spark's, or standalone")
     parser.add_argument("--only", help="the first so many commands", type=int)
     parser.add_argument("--set", action="append", default=[], dest="sets", metavar="A.B=VALUE")
     parser.add_argument("--queries", metavar="COMMAND", help="print this command's queries")
@@ -72,20 +77,23 @@ def main() -> None:
 
 
 def suite(repeats: int) -> Suite:
-    """Multiples of the bare program on one machine, and the tasks on a small cluster."""
+    """Multiples of the bare program on one machine; tasks and price on small clusters."""
     local = measure("local[2]")
-    cluster = measure(CLUSTER, only=2)
+    clusters = {master: measure(master, only=2) for master in CLUSTERS}
     console = Console(width=150)
-    console.print(table(local, "local[2]"), table(cluster, CLUSTER))
+    console.print(
+        table(local, "local[2]"), *(table(each, master) for master, each in clusters.items())
+    )
     bare = _bare(local)
     multiples = {f"{name}: CPU s / bare": local[name].program.cpu / bare for name in WANTED}
     help_seconds = {"--help: CPU s": local["--help"].program.cpu}
-    tasks = {f"score, first: tasks, {CLUSTER}": float(cluster["score, first"].work.tasks)}
-    price = {
-        f"score, first: CPU s, {CLUSTER} / local": (
-            cluster["score, first"].program.cpu / local["score, first"].program.cpu
+    tasks, price = {}, {}
+    for master, measured in clusters.items():
+        first = measured["score, first"]
+        tasks[f"score, first: tasks, {master}"] = float(first.work.tasks)
+        price[f"score, first: CPU s, {master} / local"] = (
+            first.program.cpu / local["score, first"].program.cpu
         )
-    }
     bounds = dict(zip(multiples, WANTED.values(), strict=True))
     return Suite(
         name="overhead",
@@ -105,21 +113,22 @@ def measure(
     """Every command, or the first `only`, one after another on a store of their own.
 
     Args:
-        master: Spark's.
+        master: Spark's, or `standalone`.
         only: how many; all, where None.
         sets: settings such as `spark.sql.codegen.wholeStage=true`, to compare with ours.
         traced: the last command to run, whose queries are called by our lines that asked for them.
     """
-    with TemporaryDirectory() as folder:
-        measured: dict[str, Measured] = {}
+    settings = dict(setting.split("=", 1) for setting in sets)
+    measured: dict[str, Measured] = {}
+    with TemporaryDirectory() as folder, runner(master) as run:
         for name, each in list(commands(Path(folder)))[:only]:
             is_traced = name == traced
             command = ["-m", "bench.harness.call_sites", *each[1:]] if is_traced else each
-            measured[name] = _measured(name, command, folder, master, sets)
+            measured[name] = _measured(name, command, folder, run, settings)
             _tell(name, measured[name])
             if is_traced:
                 break
-        return measured
+    return measured
 
 
 def _tell(name: str, measured: Measured) -> None:
@@ -148,16 +157,12 @@ def commands(folder: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def _measured(
-    name: str, arguments: Sequence[str], folder: str, master: str, sets: Sequence[str]
+    name: str, arguments: Sequence[str], folder: str, run: Runner, settings: Mapping[str, str]
 ) -> Measured:
     log = Path(folder) / "events" / name
     log.mkdir(parents=True)
-    settings = [*sets, *(f"{key}={value}" for key, value in event_log_settings(log).items())]
-    options = [part for setting in settings for part in ("--set", setting)]
     before = _commits(folder)
-    program = run_program(
-        arguments if name == "--help" else [*arguments, *options], {"SPARK_MASTER": master}
-    )
+    program = run(arguments, {} if name == "--help" else {**settings, **event_log_settings(log)})
     wanted = 2 if name == "a mistake" else 0
     if program.code != wanted:
         sys.exit(f"{name} ended with {program.code}:\n{program.output}")
