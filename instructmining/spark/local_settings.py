@@ -1,7 +1,7 @@
 """Spark's settings for a session that we start; each is there by measurement.
 
-`docs/decisions/0036-the-local-jvm.md` and `0044-little-data-is-not-compiled-for.md` have the
-figures. What an operator sets is never overridden.
+`docs/decisions/0036-the-local-jvm.md`, `0044-little-data-is-not-compiled-for.md` and
+`0079-little-data-on-a-cluster.md` have the figures. What an operator sets is never overridden.
 """
 
 import os
@@ -10,9 +10,12 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
+from instructmining.spark.paths import is_uri
+
 # Without C2 the JVM reserves 48 MB for compiled code, which Spark and Delta fill in a long session:
 # then it compiles, throws away and compiles again. `python -m bench.speed.jvm` measures it.
-JAVA_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC"
+SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m"
+JAVA_OPTIONS = f"{SHORT_LIVED} -XX:+UseSerialGC"
 # On any cluster: our tables have few files, so that 2 tasks read a log and not 50. A shuffle has as
 # many tasks as its bytes fill, not one per slot, also where its result is persisted: otherwise
 # every query that reads the persisted pool has `spark.sql.shuffle.partitions` tasks.
@@ -21,6 +24,8 @@ FEW_TASKS = {
     "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
     "spark.sql.optimizer.canChangeCachedPlanOutputPartitioning": "true",
 }
+# The driver of a cluster plans and commits: code that is new all the time. Executors keep theirs.
+ELSEWHERE = {"spark.driver.extraJavaOptions": SHORT_LIVED}
 # Worth 2-4x on a laptop (small tables, two cores).
 LOCAL = {
     "spark.driver.bindAddress": "127.0.0.1",
@@ -49,17 +54,29 @@ LITTLE_DATA = {
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.icu.caseMappings.enabled": "false",
 }
+# The same where executors have the tasks: else a shuffle writes a file for each of 200 partitions,
+# and an executor's JVM compiles at length what runs for seconds.
+LITTLE_ON_CLUSTER = LITTLE_DATA | {
+    "spark.databricks.delta.snapshotPartitions": "1",
+    "spark.executor.extraJavaOptions": SHORT_LIVED,
+    "spark.sql.shuffle.partitions": "4",
+}
 LITTLE = 64 << 20  # bytes of input and store
 
 
 def settings_for(master: str, little_data: bool) -> dict[str, str]:
     """All that a session of ours gets beside Delta; `local-cluster` stands in for a cluster."""
-    settings = dict(FEW_TASKS)
-    if master.startswith("local"):
-        settings |= LOCAL
+    settings = FEW_TASKS | (LOCAL if master.startswith("local") else ELSEWHERE)
     if is_one_jvm(master):
-        settings |= ONE_JVM | (LITTLE_DATA if little_data else {})
+        settings |= ONE_JVM
+    if little_data:
+        settings |= LITTLE_DATA if is_one_jvm(master) else LITTLE_ON_CLUSTER
     return settings
+
+
+def submitted_settings(little_data: bool) -> dict[str, str]:
+    """What a session that `spark-submit` starts gets where its operator has no opinion."""
+    return FEW_TASKS | (LITTLE_ON_CLUSTER if little_data else {})
 
 
 def is_one_jvm(master: str) -> bool:
@@ -67,10 +84,16 @@ def is_one_jvm(master: str) -> bool:
     return re.match(r"local(\[|$)", master) is not None
 
 
-def is_little(inputs: Iterable[str], store: str) -> bool:
-    """Whether all that a run reads is small and on this machine; a glob or a table is not seen."""
+def is_little(inputs: Iterable[str], store: str, has_catalog: bool = False) -> bool:
+    """Whether all that a run reads is small and on this machine; a glob or a table is not seen.
+
+    Args:
+        inputs: files, folders, tables or globs.
+        store: a folder, which need not be there yet, or a schema.
+        has_catalog: whether a store of one word may be a schema; else it is a folder.
+    """
     places = [Path(place).expanduser() for place in inputs]
-    if not all(map(Path.exists, places)):
+    if not all(map(Path.exists, places)) or not _is_folder_here(store, has_catalog):
         return False
     total = 0
     for size in chain.from_iterable(map(_sizes, [*places, Path(store).expanduser()])):
@@ -78,6 +101,14 @@ def is_little(inputs: Iterable[str], store: str) -> bool:
         if total > LITTLE:
             return False
     return True
+
+
+def _is_folder_here(store: str, has_catalog: bool) -> bool:
+    """Whether the store is a folder of this machine, as far as its name says."""
+    if is_uri(store):
+        return False
+    may_be_schema = "/" not in store and (has_catalog or "." in store)
+    return not may_be_schema or Path(store).exists()
 
 
 def _sizes(place: Path) -> Iterator[int]:

@@ -49,5 +49,9 @@ def plain(encoded: Column) -> Column:
 
 def absolute(path: str) -> str:
     """A local path made absolute; a URI as it is."""
-    is_uri = "://" in path or path.startswith(("dbfs:", "file:"))
-    return path if is_uri else str(Path(path).expanduser().absolute())
+    return path if is_uri(path) else str(Path(path).expanduser().absolute())
+
+
+def is_uri(path: str) -> bool:
+    """Whether the path says itself on which file system it is."""
+    return "://" in path or path.startswith(("dbfs:", "file:"))

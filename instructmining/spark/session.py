@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from py4j.protocol import Py4JNetworkError
-from pyspark import SparkConf
+from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 from pyspark.sql.utils import is_remote
 
@@ -19,11 +19,11 @@ from instructmining.spark.broken_off import broken_off, places_written
 from instructmining.spark.class_archive import with_class_archive
 from instructmining.spark.delta_jars import delta_jars
 from instructmining.spark.local_settings import (
-    FEW_TASKS,
     LOCAL,
     is_little,
     is_one_jvm,
     settings_for,
+    submitted_settings,
 )
 from instructmining.spark.process_log import log_path, open_log
 
@@ -52,9 +52,8 @@ def with_session(work: Callable[[SparkSession, Given], Result], settings: Given)
     """
     spark, ours = None, False
     try:
-        spark, ours = get_session(
-            spark_conf(settings.spark), is_little(settings.input, settings.store)
-        )
+        little_data = is_little(settings.input, settings.store, has_catalog=not _is_local())
+        spark, ours = get_session(spark_conf(settings.spark), little_data)
         if ours:
             _hush(spark)
         return work(spark, settings)
@@ -85,7 +84,8 @@ def get_session(
     Args:
         extra: Spark's settings for a session that is built here; of another they are named as
             not used.
-        little_data: whether a local session is for few rows: then it compiles no queries.
+        little_data: whether the session is for few rows: then one that starts here compiles no
+            queries.
 
     Returns:
         The session, and whether this call created it (only then may the caller stop it).
@@ -103,7 +103,8 @@ def get_session(
         return SparkSession.builder.getOrCreate(), False
     if _is_submitted():
         _name_unused(extra)
-        return _started(_with(SparkSession.builder, {**_DELTA, **_where_silent(FEW_TASKS)})), True
+        settings = {**_DELTA, **_where_silent(submitted_settings(little_data))}
+        return _started(_with(SparkSession.builder, settings)), True
     # Spark's workers take `python3` from the PATH unless told: often not this environment.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     return _local_session(extra or {}, little_data), True
@@ -206,6 +207,7 @@ def _with(builder: Any, settings: Mapping[str, str]) -> Any:
 
 def _where_silent(settings: Mapping[str, str]) -> dict[str, str]:
     """Those of the settings that the operator says nothing of."""
+    SparkContext._ensure_initialized()  # `SparkConf` is empty before there is a way to the JVM
     conf = SparkConf()
     return {key: value for key, value in settings.items() if not conf.contains(key)}
 

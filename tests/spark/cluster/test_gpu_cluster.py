@@ -114,6 +114,8 @@ def test_two_tasks_get_different_gpus_and_the_scores_equal_the_local_ones(
         "--conf=spark.scheduler.minRegisteredResourcesRatio=1",
         tracking=tracking,
     )
+    logs = [path for place in cluster.folders.values() for path in place.glob("work/*/*/stderr")]
+    assert all("-XX:TieredStopAtLevel=1" in log.read_text() for log in logs)  # for few rows
     given = {
         address: set(re.findall(r"Spark gave this task GPU (\S+) but", log.read_text()))
         for address, place in cluster.folders.items()

@@ -34,6 +34,17 @@ except BrokenOffError as error:
 """
 
 
+SUBMITTED = """
+from instructmining.spark.session import get_session
+
+spark, ours = get_session(little_data=True)
+names = ("shuffle.partitions", "codegen.factoryMode", "codegen.wholeStage")
+print(ours, *(spark.conf.get(f"spark.sql.{name}") for name in names))
+print(spark.sparkContext.getConf().get("spark.executor.extraJavaOptions"))
+spark.stop()
+"""
+
+
 def process(arguments, folder: Path, **environment):
     return subprocess.Popen(
         [str(each) for each in arguments],
@@ -87,3 +98,17 @@ def test_a_master_that_does_not_answer_is_named(tmp_path):
     assert line == f"{start}--master of spark-submit; what Spark says of it is on this output"
     assert "masters are unresponsive" in spark_said
     assert not list(places[1].glob("*.log"))
+
+
+def test_a_submitted_session_for_few_rows_leaves_what_its_operator_set(tmp_path):
+    script = tmp_path / "program.py"
+    script.write_text(SUBMITTED)
+    conf = {**delta_jars(), "spark.sql.shuffle.partitions": "7", "spark.log.level": "ERROR"}
+    pairs = [f"--conf={key}={value}" for key, value in conf.items()]
+    submit = [SPARK / "bin" / "spark-submit", "--master", "local[1]", *pairs, script]
+    run = process(submit, tmp_path, PYSPARK_PYTHON=sys.executable)
+    said, errors = run.communicate(timeout=300)
+    assert run.returncode == 0, errors
+    first, options = said.strip().splitlines()
+    assert first == "True 7 NO_CODEGEN false"
+    assert "-XX:TieredStopAtLevel=1" in options

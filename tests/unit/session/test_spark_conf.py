@@ -8,6 +8,7 @@ import pytest
 from installed import ROOT
 
 from instructmining.settings.sections import Measure
+from instructmining.spark.local_settings import JAVA_OPTIONS, SHORT_LIVED
 from jobs.checks.resources import check_gpus, place_of
 
 FOLDER = ROOT / "conf" / "spark"
@@ -37,6 +38,12 @@ def test_a_file_holds_settings_that_preflight_accepts(name):
         place = place_of(conf, Measure(device="cpu"), slots=4)
         assert place.copies == 4
         assert place.room >= 8 << 30
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_driver_compiles_as_one_that_we_start(name):
+    wanted = JAVA_OPTIONS if name == "local.conf" else SHORT_LIVED
+    assert properties(name)["spark.driver.extraJavaOptions"] == wanted
 
 
 @pytest.mark.parametrize("name", NAMES)
