@@ -72,10 +72,13 @@ def watch(
     workers: set[int] = set()
     peaks = {"driver": 0, "jvm": 0, "worker": 0}
     output = ""
-    while process.poll() is None:
+    has_ended = False
+    while not has_ended:
+        has_ended = process.poll() is not None  # then what it wrote last is read once more
         _look(process.pid, daemons, seconds, workers, peaks)
         with suppress(subprocess.TimeoutExpired):
             output, _ = process.communicate(timeout=_EVERY)
+            has_ended = True
     return Program(
         code=process.returncode,
         output=_IMPORT_LINE.sub("", output),
