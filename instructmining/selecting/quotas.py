@@ -10,12 +10,17 @@ from instructmining.errors import UserError
 
 
 def within_quotas(
-    scored: DataFrame, quota: Mapping[str, float], per_source: int | None, size: int | None
+    scored: DataFrame,
+    in_pool: Sequence[str],
+    quota: Mapping[str, float],
+    per_source: int | None,
+    size: int | None,
 ) -> DataFrame:
     """The best rows of each source, and of each group of sources that a pattern names.
 
     Args:
         scored: `source`, `cost` (lower is better), `example_id`.
+        in_pool: the sources of the pool, also those of which no row may be chosen.
         quota: pattern to how many at most of all that it matches; see `limits_of`. Sources that
             no pattern matches are free, but left out where there is no `size` to fill.
         per_source: the limit for each single source.
@@ -25,11 +30,8 @@ def within_quotas(
         scored = _first(scored, F.col("source"), F.lit(per_source))
     if not quota:
         return scored
-    sources = sources_of(scored)
-    if not sources:  # what is missing is told where nothing can be chosen
-        return scored
-    limits = limits_of(quota, sources, size)
-    group = _group_column(quota, sources)
+    limits = limits_of(quota, in_pool, size)
+    group = _group_column(quota, in_pool)
     limit = F.create_map(*(F.lit(part) for pair in limits.items() for part in pair))[group]
     within = _first(scored.where(group.isNotNull()), group, limit)
     return within if size is None else within.unionByName(scored.where(group.isNull()))
@@ -57,9 +59,7 @@ def limits_of(
     for pattern, value in quota.items():
         if not meant_by(pattern, sources):
             known = ", ".join(sources[:5]) + (", …" if len(sources) > 5 else "")
-            raise UserError(
-                f"--quota {pattern}: no source with rows to choose from matches; there are {known}"
-            )
+            raise UserError(f"--quota {pattern}: no source of the pool matches; there are {known}")
         if 0 < value < 1 and size is None:
             raise UserError(
                 f"--quota {pattern}={value:g} is a share of the selection: give its "

@@ -16,7 +16,7 @@ from instructmining.errors import UserError
 from instructmining.rules.rule import LinearRule, built_in_rules
 from instructmining.scoring.scores import Measured, indicator_names, scores_of, with_indicators
 from instructmining.selecting.floor import eligible
-from instructmining.selecting.quotas import within_quotas
+from instructmining.selecting.quotas import sources_of, within_quotas
 from instructmining.settings.learning import Select
 from instructmining.store.current import current_occurrences, wanted_occurrences
 from instructmining.store.tables import Store
@@ -134,7 +134,8 @@ def chosen(rows: DataFrame, select: Select) -> DataFrame:
     size = wanted(rows, select)
     scored = with_score(rows, select)
     if select.quota or select.per_source:
-        scored = within_quotas(scored, select.quota, select.per_source, size)
+        in_pool = sources_of(rows) if select.quota else []
+        scored = within_quotas(scored, in_pool, select.quota, select.per_source, size)
     if size is not None:
         return scored.orderBy("cost", "example_id").limit(size)
     return _within_budget(scored, select.tokens) if select.tokens else scored
@@ -168,10 +169,8 @@ def with_score(rows: DataFrame, select: Select) -> DataFrame:
         candidates_of_pool = candidates_of_pool.where(F.col("tokens").isNotNull())
     if select.threshold is None:
         return candidates_of_pool
-    limit = F.lit(float(select.threshold))
-    return candidates_of_pool.where(
-        F.col("score") >= limit if strategy.highest else F.col("score") <= limit
-    )
+    score, limit = F.col("score"), F.lit(float(select.threshold))
+    return candidates_of_pool.where(score >= limit if strategy.highest else score <= limit)
 
 
 def score_column(select: Select) -> Column:

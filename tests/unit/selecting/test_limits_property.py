@@ -46,7 +46,7 @@ def test_what_is_neither_a_number_nor_a_share_is_refused(value):
 
 
 def test_a_pattern_of_no_source_is_refused_with_those_there_are():
-    with pytest.raises(UserError, match="no source with rows to choose from matches") as raised:
+    with pytest.raises(UserError, match="no source of the pool matches") as raised:
         limits_of({"openorca": 5}, SOURCES, 100)
     assert all(source in str(raised.value) for source in SOURCES[:5])
 
