@@ -139,11 +139,11 @@ FROM scores WHERE rule_name = '${rule}' GROUP BY pool ORDER BY pool;
 
 -- name: drift_between_runs
 -- What each run measured: middle and tails of every indicator, by run and model fingerprint.
-SELECT run_id, stage, fingerprint, indicator, count(*) AS examples,
+SELECT max(written_at) AS written_at, run_id, stage, fingerprint, indicator, count(*) AS examples,
   percentile_approx(value, 0.05) AS low, percentile_approx(value, 0.5) AS median,
   percentile_approx(value, 0.95) AS high
 FROM stage_values LATERAL VIEW explode(`values`) v AS indicator, value
-GROUP BY run_id, stage, fingerprint, indicator ORDER BY indicator, run_id;
+GROUP BY run_id, stage, fingerprint, indicator ORDER BY indicator, written_at, run_id;
 
 -- name: failed_and_cut
 -- Rows that a model failed on, or read only in part.
@@ -187,8 +187,8 @@ GROUP BY a.run_id, a.pool, a.arm, evaluation_set ORDER BY evaluation_set, loss;
 
 -- name: verdicts
 -- Whether the selection won, in words, with the interval of the difference.
-SELECT run_id, pool, evaluation, arm, rival, n, difference, low, high, p_adjusted, verdict
-FROM comparisons ORDER BY run_id, evaluation, arm, rival;
+SELECT written_at, run_id, pool, evaluation, arm, rival, n, difference, low, high, p_adjusted, verdict
+FROM comparisons ORDER BY written_at, run_id, evaluation, arm, rival;
 
 -- name: subset_sources
 -- Where the examples of each subset come from.

@@ -9,8 +9,8 @@ import pandas as pd
 
 from bench.harness.stored import table
 
-# What identifies a row. `run_id` says who wrote it and `provenance` with which libraries: neither
-# is compared.
+# What identifies a row. `run_id` says who wrote it, `written_at` when and `provenance` with which
+# libraries: none is compared.
 KEYS = {
     "examples": ["example_id"],
     "occurrences": ["pool", "source", "position"],
@@ -21,7 +21,7 @@ KEYS = {
     "pool_knn": ["pool", "example_id"],
     "scores": ["pool", "rule_name", "rule_version", "example_id"],
 }
-_NOT_COMPARED = ["run_id", "provenance"]
+_NOT_COMPARED = ["run_id", "written_at", "provenance"]
 TOLERANCE = 1e-6
 
 

@@ -1,9 +1,10 @@
-"""Numbers for every example of a store, as its models would have left them, from seeded chance.
+"""Numbers for the examples of a store that have none, as its models would have left them.
 
     python -m bench.harness.made_numbers STORE [--width 384]
 
 `score` then finds every model stage of the embedded list finished, so that all the rest
-can be run, and measured, on pools that no machine at hand could score. The numbers mean nothing.
+can be run, and measured, on pools that no machine at hand could score. The numbers come from seeded
+chance and mean nothing.
 """
 
 import argparse
@@ -42,14 +43,17 @@ def main() -> None:
 
 
 def fill(store: Store, width: int) -> None:
-    """Append a row of each stage for every example; the vectors are clustered, of unit length."""
-    examples = store.read("examples").select("example_id", "bucket")
+    """Append a row of each stage for every example without; vectors are clustered, of length 1."""
+    every = store.read("examples").select("example_id", "bucket")
     for number, (stage, spec) in enumerate(load_model_list("embedded").stages.items()):
         model = resolve(spec)
+        table = "embeddings" if stage == "embed" else "stage_values"
+        measured = store.read(table).where(F.col("fingerprint") == model.fingerprint)
+        examples = every.join(measured.select("example_id"), "example_id", "left_anti")
         _admit(store, stage, model)
         if stage == "embed":
             rows = examples.repartition("bucket").mapInArrow(_embedding(width), _VECTORS)
-            store.append(_measured(rows, model), "embeddings", {})
+            store.append(_measured(rows, model), table, {})
             continue
         pairs = [
             part
@@ -57,10 +61,13 @@ def fill(store: Store, width: int) -> None:
             for part in (F.lit(name), _value(name, 100 * number + place))
         ]
         rows = examples.withColumns({"stage": F.lit(stage), "values": F.create_map(*pairs)})
-        store.append(_measured(rows, model), "stage_values", {})
+        store.append(_measured(rows, model), table, {})
 
 
 def _admit(store: Store, stage: str, model: ResolvedModel) -> None:
+    known = store.read("fingerprints").where(F.col("fingerprint") == model.fingerprint)
+    if known.count():
+        return
     row = (model.fingerprint, stage, model.spec.origin or model.spec.kind, "{}", "{}", _RUN)
     names = ("fingerprint", "stage", "source", "definition", "provenance", "run_id")
     frame = small_frame(store.spark, [row], ", ".join(f"{name} STRING" for name in names))

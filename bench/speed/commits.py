@@ -90,6 +90,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--commits", type=int, default=300, help="to each table; 50 at least")
     parser.add_argument("--days", type=float, default=0.0, help="that they are spread over")
+    parser.add_argument("--log-hours", type=int, help="as of `maintain`")
     parser.add_argument("--tables", default=",".join(COMMITTED), help="only these")
     chosen = parser.parse_args(argv)
     if chosen.commits < _FIRST + 2 * LAST:
@@ -99,14 +100,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     with TemporaryDirectory() as folder, peak_memory() as peak:
         store = Store.open(spark, str(Path(folder) / "store"))
         for table in chosen.tables.split(","):
-            good &= through(store, table, chosen.commits, chosen.days)
+            good &= through(store, table, chosen.commits, chosen.days, chosen.log_hours)
         heap = spark.conf.get("spark.driver.memory")
         print(f"largest process {peak():.2f} GiB; spark.driver.memory {heap}")
     spark.stop()
     sys.exit(0 if good else 1)
 
 
-def through(store: Store, table: str, commits: int, days: float) -> bool:
+def through(
+    store: Store, table: str, commits: int, days: float, log_hours: int | None = None
+) -> bool:
     """Print one table's figures; whether its rows stayed and its files became few."""
     for number in range(_FIRST):
         commit(store, table, number)
@@ -114,11 +117,11 @@ def through(store: Store, table: str, commits: int, days: float) -> bool:
     took = timed(lambda: lengthen(store, table, _FIRST + LAST, commits, days))
     states[f"more in {took}"] = state(store, table, commits)
     hours = load_settings().maintain.retention_hours
-    took = timed(lambda: maintain(store, table, hours, False))
+    took = timed(lambda: maintain(store, table, hours, False, log_hours))
     states[f"maintain, {took}"] = state(store, table, commits + LAST)
     with ExitStack() as stack:
         unchecked_retention(store.spark, stack)
-        took = timed(lambda: maintain(store, table, 0, False))
+        took = timed(lambda: maintain(store, table, 0, False, log_hours))
     states[f"the next, {took}"] = state(store, table, commits + 2 * LAST)
     show(f"{table}: seconds by the clock / CPU seconds", states)
     made = (_FIRST, commits, commits + LAST, commits + 2 * LAST)

@@ -2,8 +2,9 @@
 
     python -m bench.speed.million --rows 10000 40000 200000 --only neighbours,rule
 
-Rows are made up and read from a folder of Parquet and from one of JSON lines, a hundredth comes
-later; the numbers of the models are made up too (`bench.harness.made_numbers`). Every step is a
+Rows are made up and read from a folder of Parquet and from one of JSON lines. Once all are scored,
+a hundredth of new rows comes; what reading and scoring these cost is told as a share of the first
+time. The numbers of the models are made up too (`bench.harness.made_numbers`). Every step is a
 command of its own with a driver of 3 GB: its CPU seconds and wall seconds, the largest resident
 size of the Python driver, of the JVM (in which a local master has its tasks) and of a Python
 worker, and the bytes that the tasks sent to the driver, by Spark's event log. With several sizes
@@ -43,6 +44,13 @@ _SETTINGS = (
 )
 _MODELS = "reward,perplexity,embed,mtld"
 _FIRST = "read Parquet"
+_FILLING = (_FIRST, "made numbers", "read 1 % new", "made numbers of new")
+# What a schedule pays for a hundredth of new rows, beside what the first run paid.
+_AGAIN = {
+    "reading and rule": (("read 1 % new", "rule with new"), (_FIRST, "rule")),
+    "neighbours, frozen": (("neighbours of new",), ("neighbours",)),
+    "neighbours, refreshed": (("neighbours again",), ("neighbours",)),
+}
 
 File = Callable[[Path, int, int], None]  # path without suffix, first row, rows
 
@@ -74,6 +82,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             for step in run(rows, Path(folder), chosen.master, chosen.sets, only):
                 print(line(step), flush=True)
                 found.append(step)
+        print(again(rows, found), flush=True)
     if len(chosen.rows) > 1:
         console.print(slopes(found))
 
@@ -83,7 +92,7 @@ def run(
 ) -> Iterator[Step]:
     """The steps over that many rows, one after another; those that fill the store always run."""
     for name, command in steps(rows, folder):
-        if only and name not in only and name not in (_FIRST, "1 % new rows", "made numbers"):
+        if only and name not in only and name not in _FILLING:
             continue
         log = folder / "events" / name.replace(" ", "_").replace("%", "")
         log.mkdir(parents=True)
@@ -108,11 +117,18 @@ def steps(rows: int, folder: Path) -> Iterator[tuple[str, list[str]]]:
     other = ["--store", str(folder / "other"), "--tracking-uri", "none"]
     read_lines = ["-m", "jobs.cli", "score", *other, "--stages", "ingest", "--input", str(lines)]
     yield "read JSON lines", read_lines
+    made = ["-m", "bench.harness.made_numbers", store]
+    neighbors = [*score, "--stages", "embed,knn"]
+    rule = [*score, "--stages", f"{_MODELS},rule", "--rule", "paper-v1"]
+    yield "made numbers", made
+    yield "neighbours", neighbors
+    yield "rule", rule
     _parquet_file(parquet / "later", rows, max(1, rows // 100))
-    yield "1 % new rows", [*score, "--stages", "ingest", "--input", str(parquet)]
-    yield "made numbers", ["-m", "bench.harness.made_numbers", store]
-    yield "neighbours", [*score, "--stages", "embed,knn"]
-    yield "rule", [*score, "--stages", f"{_MODELS},rule", "--rule", "paper-v1"]
+    yield "read 1 % new", [*score, "--stages", "ingest", "--input", str(parquet)]
+    yield "made numbers of new", made
+    yield "neighbours of new", [*neighbors, "--knn-reference", "frozen"]
+    yield "neighbours again", neighbors
+    yield "rule with new", rule
     some = ["--quota", "00*=0.5", "--quota", "01*=0.5"]
     to = ["--to", str(folder / "chosen.jsonl"), "--overwrite"]
     yield "select by quotas", [*select, "--top", str(_CHOSEN), *some, *to]
@@ -149,6 +165,17 @@ def line(step: Step) -> str:
         f"   {work.to_driver / 1e6:8.2f} MB to the driver, {work.shuffled / 1e6:9.1f} shuffled, "
         f"{work.jobs} jobs, {work.tasks:,} tasks"
     )
+
+
+def again(rows: int, found: Sequence[Step]) -> str:
+    """Cost of the new hundredth as a share of the first time, of the steps that were run."""
+    cpu = {step.name: step.program.cpu for step in found if step.rows == rows}
+    lines = []
+    for name, (later, first) in _AGAIN.items():
+        if cpu.keys() >= {*later, *first}:
+            once, new = (sum(cpu[step] for step in steps) for steps in (first, later))
+            lines.append(f"{rows:>9,}  {name}: {new:.1f} of {once:.1f} CPU s ({new / once:.3f})")
+    return "\n".join(lines)
 
 
 def slopes(found: Sequence[Step]) -> Table:

@@ -7,7 +7,6 @@ import pandas as pd
 from pyspark.sql import functions as F
 
 from instructmining.report.charts import Scale
-from instructmining.report.scored import commits
 from instructmining.store.tables import Store
 
 
@@ -48,20 +47,14 @@ class Evaluation:
 
 
 def last_evaluation(store: Store, pool: str) -> Evaluation | None:
-    """The last evaluation that was committed for the pool; None where there was none."""
+    """The last evaluation that was written for the pool; None where there was none."""
     compared = store.read("comparisons").where(F.col("pool") == pool)
-    rows = compared.select("run_id", "evaluation", "arm", "rival", "verdict").toPandas()
+    names = ("run_id", "evaluation", "arm", "rival", "verdict", "written_at")
+    rows = compared.select(*names).toPandas()
     if rows.empty:
         return None
-    known = set(rows["run_id"])
-    run_id = next(
-        (
-            about["run_id"]
-            for about in commits(store, "comparisons")
-            if about.get("run_id") in known
-        ),
-        sorted(known)[-1],
-    )
+    # Rows of older versions have no time and stand first.
+    run_id = rows.sort_values(["written_at", "run_id"], na_position="first")["run_id"].iloc[-1]
     arms = store.read("arms").where((F.col("pool") == pool) & (F.col("run_id") == run_id))
     runs = store.read("finetuning_runs").where(F.col("status") == "ok")
     # The run of a key may be an earlier evaluation's: equal subsets share one.

@@ -1,6 +1,5 @@
 """Which scores a report is about: the pool, the rule, and the source of each example."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -113,13 +112,6 @@ def at_hand(scored: Scored) -> Iterator[None]:
         scored.rows.unpersist()
 
 
-def commits(store: Store, table: str) -> list[dict[str, Any]]:
-    """What the table's commits say of themselves, the last first; old ones may be gone."""
-    history = store.spark.sql(f"DESCRIBE HISTORY {store.sql_name(table)}")
-    commits = history.orderBy(F.desc("version")).select("userMetadata").collect()
-    return [json.loads(row.userMetadata) for row in commits if row.userMetadata]
-
-
 def short_names(sources: Sequence[str]) -> dict[str, str]:
     """Sources without the folders that all of them share."""
     parts = [source.replace("\\", "/").split("/") for source in sources]
@@ -134,8 +126,10 @@ def short_names(sources: Sequence[str]) -> dict[str, str]:
 def _choose(
     store: Store, pool: str, source: str, tracking: Tracking
 ) -> tuple[tuple[str, str], LinearRule | None, str]:
-    stored = store.read("scores").select("pool", "rule_name", "rule_version").distinct().collect()
-    there = sorted({(row.rule_name, row.rule_version) for row in stored if row.pool == pool})
+    scores = store.read("scores").groupBy("pool", "rule_name", "rule_version")
+    stored = scores.agg(F.max("written_at").alias("written_at")).collect()
+    of_pool = sorted((row for row in stored if row.pool == pool), key=_age)
+    there = [(row.rule_name, row.rule_version) for row in of_pool]
     if not there:
         pools = ", ".join(sorted({row.pool for row in stored})) or "none yet"
         raise UserError(
@@ -143,8 +137,7 @@ def _choose(
             "run instructmining score, or name another --pool"
         )
     if source == "auto":
-        key = there[0] if len(there) == 1 else _latest(store, pool, there)
-        return key, *_record_of(key, tracking)
+        return there[-1], *_record_of(there[-1], tracking)
     rule = load_rule(source, tracking)
     if (rule.name, rule.version) not in there:
         names = ", ".join(" ".join(words) for words in there)
@@ -155,13 +148,9 @@ def _choose(
     return (rule.name, rule.version), rule, ""
 
 
-def _latest(store: Store, pool: str, there: Sequence[tuple[str, str]]) -> tuple[str, str]:
-    """The rule of the pool's last commit."""
-    for about in commits(store, "scores"):
-        key = (str(about.get("rule_name")), str(about.get("rule_version")))
-        if about.get("pool") == pool and key in there:
-            return key
-    return there[-1]
+def _age(row: Any) -> tuple[bool, Any, str, str]:
+    """To sort by: without a time first, then by time, which is that of the last commit."""
+    return row.written_at is not None, row.written_at, row.rule_name, row.rule_version
 
 
 def _record_of(key: tuple[str, str], tracking: Tracking) -> tuple[LinearRule | None, str]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 FEWEST = 50  # examples on each side; fewer say little about a middle
@@ -31,22 +32,24 @@ class Drift:
     moved: float
 
 
-def newest_runs(measured: Sequence[tuple[str, str]], order: Sequence[str]) -> dict[str, str]:
+def newest_runs(measured: Sequence[tuple[str, str, datetime | None]]) -> dict[str, str]:
     """By fingerprint, the run that measured last.
 
     Args:
-        measured: fingerprint and run of what a pool has; a fingerprint of one run is left out,
-            since there is nothing before it.
-        order: runs, the last first; a run that is not in it is older than all.
+        measured: fingerprint, run, and when the run wrote last; None is older than all times. A
+            fingerprint of one run is left out, since there is nothing before it, and so is one
+            whose runs have no times.
     """
-    place = {run: number for number, run in reversed(list(enumerate(order)))}
     runs: dict[str, set[str]] = {}
-    for fingerprint, run in measured:
+    times: dict[str, list[tuple[datetime, str]]] = {}
+    for fingerprint, run, time in measured:
         runs.setdefault(fingerprint, set()).add(run)
+        if time is not None:
+            times.setdefault(fingerprint, []).append((time, run))
     return {
-        fingerprint: min(sorted(known), key=lambda run: place.get(run, len(order)))
-        for fingerprint, known in runs.items()
-        if len(known) > 1
+        fingerprint: max(known)[1]
+        for fingerprint, known in times.items()
+        if len(runs[fingerprint]) > 1
     }
 
 

@@ -1,5 +1,7 @@
 """The sections of the commands that work on what is stored already."""
 
+from pydantic import model_validator
+
 from instructmining.settings.section import Section, setting
 
 
@@ -22,10 +24,24 @@ class Maintain(Section):
     retention_hours: int = setting(
         168, "Hours of table history that stay readable; at least 168.", ge=168
     )
+    log_hours: int | None = setting(
+        None,
+        "Hours that commits stay in the tables' logs; `retention_hours` at least. null: as each "
+        "table says, 30 days where it says nothing.",
+    )
     retire: bool = setting(
         False, "List the records that are no longer in their sources, and drop them from pools."
     )
     pool: str | None = setting(None, "The pool of `retire`. null: all pools.")
+
+    @model_validator(mode="after")
+    def _what_is_readable_is_in_the_log(self) -> "Maintain":
+        if self.log_hours is not None and self.log_hours < self.retention_hours:
+            raise ValueError(
+                f"--log-hours {self.log_hours}: versions stay readable for {self.retention_hours} "
+                "hours (--retention-hours), and need their commits: give no less"
+            )
+        return self
 
 
 class Erase(Section):

@@ -11,3 +11,4 @@ POSITION = Column(
 )
 FINGERPRINT = Column("fingerprint", "STRING", "what was measured with: see fingerprints", True)
 RUN = Column("run_id", "STRING", "run that wrote the row", True)
+WRITTEN = Column("written_at", "TIMESTAMP", "when the row was written; null by older versions")

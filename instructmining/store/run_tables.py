@@ -1,7 +1,7 @@
-"""Tables of what a run found without a model: sources, texts, drift, predictions of cascades."""
+"""Tables of what a run finds without a model: sources, texts, drift, cascades, comparisons."""
 
 from instructmining.features.names import FEATURES, LANGUAGES
-from instructmining.store.columns import BUCKET, FINGERPRINT, ID, POOL, RUN, SOURCE
+from instructmining.store.columns import BUCKET, FINGERPRINT, ID, POOL, RUN, SOURCE, WRITTEN
 from instructmining.store.table import Column, Table
 
 SOURCES = Table(
@@ -93,6 +93,29 @@ CASCADES = Table(
         Column("penalty", "DOUBLE", "of the ridge regression"),
         Column("accepted", "BOOLEAN", "good enough for the settings; else nothing is predicted"),
         RUN,
+    ),
+    cluster_by=("pool",),
+)
+
+COMPARISONS = Table(
+    "One row per pair of arms and evaluation set: difference of their losses, paired by seed",
+    (
+        POOL,
+        Column("evaluation", "STRING", "evaluation set", True),
+        Column("arm", "STRING", "the arm that is judged", True),
+        Column("rival", "STRING", "the arm it is compared with", True),
+        Column("n", "BIGINT", "seeds that both have a loss for"),
+        Column("difference", "DOUBLE", "mean loss of arm - rival, nats; negative: arm better"),
+        Column("prompts", "BIGINT", "prompts that the interval counts; 0: seeds alone"),
+        Column("low", "DOUBLE", "lower end of its 95 % interval (t distribution)"),
+        Column("high", "DOUBLE", "upper end"),
+        Column("p", "DOUBLE", "of the paired t test, over seeds and prompts"),
+        Column("p_bootstrap", "DOUBLE", "of the bootstrapped t statistic"),
+        Column("p_signs", "DOUBLE", "of all flips of the signs; at least 2 / 2^n"),
+        Column("p_adjusted", "DOUBLE", "Holm, over the run's planned rows, or its rates"),
+        Column("verdict", "STRING", "the same in words"),
+        RUN,
+        WRITTEN,
     ),
     cluster_by=("pool",),
 )

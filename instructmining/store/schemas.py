@@ -1,7 +1,23 @@
 """The data contract: every table, column, comment and constraint in one place."""
 
-from instructmining.store.columns import BUCKET, FINGERPRINT, ID, POOL, POSITION, RUN, SOURCE
-from instructmining.store.run_tables import CASCADES, DRIFT, PREDICTIONS, SOURCES, TEXT_FEATURES
+from instructmining.store.columns import (
+    BUCKET,
+    FINGERPRINT,
+    ID,
+    POOL,
+    POSITION,
+    RUN,
+    SOURCE,
+    WRITTEN,
+)
+from instructmining.store.run_tables import (
+    CASCADES,
+    COMPARISONS,
+    DRIFT,
+    PREDICTIONS,
+    SOURCES,
+    TEXT_FEATURES,
+)
 from instructmining.store.table import Column, Table
 
 MESSAGES = "ARRAY<STRUCT<role: STRING, content: STRING>>"
@@ -93,6 +109,7 @@ TABLES: dict[str, Table] = {
             FINGERPRINT,
             Column("values", "MAP<STRING, DOUBLE>", "indicator to value; absent where unmeasured"),
             *_MEASURED,
+            WRITTEN,
         ),
         cluster_by=("fingerprint", "bucket"),
         constraints=(("known_status", "status IN ('ok', 'failed')"),),
@@ -153,6 +170,7 @@ TABLES: dict[str, Table] = {
             Column("rule_models_match", "BOOLEAN", "measured with the models the rule knows"),
             Column("inputs_version", "STRING", "hash of everything the scores were computed from"),
             RUN,
+            WRITTEN,
         ),
         cluster_by=("pool", "rule_name", "rule_version"),
         constraints=(
@@ -245,27 +263,7 @@ TABLES: dict[str, Table] = {
         ),
         cluster_by=("run_key",),
     ),
-    "comparisons": Table(
-        "One row per pair of arms and evaluation set: difference of their losses, paired by seed",
-        (
-            POOL,
-            Column("evaluation", "STRING", "evaluation set", True),
-            Column("arm", "STRING", "the arm that is judged", True),
-            Column("rival", "STRING", "the arm it is compared with", True),
-            Column("n", "BIGINT", "seeds that both have a loss for"),
-            Column("difference", "DOUBLE", "mean loss of arm - rival, nats; negative: arm better"),
-            Column("prompts", "BIGINT", "prompts that the interval counts; 0: seeds alone"),
-            Column("low", "DOUBLE", "lower end of its 95 % interval (t distribution)"),
-            Column("high", "DOUBLE", "upper end"),
-            Column("p", "DOUBLE", "of the paired t test, over seeds and prompts"),
-            Column("p_bootstrap", "DOUBLE", "of the bootstrapped t statistic"),
-            Column("p_signs", "DOUBLE", "of all flips of the signs; at least 2 / 2^n"),
-            Column("p_adjusted", "DOUBLE", "Holm, over the run's planned rows, or its rates"),
-            Column("verdict", "STRING", "the same in words"),
-            RUN,
-        ),
-        cluster_by=("pool",),
-    ),
+    "comparisons": COMPARISONS,
     "answers": Table(
         "What finetuned models answer to the prompts of the evaluation sets",
         (

@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from instructmining.errors import UserError
 from instructmining.spark.frames import empty_frame
 from instructmining.spark.paths import absolute
+from instructmining.store.columns import WRITTEN
 from instructmining.store.conflicts import ATTEMPTS, NoTableError, with_retries
 from instructmining.store.definition_sql import create_table_sql, sql_text
 from instructmining.store.delta_folders import can_load, is_delta, newest_version, notes_since
@@ -214,7 +215,8 @@ class Store:
         self.create(table)
         condition = " AND ".join(f"`{key}` = {sql_text(value)}" for key, value in where.items())
         writer = (
-            rows.write.format("delta")
+            _dated(rows, table)
+            .write.format("delta")
             .mode("overwrite")
             .option("replaceWhere", condition)
             .option("mergeSchema", "true")
@@ -263,10 +265,18 @@ class Store:
             writer.saveAsTable(f"{self.target}.{table}")
 
 
+def _dated(rows: DataFrame, table: str) -> DataFrame:
+    """The rows, with the time of writing where the table has one."""
+    if WRITTEN.name not in TABLES[table].names:
+        return rows
+    return rows.withColumn(WRITTEN.name, F.current_timestamp())
+
+
 def _appending(rows: DataFrame, table: str, about: Mapping[str, Any]) -> Any:
     """A writer that appends the table's columns."""
     return (
-        rows.select(*TABLES[table].names)
+        _dated(rows, table)
+        .select(*TABLES[table].names)
         .write.format("delta")
         .mode("append")
         .option("mergeSchema", "true")  # a store of an older version gets the new columns

@@ -147,6 +147,7 @@ OPTIONS: dict[str, dict[str, str]] = {
     "maintain": {
         **_STORE,
         "--retention-hours": "maintain.retention_hours",
+        "--log-hours": "maintain.log_hours",
         "--retire": "maintain.retire",
         "--pool": "maintain.pool",
         "--dry-run": "dry_run",

@@ -7,7 +7,6 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from instructmining.errors import DriftError
-from instructmining.report.scored import commits
 from instructmining.scoring.drift import Drift, drifts, newest_runs, sentence
 from instructmining.store.tables import Store
 from jobs.scoring.stages import Pool
@@ -43,9 +42,8 @@ def drift_of(store: Store, pool: Pool, fingerprints: Collection[str]) -> list[Dr
     """The drift of each indicator that these models measured in the pool by more than one run."""
     values = store.read("stage_values").where(F.col("fingerprint").isin(list(fingerprints)))
     values = values.join(pool.members.select("example_id"), "example_id", "left_semi")
-    runs = values.select("fingerprint", "run_id").distinct().collect()
-    order = dict.fromkeys(str(about.get("run_id")) for about in commits(store, "stage_values"))
-    newest = newest_runs([(row.fingerprint, row.run_id) for row in runs], list(order))
+    runs = values.groupBy("fingerprint", "run_id").agg(F.max("written_at").alias("last")).collect()
+    newest = newest_runs([(row.fingerprint, row.run_id, row.last) for row in runs])
     if not newest:
         return []
     return drifts([row.asDict() for row in _middles(values, newest).collect()])

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 
 from pyspark.sql import SparkSession
 
@@ -14,6 +15,7 @@ from instructmining.store.schemas import TABLES
 from instructmining.store.tables import Store
 
 _MIB = 2**20
+_LOG_RETENTION = "delta.logRetentionDuration"
 _SHOWN = 1000  # files that a dry run of VACUUM lists at most
 
 
@@ -43,10 +45,16 @@ def run(spark: SparkSession, settings: Settings) -> list[Kept]:
         )
     if options.retire:
         retire_stale(store, options.pool, settings.dry_run)
+    hours = options.retention_hours
     reports = [
-        maintain(store, table, options.retention_hours, settings.dry_run) for table in tables
+        maintain(store, table, hours, settings.dry_run, options.log_hours) for table in tables
     ]
-    print(text(reports, options.retention_hours, settings.dry_run))
+    print(text(reports, hours, settings.dry_run))
+    if options.log_hours is not None:
+        print(
+            f"commits stay in the logs for {options.log_hours} h: Delta drops older ones when it "
+            "writes its next checkpoint"
+        )
     return reports
 
 
@@ -71,14 +79,30 @@ def retire_stale(store: Store, pool: str | None, dry_run: bool) -> None:
     print()
 
 
-def maintain(store: Store, table: str, retention_hours: int, dry_run: bool) -> Kept:
+def maintain(
+    store: Store, table: str, retention_hours: int, dry_run: bool, log_hours: int | None = None
+) -> Kept:
     """Optimize and vacuum one table, or say what that would do."""
     files, size = _size(store, table)
+    if not dry_run and log_hours is not None:
+        keep_log(store, table, log_hours)
     if not dry_run and TABLES[table].cluster_by:
         store.spark.sql(f"OPTIMIZE {store.sql_name(table)}")
     removed = vacuum(store, table, retention_hours, dry_run)
     after = _size(store, table)
     return Kept(table, (files, after[0]), (size, after[1]), removed)
+
+
+def keep_log(store: Store, table: str, hours: int) -> None:
+    """Set how long commits stay in the table's log, where it says otherwise.
+
+    Delta drops older ones with a checkpoint, by whole days.
+    """
+    wanted = f"interval {hours} hours"
+    if (_detail(store, table).properties or {}).get(_LOG_RETENTION) == wanted:
+        return
+    to = f"SET TBLPROPERTIES ('{_LOG_RETENTION}' = '{wanted}')"
+    store.spark.sql(f"ALTER TABLE {store.sql_name(table)} {to}")
 
 
 def vacuum(store: Store, table: str, hours: int, dry_run: bool = False) -> int | None:
@@ -125,6 +149,11 @@ def text(reports: Sequence[Kept], hours: int, dry_run: bool) -> str:
 
 
 def _size(store: Store, table: str) -> tuple[int, int]:
+    row = _detail(store, table)
+    return int(row.numFiles), int(row.sizeInBytes)
+
+
+def _detail(store: Store, table: str) -> Any:
     row = store.spark.sql(f"DESCRIBE DETAIL {store.sql_name(table)}").first()
     assert row is not None  # noqa: S101 - the table exists
-    return int(row.numFiles), int(row.sizeInBytes)
+    return row

@@ -32,6 +32,7 @@ def test_drift_is_stored_and_fails_again_and_every_query_finds_it(
 
     spark.sql(
         f"UPDATE {store.sql_name('stage_values')} SET run_id = 'before', "
+        "written_at = written_at - INTERVAL 1 DAY, "
         "`values` = transform_values(`values`, (name, v) -> IF(name = 'mtld', v, v - 9)) "
         "WHERE bucket < 2048"
     )

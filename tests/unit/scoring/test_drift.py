@@ -1,5 +1,7 @@
 """How far an indicator moved between runs: counted by hand; no Spark."""
 
+from datetime import datetime
+
 from instructmining.scoring.drift import drifts, newest_runs, sentence
 
 
@@ -22,6 +24,15 @@ def test_an_indicator_moves_by_its_medians_over_the_old_spread():
     assert (same_value.moved, other_value.moved) == (0.0, float("inf"))
 
 
-def test_the_last_run_of_each_model_is_that_of_the_newest_commit():
-    measured = [("f", "old"), ("f", "new"), ("g", "old"), ("h", "new"), ("h", "of no commit")]
-    assert newest_runs(measured, ["other", "new", "old"]) == {"f": "new", "h": "new"}
+def test_the_last_run_of_each_model_is_the_one_that_wrote_last():
+    early, late = datetime(2026, 1, 1), datetime(2026, 1, 2)
+    measured = [
+        ("f", "z", early),
+        ("f", "a", late),
+        ("alone", "a", late),
+        ("in part of an older version", "z", None),
+        ("in part of an older version", "a", early),
+        ("of an older version", "a", None),
+        ("of an older version", "b", None),
+    ]
+    assert newest_runs(measured) == {"f": "a", "in part of an older version": "a"}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instructmining.errors import UserError
-from instructmining.settings.stored import Erase
+from instructmining.settings.stored import Erase, Maintain
 from instructmining.store import conflicts
 from instructmining.store.conflicts import ATTEMPTS, NoTableError, with_retries
 from instructmining.store.definition_sql import sql_text
@@ -146,3 +146,9 @@ def test_any_other_error_is_raised_at_once(waits):
     with pytest.raises(ValueError, match="a bug"):
         with_retries(write)
     assert waits == []
+
+
+def test_the_log_reaches_as_far_back_as_what_is_readable():
+    assert Maintain(retention_hours=200, log_hours=200).log_hours == 200
+    with pytest.raises(ValueError, match="versions stay readable for 200 hours"):
+        Maintain(retention_hours=200, log_hours=199)
