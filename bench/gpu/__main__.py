@@ -1,6 +1,6 @@
 """Run suites on a GPU, print them and judge their gates; exits 1 where one is missed.
 
-    python -m bench.gpu                                  # all suites but two
+    python -m bench.gpu                                  # all suites but three
     python -m bench.gpu --suites reward-neox,neighbors   # some of them
     python -m bench.gpu --compile                        # compiled finetunes too
     python -m bench.gpu --no-compile                     # nothing compiled
@@ -32,7 +32,11 @@ from bench.harness.arms import Verdict, machine
 from bench.harness.texts import records
 from udfs.running.device import choose_device
 
-_ASKED_FOR = ("perplexity-neox", "neighbors-10m")  # suites that run only when they are named
+_ASKED_FOR = (
+    "perplexity-neox",
+    "float8-llama",
+    "neighbors-10m",
+)  # suites that run only when they are named
 _LIBRARIES = ("torch", "transformers", "peft", "sentence-transformers", "faiss-cpu", "numpy")
 
 
@@ -56,6 +60,13 @@ class Bench:
             "perplexity-neox": lambda: self._scored(NEOX, False, 0.60),
             "perplexity-qwen": lambda: self._scored(QWEN, False, 0.45),
             "perplexity-llama": lambda: self._scored(LLAMA, False, 0.65),
+            "float8-llama": lambda: scoring.in_float8(
+                self._sized(LLAMA),
+                self.folder / "llama-True",
+                self._windows(self.chosen.rows, self.chosen.rows // 4),
+                self.device,
+                self.code,
+            ),
             "embedding": lambda: scoring.sentences(
                 self._windows(self.chosen.rows, self.chosen.rows), self.device
             ),

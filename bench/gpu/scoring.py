@@ -78,6 +78,40 @@ def scored(
     )
 
 
+def in_float8(
+    model: Model, folder: Path, windows: Sequence[Window], device: str, code: str | None
+) -> GpuSuite:
+    """A reward model with `float8` in its entry beside the same without.
+
+    How well a trained model keeps its order is told by `python -m bench.float8 --device cuda`.
+    """
+    if not folder.exists():
+        save(model, True, folder, device)
+    plain = ModelSpec(
+        kind="gpt_neox_reward" if model.family == "neox" else "sequence_classifier",
+        source=str(folder),
+        template="response",
+        max_length=2048,
+        indicators=("reward",),
+    )
+    how = list(compared(code).values())[-1]
+    rounded = plain.model_copy(update={"float8": True})
+    return GpuSuite(
+        name=f"reward in float8, {model.name}",
+        about=f"windows of {len(windows[-1]):,} rows, never seen before, tokenising included",
+        arms={
+            "bfloat16": Arm(_ours(plain, how, device)),
+            "float8": Arm(_ours(rounded, how, device)),
+        },
+        windows=windows,
+        tokens=lambda texts: sum(map(len, token_ids(texts))),
+        flop=lambda texts: flop(model, token_ids(texts), head=False),
+        reference="bfloat16",
+        same=lambda answer, reference: ranked(answer, reference, 0.9),
+        gates=[Gate("float8", "bfloat16", 1.2)],
+    )
+
+
 def compared(code: str | None) -> dict[str, Measure]:
     """Settings by name: all off, then all on, compiled where there is a folder for it."""
     off = Measure(packing=False, compile=False, fused_optimizer=False)
@@ -165,14 +199,14 @@ def sentences(windows: Sequence[Window], device: str) -> GpuSuite:
     )
 
 
-def ranked(answer: Values, reference: Values) -> str | None:
-    """Numbers of bfloat16 in the reference's order."""
+def ranked(answer: Values, reference: Values, least: float = 0.99) -> str | None:
+    """Rounded numbers in the reference's order."""
     from scipy.stats import spearmanr
 
     if len(answer) < 3:
         return None
     rank = float(spearmanr(answer, reference).statistic)
-    return None if rank >= 0.99 else f"rank correlation {rank:.4f}"
+    return None if rank >= least else f"rank correlation {rank:.4f}"
 
 
 def near(answer: Values, reference: Values) -> str | None:

@@ -20,6 +20,7 @@ from instructmining.settings.yaml_files import explained, read_yaml
 
 IMPORTED = "imported"  # the kind of numbers that others computed; see `models.imported`
 COLUMN = "column:"
+_FLOAT8 = ("causal_lm", "gpt_neox_reward", "sequence_classifier")  # kinds, see udfs.running.float8
 # Keys of a config.json that say how a file was written, not what the model computes.
 _PROVENANCE_KEYS = {"_name_or_path", "dtype", "torch_dtype", "transformers_version"}
 _DEFINING_FILES = (
@@ -68,6 +69,7 @@ class ModelSpec(BaseModel):
     # yes_no, endpoint_chat: what is asked about the last reply, after it
     question: str | None = None
     served: Served | None = None  # endpoint_…: the model at the server that `source` is the URL of
+    float8: bool = False  # causal_lm, …_reward, sequence_classifier: layers compute in float8
     function: str | None = None  # python: "module:function", conversations -> list of numbers
     version: str = "1"  # python, imported: raise it when the numbers are computed differently
     trust_remote_code: bool = False
@@ -82,6 +84,12 @@ class ModelSpec(BaseModel):
     def _is_served_or_not(self) -> "ModelSpec":
         if mistake := mistakes_of_served(self.kind, self.source, self.served, self.question):
             raise ValueError(mistake)
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_float8(self) -> "ModelSpec":
+        if self.float8 and self.kind not in _FLOAT8:
+            raise ValueError(f"float8 is for the kinds {', '.join(_FLOAT8)}, not {self.kind}")
         return self
 
 
@@ -247,6 +255,8 @@ def _definition(spec: ModelSpec, folder: Path | None, base: Path | None) -> dict
     about = spec.model_dump(exclude=_NOT_DEFINING)
     if spec.question is None:  # of kinds that are older than this field: as it was
         del about["question"]
+    if not spec.float8:
+        del about["float8"]
     if spec.served is not None:
         about["served"] = spec.served.definition()
     files = {

@@ -20,6 +20,7 @@ from instructmining.models.lists import ModelSpec
 from udfs.running.batching import pad
 from udfs.running.compiling import compile_in_place
 from udfs.running.cpu import tuned
+from udfs.running.float8 import use_float8
 from udfs.running.measurement import Conversation, Measurement, Message, Runtime, TwoSteps
 from udfs.running.on_device import inference, is_causal, measured
 from udfs.running.packing import packed_states, packs
@@ -36,7 +37,9 @@ class SequenceClassifierScorer(TwoSteps):
         self.indicators = spec.indicators
         self.tokenizer = load_tokenizer(runtime.folder, spec)
         self.template = Template(spec.template, self.tokenizer)
-        self.model = tuned(with_float32_head(self._load(spec, runtime)), runtime.device)
+        model = self._load(spec, runtime)
+        use_float8(model, spec, runtime.device)
+        self.model = tuned(with_float32_head(model), runtime.device)
         self.max_length = min(spec.max_length, position_limit(self.model))
         # A model's own code may see both ways whatever its layers say.
         self.causal = is_causal(self.model) and not spec.trust_remote_code

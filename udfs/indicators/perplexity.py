@@ -27,6 +27,7 @@ from instructmining.models.lists import ModelSpec
 from udfs.running.batching import for_each_batch, pad
 from udfs.running.compiling import compile_in_place, compiled
 from udfs.running.cpu import tuned
+from udfs.running.float8 import use_float8
 from udfs.running.measurement import Conversation, Measurement, Runtime, TwoSteps
 from udfs.running.on_device import Results, inference
 from udfs.running.packing import States, packed_states, packs, padded_states
@@ -63,7 +64,9 @@ class PerplexityScorer(TwoSteps):
         self.tokenizer = load_tokenizer(runtime.folder, spec)
         self.template = Template(spec.template, self.tokenizer)
         self.start = start_token(self.tokenizer)
-        model = tuned(load_model(AutoModelForCausalLM, spec, runtime), runtime.device)
+        model = load_model(AutoModelForCausalLM, spec, runtime)
+        use_float8(model, spec, runtime.device)
+        model = tuned(model, runtime.device)
         self.max_length = min(spec.max_length, position_limit(model))
         self.log_loss = TokenLogLoss(model, runtime.device)
         self.packed = self.log_loss.pack(runtime.token_budget) if runtime.packed else False

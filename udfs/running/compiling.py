@@ -22,7 +22,7 @@ def compile_in_place(module: Any, runtime: Runtime) -> None:
     Layers of one kind share their compiled code: a model of 28 layers compiles in the time of one.
     """
     if runtime.compiled:
-        for layer in _layers(module):
+        for layer in layers_of(module):
             layer.forward = compiled(layer.forward, runtime)
 
 
@@ -41,14 +41,14 @@ def compiled(function: Callable[..., T], runtime: Runtime) -> Callable[..., T]:
     return made
 
 
-def _layers(module: Any) -> list[Any]:
+def layers_of(module: Any) -> list[Any]:
     """The members of a model's lists of like layers, or the model itself where it has none."""
     from torch import nn
 
     if isinstance(module, nn.ModuleList) and len(module) > 1 and len(set(map(type, module))) == 1:
         return list(module)
     layers = [
-        layer for child in module.children() for layer in _layers(child) if layer is not child
+        layer for child in module.children() for layer in layers_of(child) if layer is not child
     ]
     return layers or [module]
 
