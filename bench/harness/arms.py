@@ -16,7 +16,8 @@ its module. It loads models and rows first, so that an arm is a plain callable t
 
 `dtypes` names the precision whose GEMM peak bounds an arm (float32 where it says nothing) and
 `checks` a looser `same` for single arms. `figures` are numbers without a clock (bytes, counts),
-bounded from above by `at_most`, from below by `at_least`. The clock is CPU seconds of this process,
+bounded from above by `at_most`, from below by `at_least`. Arms in `once`, which take many times as
+long as the others, run in the first repeat only. The clock is CPU seconds of this process,
 because the machine may be busy with other work; libraries with threads of their own are held to
 one by the suite. With a CUDA `device` it is the clock on the wall, and a gate may be against SHEET,
 the peak that the data sheet promises (`sheet`, GFLOP/s).
@@ -42,11 +43,15 @@ _GEMM = {"cpu": 1024, "cuda": 8192}
 
 
 class Gate(NamedTuple):
-    """`arm` must be `ratio` times as fast as `against`, or reach that share of LIMIT or SHEET."""
+    """`arm` must be `ratio` times as fast as `against`, or reach that share of LIMIT or SHEET.
+
+    `units` names the instructions of a CPU without which the ratio is out of reach.
+    """
 
     arm: str
     against: str
     ratio: float
+    units: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,7 @@ class Suite:
     figures: Mapping[str, float] = field(default_factory=dict)
     at_most: Mapping[str, float] = field(default_factory=dict)
     at_least: Mapping[str, float] = field(default_factory=dict)
+    once: frozenset[str] = frozenset()
     device: str = "cpu"
     sheet: float = 0.0
 
@@ -89,7 +95,7 @@ class Verdict(NamedTuple):
         figure: what was measured; None where there is no time to judge by.
         wanted: the bound.
         ok: whether it holds; True where it is not judged.
-        judged: False where the machine computes the arm's numbers in software.
+        judged: False where the machine has no units for the arm's numbers, or not the gate's.
     """
 
     gate: str
@@ -110,6 +116,7 @@ class Outcome:
         peaks: per dtype GFLOP/s of the matrix product, measured in every repeat.
         wrong: per arm how its answer differs from the reference's.
         emulated: dtypes that the machine has no units for; gates on arms in these are not judged.
+        units: those for bfloat16 that its CPU has.
     """
 
     suite: Suite
@@ -118,6 +125,7 @@ class Outcome:
     peaks: dict[str, list[float]]
     wrong: dict[str, str]
     emulated: frozenset[str] = frozenset()
+    units: frozenset[str] = frozenset()
 
     @property
     def times(self) -> dict[str, list[float]]:
@@ -125,14 +133,14 @@ class Outcome:
         return self.cpu if self.suite.device == "cpu" else self.wall
 
     def faster(self, arm: str, than: str) -> Spread:
-        """How many times as fast `arm` is as `than`: ratios inside one repeat."""
-        return spread([b / a for a, b in zip(self.times[arm], self.times[than], strict=True)])
+        """How many times as fast `arm` is as `than`: ratios inside one repeat that has both."""
+        return spread([b / a for a, b in zip(self.times[arm], self.times[than], strict=False)])
 
     def of_limit(self, arm: str) -> Spread:
         """Share of the peak that the real work of the suite needs."""
         peaks = self.peaks[self.suite.dtypes.get(arm, "float32")]
         work = self.suite.flop / 1e9
-        return spread([work / p / t for p, t in zip(peaks, self.times[arm], strict=True)])
+        return spread([work / p / t for p, t in zip(peaks, self.times[arm], strict=False)])
 
     def of_sheet(self, arm: str) -> Spread:
         """Share of the data sheet's peak that the real work of the suite needs."""
@@ -157,7 +165,9 @@ class Outcome:
         share = shares.get(gate.against)
         speed = share(gate.arm) if share else self.faster(gate.arm, gate.against)
         steady = share is not None or gate.ratio < 1 or speed.least > 1
-        if {self.suite.dtypes.get(arm) for arm in (gate.arm, gate.against)} & self.emulated:
+        without = gate.units and gate.units not in self.units
+        dtypes = {self.suite.dtypes.get(arm) for arm in (gate.arm, gate.against)}
+        if without or dtypes & self.emulated:
             return Verdict(name, speed.median, gate.ratio, True, judged=False)
         return Verdict(name, speed.median, gate.ratio, speed.median >= gate.ratio and steady)
 
@@ -171,12 +181,12 @@ def run(suite: Suite) -> Outcome:
     peaks: dict[str, list[float]] = {dtype: [] for dtype in sorted(dtypes)}
     wrong: dict[str, str] = {}
     order, draw = list(suite.arms), random.Random(_SEED)  # noqa: S311 an order, no secret
-    for _ in range(suite.repeats if order else 0):
+    for repeat in range(suite.repeats if order else 0):
         for dtype, measured in peaks.items():
             measured.append(gemm_peak(dtype, device=suite.device))
         answers = {}
         draw.shuffle(order)
-        for arm in order:
+        for arm in (arm for arm in order if not repeat or arm not in suite.once):
             started = time.perf_counter()
             busy = time.process_time()
             answers[arm] = suite.arms[arm]()
@@ -185,7 +195,8 @@ def run(suite: Suite) -> Outcome:
         wrong |= _differing(suite, answers)
     for arm in wrong:
         del cpu[arm], wall[arm]
-    return Outcome(suite, cpu, wall, peaks, wrong, emulated(suite.device))
+    units = frozenset(machine()["bf16 units"])
+    return Outcome(suite, cpu, wall, peaks, wrong, emulated(suite.device), units)
 
 
 def emulated(device: str) -> frozenset[str]:

@@ -67,6 +67,7 @@ def suite(repeats: int) -> Suite:
         ],
         figures={MEMORY: memory},
         at_most={MEMORY: _MEBIBYTES},
+        once=frozenset({"evaluate"}),
         repeats=repeats,
     )
 

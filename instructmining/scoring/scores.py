@@ -256,6 +256,7 @@ def indicator_names(columns: Iterable[str]) -> list[str]:
         "rule_models_match",
         "inputs_version",
         "run_id",
+        "written_at",
     }
     return [
         name

@@ -64,6 +64,24 @@ def test_a_gate_in_a_precision_without_units_is_not_judged_and_a_wrong_answer_is
     assert not wrong.ok
 
 
+def test_a_gate_that_needs_units_of_a_cpu_is_judged_where_it_has_them():
+    gates = [Gate("ours", "slow", 9.0, "amx_bf16"), Gate("ours", "slow", 9.0)]
+    found = outcome({"slow": [4.0], "ours": [2.0]}, gates)
+    assert [v.judged for v in found.verdicts()] == [False, True]
+    assert [v.judged for v in replace(found, units={"amx_bf16"}).verdicts()] == [True, True]
+
+
+def test_an_arm_that_takes_long_runs_once_and_is_compared_with_its_own_repeat():
+    calls = []
+    arms = {name: lambda name=name: calls.append(name) or 1.0 for name in ("a", "long")}
+    found = run(Suite("s", "", arms, "a", flop=1.0, repeats=3, once=frozenset({"long"})))
+    assert sorted(calls[:2]) == ["a", "long"]
+    assert calls[2:] == ["a", "a"]
+    assert (len(found.cpu["a"]), len(found.cpu["long"])) == (3, 1)
+    timed = replace(found, cpu={"a": [2.0, 5.0, 5.0], "long": [8.0]})
+    assert timed.faster("a", "long") == (4.0, 4.0, 4.0)
+
+
 def test_figures_are_bounded_from_above_and_from_below():
     found = outcome(
         {},
