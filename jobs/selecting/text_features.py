@@ -49,6 +49,24 @@ def with_text_features(store: Store, rows: DataFrame) -> DataFrame:
     return rows.join(features, "example_id", "left")
 
 
+def languages_of(store: Store, rows: DataFrame, name: str) -> DataFrame:
+    """`example_id` and the language of one side of the rows' examples, null where nobody can say.
+
+    What is not stored is told here, and nothing is written.
+
+    Args:
+        store: has the texts.
+        rows: with `example_id`.
+        name: `prompt_language` or `response_language`.
+    """
+    ids = rows.select("example_id")
+    stored = _stored(store).select("example_id", name)
+    lacking = ids.join(stored, "example_id", "left_anti")
+    texts = store.read("examples").join(lacking, "example_id", "left_semi")
+    told = texts.select("example_id", _columns()[name].alias(name))
+    return stored.join(ids, "example_id", "left_semi").unionByName(told)
+
+
 def definition() -> str:
     """How features and languages are computed, as the table names it."""
     told = f"py3langid {version('py3langid')}" if can_tell_languages() else "no languages"

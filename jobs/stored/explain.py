@@ -14,7 +14,8 @@ from instructmining.settings.sections import Settings
 from instructmining.snippets import snippet
 from instructmining.store.distributions import quoted
 from instructmining.store.tables import Store
-from udfs.texts.language import can_tell_languages, language_column
+from jobs.selecting.text_features import languages_of
+from udfs.texts.language import can_tell_languages
 
 _CHARACTERS = 100  # of an example
 _NONE = "(none)"
@@ -62,12 +63,12 @@ def _grouped(scored: Scored, by: str) -> DataFrame:
             own = sorted(row.key for row in names.collect())
             there = ", ".join(dict.fromkeys(["source", "length", "language", *own]))
             raise UserError(f"--by {by}: the pool keeps no such column; there are {there}")
-        known = _languages(scored, "prompt" if by == "prompt_language" else "response")
+        known = _languages(scored, by if by in LANGUAGES else "response_language")
     joined = scored.rows.join(known, "example_id", "left")
     return joined.withColumn("name", F.coalesce("name", F.lit(_NONE)))
 
 
-def _languages(scored: Scored, side: str) -> DataFrame:
+def _languages(scored: Scored, name: str) -> DataFrame:
     """`example_id, name`: the language of one side of each example, where one can be sure.
 
     Raises:
@@ -75,9 +76,7 @@ def _languages(scored: Scored, side: str) -> DataFrame:
     """
     if not can_tell_languages():
         raise UserError("--by language: languages are not known here: pip install py3langid")
-    texts = scored.store.read("examples").select("example_id", side)
-    rows = texts.join(scored.rows.select("example_id"), "example_id", "left_semi")
-    return rows.select("example_id", language_column(F.col(side)).alias("name"))
+    return languages_of(scored.store, scored.rows, name).withColumnRenamed(name, "name")
 
 
 def _quarter(rows: DataFrame) -> Column:

@@ -5,13 +5,19 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from instructmining.features.names import LANGUAGES
 from instructmining.settings.loading import load_settings
 from instructmining.store.tables import Store
 from jobs.scoring.run import run as score
 from jobs.selecting import text_features
-from jobs.selecting.text_features import TABLE, store_text_features, with_text_features
+from jobs.selecting.text_features import (
+    TABLE,
+    languages_of,
+    store_text_features,
+    with_text_features,
+)
 from udfs.texts.language import language_of
 
 ROWS = [
@@ -52,6 +58,23 @@ def test_features_are_stored_once_for_each_example(store: Store, tmp_path: Path)
     assert store_text_features(store, ids(store), "later") == 1
     runs = store.read(TABLE).groupBy("run_id").count().collect()
     assert {row.run_id: row["count"] for row in runs} == {"first": len(ROWS), "later": 1}
+
+
+def test_languages_are_read_where_they_are_stored_and_told_elsewhere(
+    store: Store, tmp_path: Path
+) -> None:
+    store_text_features(store, ids(store), "first")
+    stored = f"UPDATE {store.sql_name(TABLE)} SET prompt_language = 'as stored'"
+    store.spark.sql(f"{stored} WHERE prompt_language = 'de'")
+    read_into(store, tmp_path, "later", [LATER])
+    at = store.version(TABLE)
+    found = languages_of(store, ids(store), "prompt_language").collect()
+    assert sorted(row.prompt_language for row in found) == ["as stored", "en", "en", "ja"]
+    one = ids(store).where(F.col("example_id") == found[0].example_id)
+    assert [row.example_id for row in languages_of(store, one, "prompt_language").collect()] == [
+        found[0].example_id
+    ]
+    assert store.version(TABLE) == at
 
 
 def test_what_is_stored_is_what_the_texts_say(store: Store) -> None:
