@@ -4,12 +4,12 @@
 
 Rows are made up and read from a folder of Parquet and from one of JSON lines. Once all are scored,
 a hundredth of new rows comes, whose neighbours are measured against the pool as it was; what all of
-it costs is told as a share of the first time. The numbers of the models are made up too (`bench.harness.made_numbers`). Every step is a
-command of its own with a driver of 3 GB: its CPU seconds and wall seconds, the largest resident
-size of the Python driver, of the JVM (in which a local master has its tasks) and of a Python
-worker, and the bytes that the tasks sent to the driver, by Spark's event log. With several sizes
-the power of the rows that CPU seconds grow with, without what is paid once, and that of the bytes
-at the driver.
+it costs is told as a share of the first time. The numbers of the models are made up too
+(`bench.harness.made_numbers`). Every step is a command of its own with a driver of 3 GB: its CPU
+seconds and wall seconds, the largest resident size of the Python driver, of the JVM (in which a
+local master has its tasks) and of a Python worker, and the bytes that the tasks sent to the driver,
+by Spark's event log. With several sizes the power of the rows that CPU seconds grow with, without
+what is paid once, and that of the bytes at the driver.
 """
 
 import argparse
