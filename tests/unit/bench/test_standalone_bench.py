@@ -52,7 +52,9 @@ def test_what_daemons_take_meanwhile_counts_as_the_programs():
         daemon.terminate()
     assert (alone.code, both.code) == (0, 0)
     assert between > 0
-    assert alone.cpu < 0.2 < both.cpu <= after - between + alone.cpu + 0.1
+    taken = after - between  # a busy machine gives the daemon little
+    assert alone.cpu < 0.2
+    assert taken / 2 < both.cpu <= taken + alone.cpu + 0.1
 
 
 @pytest.mark.parametrize("place", [str(ROOT), "/somewhere/instructmining.zip"])
