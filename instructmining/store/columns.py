@@ -11,4 +11,6 @@ POSITION = Column(
 )
 FINGERPRINT = Column("fingerprint", "STRING", "what was measured with: see fingerprints", True)
 RUN = Column("run_id", "STRING", "run that wrote the row", True)
-WRITTEN = Column("written_at", "TIMESTAMP", "when the row was written; null by older versions")
+WRITTEN = Column(
+    "written_at", "TIMESTAMP", "when the row was written; null by older versions", by_store=True
+)

@@ -267,7 +267,7 @@ class Store:
 
 def _dated(rows: DataFrame, table: str) -> DataFrame:
     """The rows, with the time of writing where the table has one."""
-    if WRITTEN.name not in TABLES[table].names:
+    if WRITTEN not in TABLES[table].columns:
         return rows
     return rows.withColumn(WRITTEN.name, F.current_timestamp())
 

@@ -1,7 +1,6 @@
 """What came of the finetunes of an evaluation: runs, losses, comparisons that are stored."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,6 @@ from instructmining.evaluating.seeds_and_prompts import PromptLosses
 from instructmining.finetunes.evaluation_sets import EvaluationSet
 from instructmining.finetunes.runs import finished
 from instructmining.spark.frames import small_frame
-from instructmining.store.columns import WRITTEN
 from instructmining.store.schemas import TABLES
 from instructmining.store.tables import Store
 from jobs.evaluating.arm_runs import ArmRun, Experiment
@@ -122,9 +120,7 @@ def store_comparisons(experiment: Experiment, compared: pd.DataFrame) -> None:
     comparisons = compared.assign(
         pool=experiment.settings.pool, run_id=run_id, verdict=verdicts(compared)
     )
-    table = TABLES["comparisons"]
-    # The time of writing is the store's to give.
-    table = replace(table, columns=tuple(c for c in table.columns if c != WRITTEN))
+    table = TABLES["comparisons"].given
     rows = [
         tuple(None if pd.isna(value) else value for value in row.values())
         for row in comparisons[table.names].astype({"n": int}).to_dict("records")

@@ -283,13 +283,13 @@ def test_an_indicator_is_read_from_its_own_model_s_rows_whatever_else_was_stored
         ("c", "length", "other", {}, "failed: ValueError: damaged"),
         ("c", "length", "other", {"words": 7.0}, None),
     ]
-    columns = ", ".join(f"`{each.name}` {each.type}" for each in TABLES["stage_values"].columns)
     stored = [
         (row, 0, stage, print_, values, 5, 0, "failed" if reason else "ok", reason, "run")
         for row, stage, print_, values, reason in rows
     ]
     store = Store.open(spark, store_path)
-    store.append(spark.createDataFrame(stored, columns), "stage_values", {})
+    rows_stored = spark.createDataFrame(stored, TABLES["stage_values"].given.ddl)
+    store.append(rows_stored, "stage_values", {})
     for name in ("embeddings", "pool_knn"):
         store.create(name)
     members = spark.createDataFrame([("a",), ("b",), ("c",), ("d",)], "example_id STRING")

@@ -279,8 +279,8 @@ def test_a_model_with_numbers_in_the_store_is_not_loaded_again(
     store = Store.open(spark, str(tmp_path))
     model = resolve(load_model_list(str(data / "list.yml")).stages["mine"])
     number = [("0" * 32, 0, "mine", model.fingerprint, {"mine": 4.0}, 0, 0, "ok", None, "run")]
-    columns = ", ".join(f"`{each.name}` {each.type}" for each in TABLES["stage_values"].columns)
-    store.append(spark.createDataFrame(number, columns), "stage_values", {})
+    rows = spark.createDataFrame(number, TABLES["stage_values"].given.ddl)
+    store.append(rows, "stage_values", {})
     assert checked(spark, data, tmp_path, function("length")) == []
 
 

@@ -22,8 +22,7 @@ from instructmining.store.tables import Store
 def measured(spark: SparkSession, identifier: str, value: float | None = 1.0):
     values = {} if value is None else {"mtld": value}
     row = (identifier, 1, "mtld", "f" * 32, values, 5, 0, "ok", None, "run")
-    columns = ", ".join(f"`{c.name}` {c.type}" for c in TABLES["stage_values"].columns)
-    return spark.createDataFrame([row], columns)
+    return spark.createDataFrame([row], TABLES["stage_values"].given.ddl)
 
 
 def test_chunks_of_one_run_may_be_committed_out_of_order(
