@@ -91,6 +91,24 @@ def slope_after_intercept(sizes: Sequence[float], costs: Sequence[float]) -> flo
     return loglog_slope(sizes, [cost - once for cost in costs])
 
 
+def power_beside_fixed(sizes: Sequence[float], costs: Sequence[float]) -> float:
+    """The p of fixed + factor * size ** p with the least relative errors, from 0.1 to 3.
+
+    Three sizes at least. Unlike `slope_after_intercept` it does not take for granted that the cost
+    is nearly a line: parts of a run may grow more slowly.
+    """
+    given = np.asarray(costs)
+
+    def misfit(power: float) -> float:
+        design = np.stack([np.ones(len(given)), np.asarray(sizes, float) ** power], axis=1)
+        weighted = design / given[:, None]
+        factors = np.linalg.lstsq(weighted, np.ones(len(given)), rcond=None)[0]
+        return float(((weighted @ factors - 1) ** 2).sum())
+
+    powers = np.linspace(0.1, 3, 291)
+    return float(min(powers, key=misfit))
+
+
 def plain_loop(file: Path) -> float:
     """CPU seconds of the same scorers over the same rows, one after another, without Spark."""
     started = cpu_seconds()

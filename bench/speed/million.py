@@ -8,12 +8,14 @@ it costs is told as a share of the first time. The numbers of the models are mad
 (`bench.harness.made_numbers`). Every step is a command of its own with a driver of 3 GB: its CPU
 seconds and wall seconds, the largest resident size of the Python driver, of the JVM (in which a
 local master has its tasks) and of a Python worker, and the bytes that the tasks sent to the driver,
-by Spark's event log. With several sizes the power of the rows that CPU seconds grow with, without
-what is paid once, and that of the bytes at the driver.
+by Spark's event log. With several sizes the power of the rows that CPU seconds grow with, also
+beside what is paid once, and that of the bytes at the driver; `--printed FILE` tells these of what
+was printed before.
 """
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -29,7 +31,7 @@ from bench.harness.arms import machine
 from bench.harness.event_log import SparkWork, event_log_settings, read_event_log
 from bench.harness.programs import Program, run_program
 from bench.harness.texts import records
-from bench.speed.cost import loglog_slope, slope_after_intercept
+from bench.speed.cost import loglog_slope, power_beside_fixed
 
 FILES = 200
 _WORDS = 60  # of a response
@@ -51,7 +53,21 @@ _AGAIN = {
     "neighbours": (("neighbours of new",), ("neighbours",)),
 }
 
+_LINE = re.compile(
+    r"^ *(?P<rows>[\d,]+)  (?P<name>\S.*?) +(?P<cpu>[\d.]+) CPU s .* (?P<to_driver>[\d.]+) MB to",
+    re.MULTILINE,
+)
+
 File = Callable[[Path, int, int], None]  # path without suffix, first row, rows
+
+
+class Cost(NamedTuple):
+    """What grows, as a printed line has it."""
+
+    rows: int
+    name: str
+    cpu: float
+    to_driver: float  # MB
 
 
 class Step(NamedTuple):
@@ -67,23 +83,29 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run every size, print a line per step, then the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 40_000])
+    parser.add_argument("--printed", help="a file with lines of earlier calls; nothing is run")
     parser.add_argument("--folder", help="where all of it is written; default: a temporary one")
     parser.add_argument("--master", default="local[2]")
     parser.add_argument("--only", help="steps by name, separated by commas; the store's come first")
     parser.add_argument("--set", action="append", default=[], dest="sets", metavar="A.B=VALUE")
     chosen = parser.parse_args(argv)
     console = Console(width=140)
+    if chosen.printed:
+        console.print(powers(costs_in(Path(chosen.printed).read_text(encoding="utf-8"))))
+        return
     console.print("; ".join(f"{name} {value}" for name, value in machine().items()))
     only = set(chosen.only.split(",")) if chosen.only else set()
     found: list[Step] = []
+    lines: list[str] = []
     for rows in chosen.rows:
         with TemporaryDirectory(dir=chosen.folder) as folder:
             for step in run(rows, Path(folder), chosen.master, chosen.sets, only):
-                print(line(step), flush=True)
                 found.append(step)
+                lines.append(line(step))
+                print(lines[-1], flush=True)
         print(again(rows, found), flush=True)
     if len(chosen.rows) > 1:
-        console.print(slopes(found))
+        console.print(powers(costs_in("\n".join(lines))))
 
 
 def run(
@@ -176,20 +198,31 @@ def again(rows: int, found: Sequence[Step]) -> str:
     return "\n".join(lines)
 
 
-def slopes(found: Sequence[Step]) -> Table:
+def costs_in(text: str) -> list[Cost]:
+    """Of the lines that `line` made."""
+    return [
+        Cost(int(found["rows"].replace(",", "")), found["name"], cpu, to_driver)
+        for found in _LINE.finditer(text)
+        for cpu, to_driver in [(float(found["cpu"]), float(found["to_driver"]))]
+    ]
+
+
+def powers(found: Sequence[Cost]) -> Table:
     """Per step, how CPU seconds and bytes at the driver grow with the rows."""
     table = Table(title="powers of the rows", title_justify="left")
-    for name in ("step", "CPU seconds", "the same without what is paid once", "MB to the driver"):
+    for name in ("step", "CPU seconds", "beside what is paid once", "MB to the driver"):
         table.add_column(name, justify="left" if name == "step" else "right")
-    for name in dict.fromkeys(step.name for step in found):
-        of_step = [step for step in found if step.name == name]
-        sizes = [step.rows for step in of_step]
-        cpu = [step.program.cpu for step in of_step]
+    for name in dict.fromkeys(cost.name for cost in found):
+        of_step = [cost for cost in found if cost.name == name]
+        sizes = [cost.rows for cost in of_step]
+        cpu = [cost.cpu for cost in of_step]
+        if len(set(sizes)) < 2:
+            continue
         table.add_row(
             name,
             f"{loglog_slope(sizes, cpu):.2f}",
-            f"{slope_after_intercept(sizes, cpu):.2f}" if len(sizes) > 2 else "",
-            f"{loglog_slope(sizes, [step.work.to_driver for step in of_step]):.2f}",
+            f"{power_beside_fixed(sizes, cpu):.2f}" if len(set(sizes)) > 2 else "",
+            f"{loglog_slope(sizes, [cost.to_driver for cost in of_step]):.2f}",
         )
     return table
 

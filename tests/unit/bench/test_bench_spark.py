@@ -3,10 +3,12 @@
 import pytest
 
 from bench.harness.arms import SHEET, Gate, Outcome, Suite
+from bench.harness.event_log import SparkWork
+from bench.harness.programs import Program
 from bench.harness.scored import Scored
 from bench.harness.texts import records
 from bench.run import LONG, SUITES
-from bench.speed import cost, executors, resume, workers
+from bench.speed import cost, executors, million, resume, workers
 
 
 def test_a_line_is_found_through_its_points():
@@ -23,6 +25,35 @@ def test_what_is_paid_once_does_not_bend_the_slope_and_a_square_is_still_seen():
     sizes = [1000, 4000, 12000]
     assert cost.slope_after_intercept(sizes, [3 + 0.015 * n for n in sizes]) == pytest.approx(1)
     assert cost.slope_after_intercept(sizes, [3 + 1e-6 * n**2 for n in sizes]) > 1.3
+
+
+@pytest.mark.parametrize("power", [0.7, 1.0, 1.5])
+def test_the_power_beside_a_fixed_cost_is_found_where_the_cost_is_no_line(power):
+    sizes = [10_000, 100_000, 1_000_000]
+    costs = [25 + 2e-4 * n**power for n in sizes]
+    assert cost.power_beside_fixed(sizes, costs) == pytest.approx(power, abs=0.011)
+
+
+def test_powers_are_told_of_printed_lines():
+    sizes = {10_000: 26.0, 100_000: 35.0, 1_000_000: 125.0}  # 25 s and 0.1 ms a row
+    peaks = dict.fromkeys(("driver", "jvm", "worker"), 2**30)
+    found = [
+        million.Step(
+            rows,
+            name,
+            Program(0, "", 9.0, cpu, 0, {}, peaks),
+            SparkWork(to_driver=rows * 1000),
+        )
+        for name in ("read Parquet", "made numbers of new")
+        for rows, cpu in sizes.items()
+    ]
+    costs = million.costs_in("a machine\n" + "\n".join(map(million.line, found)))
+    assert costs[0] == (10_000, "read Parquet", 26.0, 10.0)
+    table = million.powers(costs)
+    columns = [list(column.cells) for column in table.columns]
+    assert columns[0] == ["read Parquet", "made numbers of new"]
+    assert columns[2] == ["1.00", "1.00"]
+    assert columns[3] == ["1.00", "1.00"]
 
 
 def test_the_share_at_more_rows_follows_from_both_lines():
