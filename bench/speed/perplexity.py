@@ -30,6 +30,7 @@ Losses = NDArray[np.float64]
 _ROWS = 64
 _WIDTH, _LAYERS, _VOCABULARY, _POSITIONS = 512, 6, 50_304, 2_048
 _MEBIBYTES = 256
+_PROCESSES = 3
 MEMORY = "MiB above the weights, ours bf16"
 
 
@@ -41,7 +42,8 @@ def suite(repeats: int) -> Suite:
         folder = write_model(Path(name))
         model = GPTNeoXForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
         scorers = {dtype: scorer(folder, dtype) for dtype in ("float32", "bfloat16")}
-        memory = peak_memory(folder)
+        # The kernel may give more than was asked for, in large pages: the least is what it takes.
+        memory = min(peak_memory(folder) for _ in range(_PROCESSES))
     return Suite(
         name="perplexity",
         about=f"GPT-NeoX 6 x 512, vocabulary 50,304, {_ROWS} {about}, {sum(sizes):,} tokens, "
