@@ -50,7 +50,7 @@ def run(spark: SparkSession, settings: Settings) -> list[Kept]:
         maintain(store, table, hours, settings.dry_run, options.log_hours) for table in tables
     ]
     print(text(reports, hours, settings.dry_run))
-    if options.log_hours is not None:
+    if options.log_hours is not None and not settings.dry_run:
         print(
             f"commits stay in the logs for {options.log_hours} h: Delta drops older ones when it "
             "writes its next checkpoint"
