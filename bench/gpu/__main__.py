@@ -32,11 +32,8 @@ from bench.harness.arms import Verdict, machine
 from bench.harness.texts import records
 from udfs.running.device import choose_device
 
-_ASKED_FOR = (
-    "perplexity-neox",
-    "float8-llama",
-    "neighbors-10m",
-)  # suites that run only when they are named
+# Suites that run only when they are named.
+_ASKED_FOR = ("perplexity-neox", "float8-llama", "neighbors-10m")
 _LIBRARIES = ("torch", "transformers", "peft", "sentence-transformers", "faiss-cpu", "numpy")
 
 

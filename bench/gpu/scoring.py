@@ -44,19 +44,7 @@ def scored(
         code: folder for compiled code; None: compiled models are not measured.
         gate: share of the product of matrices that packed and compiled models must reach.
     """
-    if not folder.exists():
-        save(model, reward, folder, device)
-    kind, indicator = "causal_lm", "nll"
-    if reward:
-        kind = "gpt_neox_reward" if model.family == "neox" else "sequence_classifier"
-        indicator = "reward"
-    spec = ModelSpec(
-        kind=kind,
-        source=str(folder),
-        template="response",
-        max_length=2048,
-        indicators=(indicator,),
-    )
+    spec = _entry(model, reward, folder, device)
     arms = {name: Arm(_ours(spec, how, device)) for name, how in compared(code).items()}
     plain = _Plain(model, reward, folder, device)
     best = list(arms)[-1]
@@ -85,15 +73,7 @@ def in_float8(
 
     How well a trained model keeps its order is told by `python -m bench.float8 --device cuda`.
     """
-    if not folder.exists():
-        save(model, True, folder, device)
-    plain = ModelSpec(
-        kind="gpt_neox_reward" if model.family == "neox" else "sequence_classifier",
-        source=str(folder),
-        template="response",
-        max_length=2048,
-        indicators=("reward",),
-    )
+    plain = _entry(model, True, folder, device)
     how = list(compared(code).values())[-1]
     rounded = plain.model_copy(update={"float8": True})
     return GpuSuite(
@@ -109,6 +89,23 @@ def in_float8(
         reference="bfloat16",
         same=lambda answer, reference: ranked(answer, reference, 0.9),
         gates=[Gate("float8", "bfloat16", 1.2)],
+    )
+
+
+def _entry(model: Model, reward: bool, folder: Path, device: str) -> ModelSpec:
+    """The model as a list names it; its weights are written where they are not there yet."""
+    if not folder.exists():
+        save(model, reward, folder, device)
+    kind, indicator = "causal_lm", "nll"
+    if reward:
+        kind = "gpt_neox_reward" if model.family == "neox" else "sequence_classifier"
+        indicator = "reward"
+    return ModelSpec(
+        kind=kind,
+        source=str(folder),
+        template="response",
+        max_length=2048,
+        indicators=(indicator,),
     )
 
 

@@ -201,9 +201,13 @@ def again(rows: int, found: Sequence[Step]) -> str:
 def costs_in(text: str) -> list[Cost]:
     """Of the lines that `line` made."""
     return [
-        Cost(int(found["rows"].replace(",", "")), found["name"], cpu, to_driver)
+        Cost(
+            int(found["rows"].replace(",", "")),
+            found["name"],
+            float(found["cpu"]),
+            float(found["to_driver"]),
+        )
         for found in _LINE.finditer(text)
-        for cpu, to_driver in [(float(found["cpu"]), float(found["to_driver"]))]
     ]
 
 

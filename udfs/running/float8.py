@@ -1,6 +1,6 @@
 """Products of a model's layers in float8 (E4M3), for entries of a model list that ask for it.
 
-Half the bytes of bfloat16 for the weights, and twice the operations per second on GPUs that have
+Half the bytes of bfloat16 for the weights, and up to twice the operations per second on GPUs with
 units for it. The numbers change by more than bfloat16 rounds, so that `float8` is part of the
 fingerprint of an entry.
 
